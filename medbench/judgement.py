@@ -1,0 +1,91 @@
+"""What judging leaves: records that the terminal, report and expectations are made from."""
+
+from typing import Literal
+
+import msgspec
+
+Verdict = Literal["supported", "refuted", "inconclusive"]
+State = Literal["judged", "missing", "not-run"]
+
+
+class Interval(msgspec.Struct, frozen=True, kw_only=True):
+    """An estimate with the two one-sided 5 % limits (so a 90 % interval)."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Settle(msgspec.Struct, frozen=True, kw_only=True):
+    """What would settle an inconclusive claim, if the effect is what was measured."""
+
+    patients: float | None
+    """Factor on the number of patients; null where more patients alone cannot."""
+    seeds: int | None
+    """Number of seeds an arm; null where more seeds alone cannot."""
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """One item, judged: does it reproduce the study?"""
+
+    id: str
+    task: str
+    claim: str
+    evaluation_set: str
+    statement: str
+    metric: str
+    """Name and version, such as `roc_auc@1`."""
+    baseline: str
+    treatment: str
+    state: State
+    """`missing`: a value is undefined or absent, see `reason`; `not-run`: its runs were not to be made."""
+    reason: str = ""
+    verdict: Verdict | None = None
+    effect: Interval | None = None
+    margin: float
+    verdict_at_half_margin: Verdict | None = None
+    verdict_at_twice_margin: Verdict | None = None
+    n_images: int = 0
+    n_patients: int = 0
+    n_seeds: int = 0
+    relevant_effect: float
+    power: float | None = None
+    """Probability of `supported` at a true effect of `relevant_effect`, in [0, 1]."""
+    detectable: float | None = None
+    """True effect at which that probability is 80 %."""
+    replicates: int = 0
+    undefined_replicates: int = 0
+    settle: Settle | None = None
+    note: str = ""
+    samples: dict[str, dict[int, float]] = {}
+    """The metric by arm (`baseline`, `treatment`) and seed."""
+    groups: dict[str, list[str]] = {}
+    """The sub-groups present, by attribute."""
+    trained: dict[str, list[int]] = {}
+    """Seeds by arm that were trained (now or in the store), the rest being loaded from reference runs."""
+    environments: list[str] = []
+    """Device classes the trained runs came from; those of the loaded runs where none was trained."""
+    generated: bool = False
+    """True for phantoms."""
+    cluster: str = "patient"
+
+
+Status = Literal["ok", "drifted", "verdict-changed", "vanished", "stale", "no-expectation", "not-run"]
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One item against what was accepted: has it regressed?"""
+
+    id: str
+    status: Status
+    check: str = ""
+    """The rule that applied, such as `numeric@1`."""
+    expected: float | None = None
+    measured: float | None = None
+    band: tuple[float, float] | None = None
+    """Of the value that lies furthest out, relative to the width of its band."""
+    quantity: str = ""
+    """What that value is: `treatment, seed 1`, or `mean of baseline`."""
+    accepted_verdict: Verdict | None = None
+    detail: str = ""
+    """One sentence for a person: what changed, or why no check was made."""

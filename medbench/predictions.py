@@ -1,0 +1,92 @@
+"""Per-example predictions of one run on one evaluation set: the artefact every metric is computed from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from medbench.errors import MedbenchError
+from medbench.spec.runs import Target
+
+_LABEL, _LOGIT, _ATTRIBUTE = "label/", "logit/", "attribute/"
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Logits with what is needed to score them, one row per image, every image once.
+
+    Attributes:
+      evaluation_set: `validation`, `id` or a shift.
+      target: what the columns mean.
+      image: (n,) str.
+      patient: (n,) str, raw ids: they stay in the store.
+      labels: (n, k) int8 of 0, 1, and -1 where unknown.
+      logits: (n, k) float32.
+      attributes: name -> (n,) str.
+    """
+
+    evaluation_set: str
+    target: Target
+    image: NDArray[np.str_]
+    patient: NDArray[np.str_]
+    labels: NDArray[np.int8]
+    logits: NDArray[np.float32]
+    attributes: Mapping[str, NDArray[np.str_]]
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def write(self, path: Path) -> None:
+        """Write as Parquet; the columns are documented in docs/store.md."""
+        columns: dict[str, pa.Array] = {
+            "image": pa.array(self.image.tolist(), pa.string()),
+            "patient": pa.array(self.patient.tolist(), pa.string()).dictionary_encode(),
+        }
+        for name, values in self.attributes.items():
+            columns[_ATTRIBUTE + name] = pa.array(values.tolist(), pa.string()).dictionary_encode()
+        for i, name in enumerate(self.target.classes):
+            columns[_LABEL + name] = pa.array(self.labels[:, i])
+        for i, name in enumerate(self.target.classes):
+            columns[_LOGIT + name] = pa.array(self.logits[:, i])
+        table = pa.table(columns).replace_schema_metadata(
+            {"evaluation_set": self.evaluation_set, "kind": self.target.kind}
+        )
+        pq.write_table(table, path, compression="zstd", compression_level=19)
+
+    @classmethod
+    def read(cls, path: Path) -> "Predictions":
+        """Read what `write` wrote.
+
+        Raises:
+          MedbenchError: the file is missing, damaged or has other columns; the message names it.
+        """
+        try:
+            table = pq.read_table(path)
+        except (OSError, pa.ArrowException) as error:
+            raise MedbenchError(
+                f"{path}: predictions cannot be read ({error}). Delete the run to train it again."
+            ) from error
+        metadata = table.schema.metadata or {}
+        names = table.column_names
+        classes = tuple(n.removeprefix(_LABEL) for n in names if n.startswith(_LABEL))
+        if not classes or b"evaluation_set" not in metadata or any(_LOGIT + c not in names for c in classes):
+            raise MedbenchError(
+                f"{path}: not a predictions file; expected columns image, patient, label/…, logit/…."
+            )
+
+        def text(column: str) -> NDArray[np.str_]:
+            return np.asarray(table[column].to_pylist(), dtype=np.str_)
+
+        return cls(
+            evaluation_set=metadata[b"evaluation_set"].decode(),
+            target=Target(kind=metadata[b"kind"].decode(), classes=classes),
+            image=text("image"),
+            patient=text("patient"),
+            labels=np.stack([table[_LABEL + c].to_numpy() for c in classes], axis=1).astype(np.int8),
+            logits=np.stack([table[_LOGIT + c].to_numpy() for c in classes], axis=1).astype(np.float32),
+            attributes={n.removeprefix(_ATTRIBUTE): text(n) for n in names if n.startswith(_ATTRIBUTE)},
+        )

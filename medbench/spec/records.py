@@ -1,0 +1,176 @@
+"""What a suite declares in YAML, as typed records; the order of the fields is part of the format.
+
+Nothing here computes or reads files, and nothing imports jax.
+"""
+
+from typing import Literal
+
+import msgspec
+
+
+class Declared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all that a YAML file declares: immutable, strict about unknown keys."""
+
+
+class Source(Declared, frozen=True, kw_only=True):
+    """Where a claim comes from and how sure we are of it."""
+
+    study: str
+    """The study's number for the claim (`C6`), or a citation."""
+    strength: Literal["P", "G", "2nd", "C", "R", "own"]
+    """P the paper's own text, G a summary, 2nd a secondary source, C a companion paper, R a repository."""
+
+
+class Arm(Declared, frozen=True, kw_only=True):
+    """One side of a comparison: a backbone named by its two axes of scale."""
+
+    upstream: str
+    architecture: str
+
+    @property
+    def backbone(self) -> str:
+        """The backbone's name, `bit-<upstream>-<architecture>`."""
+        return f"bit-{self.upstream}-{self.architecture}"
+
+
+class Arms(Declared, frozen=True, kw_only=True):
+    """The two backbones a claim compares."""
+
+    baseline: Arm
+    treatment: Arm
+
+
+class Claim(Declared, frozen=True, kw_only=True):
+    """A statement of the study as a predicate over runs (`claims/*.yaml`)."""
+
+    claim: str
+    """Name, lower case with hyphens; the second part of an item's id."""
+    statement: str
+    """One sentence that can be true or false."""
+    source: Source
+    tasks: list[str]
+    arms: dict[str, Arms]
+    """Which backbones are compared, by tier: each tier has its own upstreams."""
+    evaluate: Literal["id", "each-shift"]
+    """`id`: one item on the in-distribution set; `each-shift`: one item per shift the cohort declares."""
+    metric: str = "primary"
+    """A registered metric (`roc_auc`), or `primary` for the task's own."""
+    predicate: Literal["superiority"]
+    margin: float
+    """The gain the treatment must exceed, in units of the metric, at least 0."""
+    margin_reason: str
+    relevant_effect: float
+    """The smallest true effect worth detecting: power is stated for it. Larger than the margin."""
+    family: str
+    """Claims of one family share a correction for multiplicity."""
+
+
+class Task(Declared, frozen=True, kw_only=True):
+    """A prediction problem of a domain (`tasks/*.yaml`)."""
+
+    task: str
+    domain: Literal["chest", "mammography", "dermatology"]
+    statement: str
+    """What is predicted, from what, in one sentence."""
+    cohorts: dict[str, str]
+    """The cohort by tier, as `source:name` (`phantoms:chest`)."""
+    primary: str
+    """The metric that claims mean by `primary`."""
+    horizontal_flip: bool
+    """Whether a mirrored image keeps its labels, so that training may flip."""
+
+
+class Architecture(Declared, frozen=True, kw_only=True):
+    """A BiT ResNet-v2 by depth and width (`backbones.yaml`)."""
+
+    blocks: list[int]
+    """Units in each of the four blocks."""
+    width: float
+    """Factor on the channels of every layer: root 64 x width."""
+    description: str = ""
+
+
+class Upstream(Declared, frozen=True, kw_only=True):
+    """What a backbone was pre-trained on (`backbones.yaml`)."""
+
+    description: str
+    images: int
+    """Number of distinct training images; 0 for random initialisation."""
+    classes: int
+    weights: dict[str, str] = {}
+    """File name of the weights by architecture; `medbench.models.weights.find` says where it is looked for."""
+
+
+class Backbones(Declared, frozen=True, kw_only=True):
+    """The file `backbones.yaml`."""
+
+    architectures: dict[str, Architecture]
+    upstreams: dict[str, Upstream]
+
+
+class HyperRule(Declared, frozen=True, kw_only=True, tag="hyperrule", tag_field="kind"):
+    """The BiT-HyperRule: everything follows from the size of the training set and of its images."""
+
+    variant: Literal["paper", "code"]
+    """The rule as the paper prints it, or as the released code has it; they differ."""
+    description: str
+
+
+class FixedRecipe(Declared, frozen=True, kw_only=True, tag="fixed", tag_field="kind"):
+    """Fine-tuning hyper-parameters spelled out."""
+
+    description: str
+    deviations: list[str]
+    """How it departs from the BiT-HyperRule, one sentence each."""
+    steps: int
+    batch_size: int
+    base_learning_rate: float
+    warmup_steps: int
+    decay_steps: list[int]
+    """Steps after which the learning rate is divided by ten."""
+    mixup_alpha: float = 0.0
+    resize: int
+    """Pixels a training image is resized to before the random crop."""
+    crop: int
+    """Pixels of the random crop, and of evaluation images."""
+
+
+Recipe = HyperRule | FixedRecipe
+
+
+class Recipes(Declared, frozen=True, kw_only=True):
+    """The file `recipes.yaml`."""
+
+    recipes: dict[str, Recipe]
+
+
+class Tier(Declared, frozen=True, kw_only=True):
+    """How a tier runs its claims (`tiers.yaml`)."""
+
+    description: str
+    recipe: str
+    seeds: list[int]
+    """Every arm is fine-tuned once per seed; arms are paired by seed."""
+    sentinels: list[int]
+    """Seeds that are always trained, never loaded from a reference run."""
+
+
+class Tiers(Declared, frozen=True, kw_only=True):
+    """The file `tiers.yaml`."""
+
+    tiers: dict[str, Tier]
+
+
+class Suite(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole folder of declarations, with references checked."""
+
+    root: str
+    """The folder the suite was read from."""
+    claims: dict[str, Claim]
+    claim_files: dict[str, str]
+    """The file that declares each claim, relative to the root."""
+    tasks: dict[str, Task]
+    architectures: dict[str, Architecture]
+    upstreams: dict[str, Upstream]
+    recipes: dict[str, Recipe]
+    tiers: dict[str, Tier]

@@ -1,0 +1,112 @@
+"""What is to be run and judged, fully resolved: records without defaults, files or clocks.
+
+A `RunSpec` holds everything that shapes a run's numbers and nothing else, so that its hash can
+stand for the run. Nothing here imports jax.
+"""
+
+from typing import Literal
+
+import msgspec
+
+
+class Resolved(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of resolved records: immutable, strict, comparable."""
+
+
+class Target(Resolved, frozen=True, kw_only=True):
+    """What a model predicts."""
+
+    kind: Literal["single-label", "multi-label"]
+    """single-label: exactly one class is true (softmax); multi-label: each may be (sigmoid)."""
+    classes: tuple[str, ...]
+    """Names in the order of label and logit columns. Of two single-label classes the second is positive."""
+
+
+class BackboneSpec(Resolved, frozen=True, kw_only=True):
+    """A pre-trained network, pinned by the content of its weights."""
+
+    name: str
+    upstream: str
+    architecture: str
+    blocks: tuple[int, ...]
+    width: float
+    weights: str
+    """File name, empty for random initialisation."""
+    weights_sha256: str
+    """Of the file's bytes, empty for random initialisation."""
+
+
+class ResolvedRecipe(Resolved, frozen=True, kw_only=True):
+    """Fine-tuning hyper-parameters, to the step."""
+
+    name: str
+    steps: int
+    batch_size: int
+    base_learning_rate: float
+    momentum: float
+    warmup_steps: int
+    decay_steps: tuple[int, ...]
+    mixup_alpha: float
+    resize: int
+    crop: int
+    horizontal_flip: bool
+
+
+class RunSpec(Resolved, frozen=True, kw_only=True):
+    """One fine-tuning: task x backbone x recipe x training fraction x seed."""
+
+    tier: str
+    task: str
+    cohort: str
+    """The cohort's name, such as `phantoms:chest`."""
+    cohort_fingerprint: str
+    target: Target
+    evaluation_sets: tuple[str, ...]
+    """`id` and the shifts, in the order they are scored; validation is always scored too."""
+    backbone: BackboneSpec
+    recipe: ResolvedRecipe
+    fraction: float
+    """Share of the training patients, in (0, 1]."""
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """The run in words, for progress lines and messages."""
+        patients = "all patients" if self.fraction == 1 else f"{self.fraction:.0%} of patients"
+        return f"{self.task} · {self.backbone.name} · {patients} · seed {self.seed}"
+
+
+class Item(Resolved, frozen=True, kw_only=True):
+    """A claim on one task and one evaluation set: what is judged, and what an expectation is keyed by."""
+
+    task: str
+    claim: str
+    evaluation_set: str
+    metric: str
+    """The registered metric's name, never `primary`."""
+    baseline: str
+    treatment: str
+    """Names of the backbones in the arms. They may change; the item stays."""
+
+    @property
+    def id(self) -> str:
+        """`task/claim/evaluation-set`."""
+        return f"{self.task}/{self.claim}/{self.evaluation_set}"
+
+
+class PlannedItem(Resolved, frozen=True, kw_only=True):
+    """An item and the runs it needs, paired by seed."""
+
+    item: Item
+    baseline: dict[int, RunSpec]
+    treatment: dict[int, RunSpec]
+
+
+class Plan(Resolved, frozen=True, kw_only=True):
+    """The distinct runs that a selection of items needs."""
+
+    items: tuple[PlannedItem, ...]
+    runs: tuple[RunSpec, ...]
+    """Each distinct run once, in the order of execution."""
+    naive: int
+    """Runs that the same items would need if each trained its own."""
