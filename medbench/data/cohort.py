@@ -55,7 +55,7 @@ class Cohort(Protocol):
     generated: bool
     """True for phantoms: every number from them is marked as such."""
     fingerprint: str
-    """Hex digest of what determines the examples (generator version and seed, or file bytes), never of pixels."""
+    """Hex digest of generator version and seed, or of file bytes; never of decoded pixels."""
     shifts: tuple[str, ...]
     attributes: tuple[str, ...]
     cluster: str

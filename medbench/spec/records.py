@@ -98,7 +98,7 @@ class Upstream(Declared, frozen=True, kw_only=True):
     """Number of distinct training images; 0 for random initialisation."""
     classes: int
     weights: dict[str, str] = {}
-    """File name of the weights by architecture; `medbench.models.weights.find` says where it is looked for."""
+    """File name of the weights by architecture; `medbench.models.weights.find` says where to put it."""
 
 
 class Backbones(Declared, frozen=True, kw_only=True):
