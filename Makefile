@@ -1,0 +1,53 @@
+# make benchmarks | test | check      ARGS="-k mammography" passes arguments on to pytest
+# INSTALL=no PYTHON=/path/to/python   uses an interpreter that has everything already
+
+PYTHON ?= python3
+INSTALL ?= yes
+ARGS ?=
+
+ifeq ($(INSTALL),no)
+python := $(PYTHON)
+ready :=
+else
+python := .venv/bin/python
+ready := .venv/installed
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help benchmarks test check format mutation clean
+
+help:
+	@echo 'make benchmarks             judge every claim of the embedded tier'
+	@echo 'make benchmarks ARGS="-k mammography --report report"'
+	@echo 'make test                   the tests of medbench itself'
+	@echo 'make check                  ruff and mypy'
+	@echo 'make format                 ruff, writing'
+	@echo 'make mutation               mutation testing of the judging code'
+	@echo 'make clean                  remove .venv and build outputs; .medbench/ (the store) stays'
+	@echo 'PYTHON=/path/to/python3.12  the interpreter to build .venv with; with INSTALL=no the one to use as it is'
+
+benchmarks: $(ready)
+	$(python) -m pytest benchmarks $(ARGS)
+
+test: $(ready)
+	$(python) -m pytest tests -n 2 --dist loadgroup $(ARGS)
+
+check: $(ready)
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+	$(python) -m mypy
+
+format: $(ready)
+	$(python) -m ruff check --fix .
+	$(python) -m ruff format .
+
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'medbench needs Python 3.11 or newer, $(PYTHON) is older. Name one: make PYTHON=/path/to/python3.11 …'; exit 1; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --upgrade pip
+	.venv/bin/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
