@@ -1,8 +1,20 @@
 """The one exception a user's mistake raises: a message that says what, where, and what to do next."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class MedbenchError(Exception):
     """Something a person can put right; shown without a traceback.
 
     The message names the file and place, what was found, what was expected and what to do.
     """
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """The sentence that helps after a wrong name: the nearest valid one, or else all of them."""
+    names = sorted(set(valid))
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f"Did you mean `{close[0]}`?"
+    return f"Expected {', '.join(f'`{n}`' for n in names)}." if names else ""
