@@ -1,0 +1,103 @@
+"""A cohort's images, decoded once a machine and mapped into memory from then on.
+
+Arrays are kept by content (fingerprint, split, size), so that a changed cohort never meets old pixels.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from medbench.data.cohort import Cohort
+from medbench.errors import MedbenchError
+
+DECODING_VERSION = 1
+"""Raise when reading or resizing changes, so that arrays on disk are made anew."""
+
+Report = Callable[[str, int, int], None]
+"""Told the split, the images decoded so far, and how many there are."""
+
+
+@runtime_checkable
+class DecodesInPlace(Protocol):
+    """A cohort that can decode straight into a given array: for sets larger than memory, with progress."""
+
+    channels: int
+
+    def decode_into(self, out: NDArray[np.uint8], split: str, size: int, done: Callable[[int], None]) -> None:
+        """Fill `out` (n, size, size, channels), calling `done` with the number of images so far."""
+
+
+def _quiet(split: str, done: int, total: int) -> None:
+    """Report nothing."""
+
+
+class DecodedImages:
+    """The images of a cohort's splits as read-only arrays, decoded on first use.
+
+    Called with a split and a size in pixels it returns (n, size, size, 1 or 3) uint8, mapped from
+    `cache_dir`. Several processes may ask at once: one decodes, the others wait.
+    """
+
+    def __init__(self, cohort: Cohort, cache_dir: Path, report: Report = _quiet):
+        self._cohort = cohort
+        self._cache_dir = cache_dir
+        self._report = report
+
+    def __call__(self, split: str, size: int) -> NDArray[np.uint8]:
+        """The images of a split at a size.
+
+        Raises:
+          MedbenchError: an image cannot be read, or the cache folder cannot be written.
+        """
+        path = self.path(split, size)
+        mapped = _mapped(path)
+        if mapped is not None:
+            return mapped
+        try:
+            self._cache_dir.mkdir(parents=True, exist_ok=True)
+            with FileLock(path.with_suffix(".lock")):
+                mapped = _mapped(path)  # another process may have finished while this one waited
+                return mapped if mapped is not None else self._decode(path, split, size)
+        except OSError as error:
+            raise MedbenchError(
+                f"{self._cache_dir}: decoded images cannot be kept there ({error.strerror or error}). "
+                "Free some space, or choose another store."
+            ) from error
+
+    def path(self, split: str, size: int) -> Path:
+        """Where the array of a split at a size is kept."""
+        content = f"{DECODING_VERSION}/{self._cohort.fingerprint}/{split}/{size}"
+        return self._cache_dir / f"{hashlib.sha256(content.encode()).hexdigest()[:20]}-{size}px.npy"
+
+    def _decode(self, path: Path, split: str, size: int) -> NDArray[np.uint8]:
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        total = len(self._cohort.examples(split))
+        self._report(split, 0, total)
+        try:
+            if isinstance(self._cohort, DecodesInPlace):
+                shape = (total, size, size, self._cohort.channels)
+                out = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+                self._cohort.decode_into(out, split, size, lambda done: self._report(split, done, total))
+                out.flush()
+            else:
+                with partial.open("wb") as file:
+                    np.save(file, self._cohort.images(split, size), allow_pickle=False)
+                self._report(split, total, total)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _mapped(path: Path) -> NDArray[np.uint8] | None:
+    """The array if it is there and whole; a damaged file counts as absent and is made again."""
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None

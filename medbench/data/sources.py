@@ -1,0 +1,62 @@
+"""Opens a cohort by its reference: generated phantoms, or a folder of the user's own images.
+
+The only place that knows which sources there are.
+"""
+
+from pathlib import Path
+
+from medbench.data.cohort import Cohort
+from medbench.data.digests import Report, quiet
+from medbench.errors import MedbenchError, nearest
+
+PHANTOMS = "phantoms:"
+DOMAINS = ("chest", "mammography", "dermatology")
+
+
+def open_cohort(reference: str, *, cache: Path | None = None, report: Report = quiet) -> Cohort:
+    """Open a cohort.
+
+    Args:
+      reference: `phantoms:<domain>`; a folder with `cohort.yaml`; or such a file itself.
+      cache: folder for digests of image files, so that a second start need not read them again.
+      report: told the number of image files digested so far, and how many there are.
+
+    Raises:
+      MedbenchError: there is no such cohort, or its declaration, table or images have errors.
+    """
+    if reference.startswith(PHANTOMS):
+        domain = reference.removeprefix(PHANTOMS)
+        if domain not in DOMAINS:
+            raise MedbenchError(f"{reference}: there are no such phantoms. {nearest(domain, DOMAINS)}")
+        from medbench.data.phantoms.cohort import open_phantoms  # noqa: PLC0415
+
+        return open_phantoms(domain)
+    from medbench.data.folder import open_folder  # noqa: PLC0415
+
+    return open_folder(find_declaration(Path(reference)), cache=cache, report=report)
+
+
+def find_declaration(path: Path) -> Path:
+    """The `cohort.yaml` that a path means: the file itself, or the one in that folder.
+
+    Raises:
+      MedbenchError: there is none; the message offers what is there.
+    """
+    path = path.expanduser()
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = nearest(path.name, siblings) if siblings else ""
+        raise MedbenchError(
+            f"{path}: no such folder or file. Give a folder with cohort.yaml, the file itself, "
+            f"or `phantoms:<domain>`. {near}".rstrip()
+        )
+    declaration = path / "cohort.yaml"
+    if not declaration.is_file():
+        others = sorted(p.name for p in path.iterdir() if p.suffix in {".yaml", ".yml"})
+        hint = f"There is {', '.join(others)}: name the file itself. " if others else ""
+        raise MedbenchError(
+            f"{path}: the folder has no cohort.yaml. {hint}docs/cohorts.md shows how to write one."
+        )
+    return declaration
