@@ -175,7 +175,7 @@ def _compose(path: Path, file: str) -> Node:
     except ReaderError as error:
         line = text[: error.position].count("\n") + 1
         raise MedbenchError(
-            f"{file}:{line}: not valid YAML: the character {error.character!r} is not allowed. Remove it."
+            f"{file}:{line}: not valid YAML: the character U+{error.character:04X} is not allowed. Remove it."
         ) from error
     except RecursionError as error:
         raise MedbenchError(f"{file}: nested too deeply to be a declaration.") from error
@@ -238,7 +238,7 @@ def _found(node: Node) -> str:
         return "a list"
     if node.tag == _NULL:
         return "nothing"
-    return f"`{node.value}` in quotes" if node.style in {"'", '"'} else f"`{node.value}`"
+    return f"`{node.value}`" + (" in quotes" if isinstance(node, ScalarNode) and node.style else "")
 
 
 class _Reader:
@@ -307,7 +307,7 @@ class _Reader:
             if field.required and name not in given:
                 self.refuse(node, f"{where} lacks the key `{name}`.")
         return {
-            name: self._value(key_node, value, types[name], place, name, f"`{name}` in {where}")
+            name: self._value(key_node, value, types[name], (*place, name), f"`{name}` in {where}")
             for name, key_node, value in entries
         }
 
@@ -317,16 +317,15 @@ class _Reader:
             if isinstance(expected, mi.DictType)
             else (expected, expected)
         )
+        short = where.partition(" in ")[0]
         return {
-            name: self._value(key_node, value, values, place, name, f"`{name}` in {where}")
+            name: self._value(key_node, value, values, (*place, name), f"`{name}` in {short}")
             for name, key_node, value in self._entries(node, keys, where)
         }
 
-    def _value(
-        self, key_node: Node, node: Node, expected: mi.Type, place: Place, name: Any, where: str
-    ) -> Any:
-        self.lines[*place, name] = key_node.start_mark.line + 1
-        return self.read(node, expected, (*place, name), str(name), where)
+    def _value(self, key: Node, node: Node, expected: mi.Type, place: Place, where: str) -> Any:
+        self.lines[place] = key.start_mark.line + 1
+        return self.read(node, expected, place, str(place[-1]), where)
 
     def _entries(self, node: Node, keys: mi.Type, where: str) -> Iterator[tuple[Any, Node, Node]]:
         """Each key, its node and its value's; a key that comes twice is refused."""
@@ -347,7 +346,8 @@ class _Reader:
     def _named(self, node: Node, expected: mi.StructType, key: str) -> str:
         """The struct in words, with its name if it says one (`claim: ood`) or stands under one."""
         noun = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", expected.cls.__name__).lower()
-        own = [v.value for k, v in node.value if k.value == noun and isinstance(v, ScalarNode)]
+        named = any(f.encode_name == noun and isinstance(f.type, mi.StrType) for f in expected.fields)
+        own = [v.value for k, v in node.value if named and k.value == noun and isinstance(v, ScalarNode)]
         name = own[0] if own else key
         return f"{noun} `{name}`" if name and name != noun else noun
 
