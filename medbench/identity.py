@@ -1,0 +1,137 @@
+"""What a run is called, by content: runs share an id if nothing that shapes their numbers differs.
+
+Identity serves reuse only; comparison with what was accepted goes by item, whatever the code was.
+"""
+
+import ast
+import functools
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from medbench.environment import device_class, library_versions, settings
+from medbench.record import RunRecord
+from medbench.spec.runs import RunSpec
+
+if TYPE_CHECKING:
+    from medbench.store import Store
+
+HASH_SCHEME = 1
+"""Raise it when the hashed fields or their encoding change: every id then changes, on purpose."""
+
+NAMES_ONLY = ("tier", "backbone.name", "backbone.upstream", "backbone.architecture", "backbone.weights",
+              "recipe.name")  # fmt: skip
+"""Fields of a `RunSpec` that name what other fields pin down (blocks, width and the weights' hash; the
+recipe's figures), so that renaming a file, a recipe or a tier trains nothing again."""
+
+_ROOMS = ("data", "models", "training")
+_SHAPES_NO_NUMBERS = ("check", "sheet", "pretrain", "progress", "cache", "weights")
+_PACKAGE = Path(__file__).parent
+
+
+def spec_id(spec: RunSpec) -> str:
+    """20 hex digits for what is run, whatever the code, libraries and device: all but `NAMES_ONLY`."""
+    return _digest({"scheme": HASH_SCHEME, "spec": _hashed_fields(spec)})
+
+
+def code_fingerprint() -> str:
+    """What shapes a run's numbers beside its spec, as `<sources>-<surroundings>`, 12 hex digits each.
+
+    Sources are the modules of `medbench/data`, `models` and `training` without comments, docstrings,
+    command lines, checks and pre-training (whose result is pinned as weights); surroundings are the
+    versions of `environment.SHAPING_LIBRARIES`, the device class and `environment.SHAPING_SETTINGS`.
+    """
+    surroundings = {"libraries": library_versions(), "device": device_class(), "settings": settings()}
+    return f"{_sources_digest()}-{_digest(surroundings)[:12]}"
+
+
+def run_id(spec: RunSpec, code: str) -> str:
+    """20 hex digits for a run: its spec, and the code that `code_fingerprint` names."""
+    return _digest({"scheme": HASH_SCHEME, "spec": spec_id(spec), "code": code})
+
+
+def why_new(spec: RunSpec, store: "Store") -> str:
+    """Why the store has no run for this spec: how the nearest stored run differs, in words."""
+    nearest = min(store.records(), key=lambda record: len(_spec_changes(record.spec, spec)), default=None)
+    if nearest is None:
+        return "nothing is stored yet"
+    changes = [*_spec_changes(nearest.spec, spec), *_code_changes(nearest)]
+    if not changes:
+        return "the stored run was damaged or removed"
+    return "differs from the nearest stored run in " + ", ".join(changes)
+
+
+def _spec_changes(stored: RunSpec, wanted: RunSpec) -> list[str]:
+    old, new = _hashed_fields(stored), _hashed_fields(wanted)
+    return [f"{name} ({_shown(old[name])} → {_shown(new[name])})" for name in new if old[name] != new[name]]
+
+
+def _code_changes(stored: RunRecord) -> list[str]:
+    sources, _, surroundings = stored.code.partition("-")
+    now_sources, _, now_surroundings = code_fingerprint().partition("-")
+    changes = ["the code"] if sources != now_sources else []
+    if surroundings != now_surroundings:
+        changes += list(_surrounding_changes(stored)) or ["the settings of jax"]
+    return changes
+
+
+def _surrounding_changes(stored: RunRecord) -> Iterator[str]:
+    then = stored.environment
+    for name, now in library_versions().items():
+        if (before := then.libraries.get(name, "")) != now:
+            yield f"{name} ({before or 'none'} → {now or 'none'})"
+    if then.device_class != (now := device_class()):
+        yield f"device ({then.device_class} → {now})"
+    if sorted(then.xla_flags.split()) != (flags := settings().get("XLA_FLAGS", "").split()):
+        yield f"XLA_FLAGS ({then.xla_flags or 'none'} → {' '.join(flags) or 'none'})"
+
+
+def _shown(value: Any) -> str:
+    """A value as a message shows it: hashes by their first digits."""
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return text if len(text) <= 24 else text[:8] + "…"
+
+
+def _hashed_fields(spec: RunSpec) -> dict[str, Any]:
+    """The spec flat, one dotted name a value, without `NAMES_ONLY`."""
+    flat: dict[str, Any] = {}
+    for name, value in msgspec.to_builtins(spec).items():
+        nested = value if isinstance(value, dict) else {"": value}
+        flat.update({f"{name}.{key}".rstrip("."): inner for key, inner in nested.items()})
+    return {name: value for name, value in flat.items() if name not in NAMES_ONLY}
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()[:20]
+
+
+@functools.cache
+def _sources_digest(package: Path = _PACKAGE) -> str:
+    """Of the code as this process first saw it: what is edited while it runs is not what runs."""
+    sources = {
+        str(path.relative_to(package)): _bare_code(path)
+        for room in _ROOMS
+        for path in sorted((package / room).rglob("*.py"))
+        if path.stem not in _SHAPES_NO_NUMBERS and not path.stem.endswith("_cli")
+    }
+    return _digest(sources)[:12]
+
+
+def _bare_code(path: Path) -> str:
+    """The module without comments, docstrings and layout."""
+    tree = ast.parse(path.read_bytes())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [line for line in node.body if not _is_text(line)] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def _is_text(line: ast.stmt) -> bool:
+    return (
+        isinstance(line, ast.Expr)
+        and isinstance(line.value, ast.Constant)
+        and isinstance(line.value.value, str)
+    )
