@@ -1,0 +1,299 @@
+"""Reads a folder of declarations and checks what they mean: every reference, every range.
+
+The first thing that is wrong is one message with file and line. Nothing here opens cohorts or weights.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from medbench.errors import MedbenchError, nearest
+from medbench.spec.loader import Document, load_document, shown
+from medbench.spec.records import Arm, Backbones, Claim, FixedRecipe, Recipes, Suite, Task, Tiers
+
+_NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
+_FILES = ("backbones.yaml", "recipes.yaml", "tiers.yaml")
+_FOLDERS = ("claims", "tasks")
+
+T = TypeVar("T", Claim, Task)
+
+
+def load_suite(root: Path) -> Suite:
+    """Read `claims/`, `tasks/`, `backbones.yaml`, `recipes.yaml` and `tiers.yaml` below `root`.
+
+    Raises:
+      MedbenchError: a file is missing or wrong (see `load_yaml`), names something that is not declared,
+        or has a value out of range; the message starts with file and line.
+    """
+    _check_folder(root)
+    backbones = load_document(root / "backbones.yaml", Backbones)
+    recipes = load_document(root / "recipes.yaml", Recipes)
+    tiers = load_document(root / "tiers.yaml", Tiers)
+    tasks = _load_all(root / "tasks", Task)
+    claims = _load_all(root / "claims", Claim)
+    suite = Suite(
+        root=str(root),
+        claims={document.value.claim: document.value for document in claims.values()},
+        claim_files={
+            document.value.claim: path.relative_to(root).as_posix() for path, document in claims.items()
+        },
+        tasks={document.value.task: document.value for document in tasks.values()},
+        architectures=backbones.value.architectures,
+        upstreams=backbones.value.upstreams,
+        recipes=recipes.value.recipes,
+        tiers=tiers.value.tiers,
+    )
+    _check_backbones(backbones)
+    _check_recipes(recipes)
+    _check_tiers(tiers, suite)
+    _check_unique(tasks, "task")
+    _check_unique(claims, "claim")
+    for task in tasks.values():
+        _check_task(task, suite)
+    for claim in claims.values():
+        _check_claim(claim, suite)
+    return suite
+
+
+def backbone_named(suite: Suite, name: str) -> Arm:
+    """The upstream and architecture of `bit-<upstream>-<architecture>`.
+
+    Raises:
+      MedbenchError: the suite declares no such backbone; the message names the nearest.
+    """
+    arms = [
+        Arm(upstream=upstream, architecture=architecture)
+        for upstream, declared in suite.upstreams.items()
+        for architecture in (declared.weights or suite.architectures)
+    ]
+    for arm in arms:
+        if arm.backbone == name:
+            return arm
+    raise MedbenchError(f"unknown backbone `{name}`. {nearest(name, [arm.backbone for arm in arms])}")
+
+
+@dataclass(frozen=True)
+class _Declared:
+    """A declared thing, where it stands, and what is asked of it."""
+
+    document: Document[Any]
+    place: tuple[str | int, ...]
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} `{self.name}`"
+
+    def refuse(self, *steps: str | int, message: str) -> NoReturn:
+        """Complain about the value that `steps` lead to from here."""
+        raise self.document.error(*self.place, *steps, message=message)
+
+    def expect(self, expected: str, *steps: str | int, found: object, holds: bool) -> None:
+        """The value that `steps` lead to is as expected."""
+        if not holds:
+            field = next(step for step in reversed(steps) if isinstance(step, str))
+            self.refuse(*steps, message=f"expected {expected} for `{field}` in {self}, found {found}.")
+
+    def expect_known(self, kind: str, name: str, known: Collection[str], *steps: str | int) -> None:
+        """The name that `steps` lead to is declared."""
+        if name not in known:
+            self.refuse(*steps, message=f"unknown {kind} `{name}` in {self}. {nearest(name, known)}")
+
+    def expect_once(self, values: list[Any], *steps: str) -> None:
+        """No value of the list that `steps` lead to comes twice."""
+        for i, value in enumerate(values):
+            if value in values[:i]:
+                self.refuse(*steps, i, message=f"`{value}` comes twice in `{steps[-1]}` in {self}. Keep one.")
+
+    def expect_name(self, *steps: str) -> None:
+        """The thing's name can be part of an id and of a file's name."""
+        if not _NAME.fullmatch(self.name):
+            slug = "-".join(re.findall(r"[a-z0-9.]+", self.name.lower())).strip(".")
+            hint = f" Did you mean `{slug}`?" if _NAME.fullmatch(slug) else ""
+            self.refuse(
+                *steps,
+                message=f"`{self.name}` cannot name a declared {self.kind}: "
+                f"expected lower-case letters and digits, joined by `-` or `.`.{hint}",
+            )
+
+
+def _check_folder(root: Path) -> None:
+    """The folder is a suite, and holds no file that would silently not be read."""
+    if not root.is_dir():
+        raise MedbenchError(f"{shown(root)}: no such folder. Expected a suite, with {', '.join(_FILES)}.")
+    for path in sorted(root.glob("*.y*ml")):
+        if path.name not in _FILES:
+            raise MedbenchError(
+                f"{shown(path)}: no file of a suite. {nearest(path.name, _FILES)}"
+                " Claims belong in claims/, tasks in tasks/."
+            )
+    for folder in _FOLDERS:
+        for path in sorted((root / folder).rglob("*.yml")):
+            raise MedbenchError(f"{shown(path)}: would not be read. Rename it to {path.stem}.yaml.")
+
+
+def _load_all(folder: Path, type: type[T]) -> dict[Path, Document[T]]:  # noqa: A002
+    """Every declaration in a folder, by path."""
+    paths = sorted(folder.rglob("*.yaml"))
+    if not paths:
+        raise MedbenchError(
+            f"{shown(folder)}: nothing declared. Expected one .yaml file a {folder.name[:-1]}."
+        )
+    return {path: load_document(path, type) for path in paths}
+
+
+def _check_unique(documents: Mapping[Path, Document[T]], kind: str) -> None:
+    first: dict[str, str] = {}
+    for document in documents.values():
+        declared = _Declared(document, (), kind, getattr(document.value, kind))
+        declared.expect_name(kind)
+        if declared.name in first:
+            declared.refuse(
+                kind,
+                message=f"{declared} is already declared in {first[declared.name]}. Rename one of them.",
+            )
+        first[declared.name] = document.file
+
+
+def _check_backbones(document: Document[Backbones]) -> None:
+    for name, architecture in document.value.architectures.items():
+        declared = _Declared(document, ("architectures", name), "architecture", name)
+        declared.expect_name()
+        blocks, width = architecture.blocks, architecture.width
+        declared.expect(
+            "four positive numbers", "blocks", found=blocks, holds=len(blocks) == 4 and min(blocks) > 0
+        )
+        whole = width > 0 and (64 * width).is_integer()
+        declared.expect("a positive multiple of 1/64", "width", found=f"{width:g}", holds=whole)
+    for name, upstream in document.value.upstreams.items():
+        declared = _Declared(document, ("upstreams", name), "upstream", name)
+        declared.expect_name()
+        declared.expect("at least 0", "images", found=upstream.images, holds=upstream.images >= 0)
+        declared.expect("at least 0", "classes", found=upstream.classes, holds=upstream.classes >= 0)
+        if bool(upstream.images) != bool(upstream.weights):
+            declared.refuse(
+                "weights",
+                message=f"{declared} has {upstream.images} images and {len(upstream.weights)} weight files. "
+                "Expected neither, which means random initialisation, or both.",
+            )
+        for architecture_name, file in upstream.weights.items():
+            steps = ("weights", architecture_name)
+            declared.expect_known("architecture", architecture_name, document.value.architectures, *steps)
+            bare = Path(file).name == file and file.endswith(".npz")
+            declared.expect(
+                "the name of an .npz file, without folders,", *steps, found=f"`{file}`", holds=bare
+            )
+
+
+def _check_recipes(document: Document[Recipes]) -> None:
+    for name, recipe in document.value.recipes.items():
+        declared = _Declared(document, ("recipes", name), "recipe", name)
+        declared.expect_name()
+        if isinstance(recipe, FixedRecipe):
+            _check_fixed_recipe(declared, recipe)
+
+
+def _check_fixed_recipe(declared: _Declared, recipe: FixedRecipe) -> None:
+    warmup, decays, steps = recipe.warmup_steps, recipe.decay_steps, recipe.steps
+    ordered = decays == sorted(set(decays)) and all(warmup <= step < steps for step in decays)
+    for field, expected, holds in [
+        ("steps", "at least 1", steps >= 1),
+        ("batch_size", "at least 1", recipe.batch_size >= 1),
+        ("base_learning_rate", "more than 0", recipe.base_learning_rate > 0),
+        ("warmup_steps", f"0 or more, and less than `steps` ({steps}),", 0 <= warmup < steps),
+        (
+            "decay_steps",
+            f"ascending steps from `warmup_steps` ({warmup}) to below `steps` ({steps})",
+            ordered,
+        ),
+        ("mixup_alpha", "at least 0", recipe.mixup_alpha >= 0),
+        ("crop", "at least 1", recipe.crop >= 1),
+        ("resize", f"at least `crop` ({recipe.crop})", recipe.resize >= recipe.crop),
+    ]:
+        declared.expect(expected, field, found=getattr(recipe, field), holds=holds)
+
+
+def _check_tiers(document: Document[Tiers], suite: Suite) -> None:
+    for name, tier in document.value.tiers.items():
+        declared = _Declared(document, ("tiers", name), "tier", name)
+        declared.expect_name()
+        declared.expect_known("recipe", tier.recipe, suite.recipes, "recipe")
+        declared.expect("at least one seed", "seeds", found="none", holds=bool(tier.seeds))
+        declared.expect_once(tier.seeds, "seeds")
+        declared.expect_once(tier.sentinels, "sentinels")
+        for i, seed in enumerate(tier.seeds):
+            declared.expect("at least 0", "seeds", i, found=seed, holds=seed >= 0)
+        for i, seed in enumerate(tier.sentinels):
+            declared.expect(
+                f"some of the seeds ({', '.join(map(str, tier.seeds))})",
+                "sentinels",
+                i,
+                found=seed,
+                holds=seed in tier.seeds,
+            )
+
+
+def _check_task(document: Document[Task], suite: Suite) -> None:
+    task = document.value
+    declared = _Declared(document, (), "task", task.task)
+    declared.expect_known("metric", task.primary, _metric_names(), "primary")
+    for tier, cohort in task.cohorts.items():
+        declared.expect_known("tier", tier, suite.tiers, "cohorts", tier)
+        if cohort.startswith("phantoms:"):
+            fitting = f"phantoms:{task.domain}"
+            declared.expect_known("cohort", cohort, [fitting], "cohorts", tier)
+
+
+def _check_claim(document: Document[Claim], suite: Suite) -> None:
+    claim = document.value
+    declared = _Declared(document, (), "claim", claim.claim)
+    declared.expect("at least one task", "tasks", found="none", holds=bool(claim.tasks))
+    declared.expect_once(claim.tasks, "tasks")
+    for i, task in enumerate(claim.tasks):
+        declared.expect_known("task", task, suite.tasks, "tasks", i)
+    declared.expect("the arms of at least one tier", "arms", found="none", holds=bool(claim.arms))
+    for tier, arms in claim.arms.items():
+        declared.expect_known("tier", tier, suite.tiers, "arms", tier)
+        _check_arm(declared, arms.baseline, suite, "arms", tier, "baseline")
+        _check_arm(declared, arms.treatment, suite, "arms", tier, "treatment")
+        declared.expect(
+            f"another backbone than the baseline, {arms.baseline.backbone},",
+            "arms",
+            tier,
+            "treatment",
+            found="the same",
+            holds=arms.treatment != arms.baseline,
+        )
+    declared.expect_known("metric", claim.metric, {"primary", *_metric_names()}, "metric")
+    declared.expect("at least 0", "margin", found=f"{claim.margin:g}", holds=claim.margin >= 0)
+    declared.expect(
+        "why this margin", "margin_reason", found="nothing", holds=bool(claim.margin_reason.strip())
+    )
+    declared.expect(
+        f"more than the margin ({claim.margin:g})",
+        "relevant_effect",
+        found=f"{claim.relevant_effect:g}",
+        holds=claim.relevant_effect > claim.margin,
+    )
+
+
+def _check_arm(claim: _Declared, arm: Arm, suite: Suite, *steps: str) -> None:
+    """Both axes are declared, and the upstream has weights of this architecture."""
+    claim.expect_known("upstream", arm.upstream, suite.upstreams, *steps, "upstream")
+    claim.expect_known("architecture", arm.architecture, suite.architectures, *steps, "architecture")
+    weights = suite.upstreams[arm.upstream].weights or suite.architectures
+    if arm.architecture not in weights:
+        claim.refuse(
+            *steps,
+            "architecture",
+            message=f"upstream `{arm.upstream}` has no weights for architecture `{arm.architecture}` "
+            f"in {claim}. {nearest(arm.architecture, weights)}",
+        )
+
+
+def _metric_names() -> Collection[str]:
+    from medbench.metrics.registry import METRICS  # noqa: PLC0415  numerical libraries stand behind it
+
+    return METRICS
