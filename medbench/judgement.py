@@ -25,6 +25,20 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
     """Number of seeds an arm; null where more seeds alone cannot."""
 
 
+class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What makes two values of an item comparable; when it changes, what was accepted is stale."""
+
+    predicate: str
+    margin: float
+    metric: str
+    """Name and version, such as `roc_auc@1`."""
+    evaluate: str
+    cohort: str
+    """The cohort's name, such as `phantoms:chest`."""
+    labels: str
+    """The kind of target and its classes in order: `single-label: benign, malignant`."""
+
+
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """One item, judged: does it reproduce the study?"""
 
@@ -63,8 +77,12 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """The sub-groups present, by attribute."""
     trained: dict[str, list[int]] = {}
     """Seeds by arm that were trained (now or in the store), the rest being loaded from reference runs."""
+    devices: dict[str, dict[int, str]] = {}
+    """The device class that each run was trained on, by arm and seed."""
     environments: list[str] = []
     """Device classes the trained runs came from; those of the loaded runs where none was trained."""
+    definition: Definition | None = None
+    cohort_fingerprint: str = ""
     generated: bool = False
     """True for phantoms."""
     cluster: str = "patient"

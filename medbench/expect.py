@@ -1,0 +1,477 @@
+"""Accepted values of items: look-up, check for drift, and the reviewed act of updating them.
+
+Whether the study is reproduced plays no part here (that is `judge`): this room only asks what has changed.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+
+from medbench.errors import MedbenchError
+from medbench.judge import ARMS
+from medbench.judgement import Check, Definition, Interval, Judgement, Status, Verdict
+from medbench.spec.loader import dump_yaml, load_yaml
+from medbench.spec.records import Declared
+from medbench.stats.prediction import half_width, pooled_spread
+
+NUMERIC: Literal["numeric@1"] = "numeric@1"
+PREDICTION: Literal["pooled-prediction-familywise@1"] = "pooled-prediction-familywise@1"
+SAFETY, LEAST, UNCALIBRATED = 3, 1e-4, 1e-3
+"""The numeric tolerance is `SAFETY` times the largest calibrated difference and at least `LEAST`;
+`UNCALIBRATED` where a metric has not been calibrated on a device class."""
+DIGITS = 6
+"""Decimals of a stored value: far below any tolerance, and short enough to read in a diff."""
+
+
+class Rule(Declared, frozen=True, kw_only=True, rename="kebab"):
+    """The named rules that compute an item's bands; a changed rule gets a new name."""
+
+    same_seeds: Literal["numeric@1"] = NUMERIC
+    new_seeds: Literal["pooled-prediction-familywise@1"] = PREDICTION
+
+
+class Accepted(Declared, frozen=True, kw_only=True):
+    """Who and when: the provenance of accepted values."""
+
+    date: str
+    """ISO 8601 day."""
+    commit: str
+    """Revision of the medbench checkout that made the values."""
+    reason: str
+    jax: str
+
+
+Values = Annotated[dict[int, float], msgspec.Meta(min_length=1)]
+
+
+class Samples(Declared, frozen=True, kw_only=True):
+    """The metric by arm and seed: what bands are computed from."""
+
+    baseline: Values
+    treatment: Values
+
+
+class Backbones(Declared, frozen=True, kw_only=True):
+    """The names of the backbones in the arms."""
+
+    baseline: str
+    treatment: str
+
+
+class Expectation(Declared, frozen=True, kw_only=True):
+    """The accepted values of one item on one device class (`expectations/<tier>/<task>/<claim>.yaml`)."""
+
+    item: str
+    verdict: Verdict
+    effect: Interval
+    definition: Definition
+    rule: Rule
+    environment: str
+    """The device class that all values were made on."""
+    cohort_fingerprint: str
+    """Other images, such as another generator version's, are not expected to give the same values."""
+    backbones: Backbones
+    """A suspect when values move."""
+    accepted: Accepted
+    groups: dict[str, list[str]]
+    """The sub-groups that were there, by attribute."""
+    samples: Samples
+
+    def values(self, arm: str) -> dict[int, float]:
+        """The metric by seed of `baseline` or `treatment`."""
+        return self.samples.baseline if arm == "baseline" else self.samples.treatment
+
+
+class Calibration(Declared, frozen=True, kw_only=True):
+    """How far a metric moved when the same seeds ran elsewhere (a row of `expectations/numeric.yaml`)."""
+
+    variant: str
+    """What was changed, such as `XLA_FLAGS=--xla_cpu_max_isa=AVX2`."""
+    environment: str
+    """Device class."""
+    jax: str
+    metric: str
+    """Name and version, such as `roc_auc@1`."""
+    largest_difference: float
+
+
+@dataclass(frozen=True)
+class Expectations:
+    """All that was accepted for a tier."""
+
+    accepted: tuple[Expectation, ...] = ()
+    calibration: tuple[Calibration, ...] = ()
+
+    def nearest(self, item: str, environments: Sequence[str]) -> Expectation | None:
+        """The item's values on one of the device classes, else on the nearest class there is.
+
+        Nearest is the same kind (`gpu-…`), then `cpu`, then the first by name.
+        """
+
+        def distance(expectation: Expectation) -> tuple[bool, bool, bool, str]:
+            environment = expectation.environment
+            kinds = {name.partition("-")[0] for name in environments}
+            same_kind = environment.partition("-")[0] in kinds
+            return environment not in environments, not same_kind, environment != "cpu", environment
+
+        return min((e for e in self.accepted if e.item == item), key=distance, default=None)
+
+    def tolerance(self, metric: str, environment: str) -> float:
+        """How far the same seed may move on another machine of a device class (`numeric@1`)."""
+        differences = [
+            row.largest_difference
+            for row in self.calibration
+            if (row.metric, row.environment) == (metric, environment)
+        ]
+        return max(LEAST, SAFETY * max(differences)) if differences else UNCALIBRATED
+
+    def band(self, expectation: Expectation, arm: str, new: int) -> float | None:
+        """Half the width around an arm's accepted mean for the mean of `new` seeds; None if unknown.
+
+        The spread between seeds is pooled over the items of the same metric and device class; the
+        level is shared over all accepted items and arms of that class (`pooled-prediction-familywise@1`).
+        """
+        environment, metric = expectation.environment, expectation.definition.metric
+        family = [e for e in self.accepted if e.environment == environment]
+        spread = pooled_spread(
+            list(e.values(arm).values()) for e in family if e.definition.metric == metric for arm in ARMS
+        )
+        if not spread.degrees_of_freedom:
+            return None
+        accepted = len(expectation.values(arm))
+        half = half_width(spread, accepted=accepted, new=new, family=len(family) * len(ARMS))
+        return max(half, self.tolerance(metric, environment))
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """One measured value beside what was accepted for it."""
+
+    rule: str
+    quantity: str
+    measured: float
+    expected: float
+    half: float
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """Where the measured value should lie."""
+        return self.expected - self.half, self.expected + self.half
+
+    @property
+    def distance(self) -> float:
+        """From what was expected, in half-widths of the band."""
+        return abs(self.measured - self.expected) / self.half
+
+    @property
+    def outside(self) -> bool:
+        """Whether the measured value has left the band."""
+        return self.distance > 1
+
+
+def load(root: Path, tier: str) -> Expectations:
+    """Read what was accepted for a tier, and the calibration of the numeric tolerance.
+
+    Args:
+      root: the folder `expectations`, which need not exist.
+      tier: whose folder is read.
+
+    Raises:
+      MedbenchError: a file is not as it should be, holds another file's item, or holds an item twice.
+    """
+    accepted: dict[tuple[str, str], Expectation] = {}
+    for path in sorted((root / tier).glob("*/*.yaml")):
+        for expectation in load_yaml(path, list[Expectation]):
+            if _file(root, tier, expectation.item) != path:
+                raise MedbenchError(
+                    f"{path}: item `{expectation.item}` does not belong here; "
+                    f"expected `{path.parent.name}/{path.stem}/…`. Move it to its own file."
+                )
+            key = (expectation.item, expectation.environment)
+            if key in accepted:
+                raise MedbenchError(f"{path}: item `{key[0]}` stands here twice for {key[1]}. Delete one.")
+            accepted[key] = expectation
+    numeric = root / "numeric.yaml"
+    calibration = load_yaml(numeric, list[Calibration]) if numeric.exists() else []
+    return Expectations(tuple(accepted.values()), tuple(calibration))
+
+
+def check(judgement: Judgement, expectations: Expectations) -> Check:
+    """Compare one item with what was accepted for it.
+
+    Seeds that were accepted on the same device class and cohort are compared one by one (`numeric@1`).
+    Of all other trained seeds, each arm's mean is compared with the accepted mean
+    (`pooled-prediction-familywise@1`). Loaded runs of another class or cohort measure nothing.
+
+    Returns:
+      Its status, and the value that lies furthest out relative to its band.
+    """
+    expectation = expectations.nearest(judgement.id, judgement.environments)
+    accepted = expectation.verdict if expectation else None
+    if judgement.state == "not-run":
+        return Check(id=judgement.id, status="not-run", accepted_verdict=accepted, detail=judgement.reason)
+    if expectation is None:
+        return Check(id=judgement.id, status="no-expectation", detail="nothing was accepted yet")
+    incomparable = _incomparable(expectation, judgement)
+    if incomparable:
+        status, detail = incomparable
+        return Check(id=judgement.id, status=status, accepted_verdict=accepted, detail=detail)
+
+    comparisons = _compare(expectation, judgement, expectations)
+    status = "drifted" if any(c.outside for c in comparisons) else "ok"
+    if {judgement.verdict, expectation.verdict} == {"supported", "refuted"}:
+        status = "verdict-changed"
+    result = Check(
+        id=judgement.id,
+        status=status,
+        accepted_verdict=accepted,
+        detail=_detail(expectation, judgement, comparisons),
+        check=" + ".join(sorted({c.rule for c in comparisons})),
+    )
+    if not comparisons:
+        return result
+    furthest = max(comparisons, key=lambda c: c.distance)
+    return msgspec.structs.replace(
+        result,
+        expected=furthest.expected,
+        measured=furthest.measured,
+        band=furthest.band,
+        quantity=furthest.quantity,
+    )
+
+
+def vanished_items(expectations: Expectations, suite: Iterable[str]) -> list[Check]:
+    """One check for each accepted item that the suite, as declared and unselected, no longer has."""
+    gone = {e.item: e for e in expectations.accepted if e.item not in set(suite)}
+    detail = "accepted, but no longer declared; delete it from expectations/ if that is meant"
+    return [
+        Check(id=item, status="vanished", accepted_verdict=gone[item].verdict, detail=detail)
+        for item in sorted(gone)
+    ]
+
+
+def _incomparable(expectation: Expectation, judgement: Judgement) -> tuple[Status, str] | None:
+    """The status and reason where values cannot or need not be compared."""
+    changed = _changed_definition(expectation, judgement)
+    if changed:
+        return "stale", f"the definition changed: {changed}; accept it with --expect=update"
+    if judgement.state == "missing":
+        return "vanished", judgement.reason
+    lost = _lost_groups(expectation, judgement)
+    if lost:
+        return "vanished", f"sub-groups are gone: {', '.join(lost)}"
+    return None
+
+
+def _changed_definition(expectation: Expectation, judgement: Judgement) -> str:
+    """The fields of the definition that differ, in words, or an empty string."""
+    before, now = expectation.definition, judgement.definition
+    return "; ".join(
+        f"{field} was {getattr(before, field)}, is {getattr(now, field)}"
+        for field in before.__struct_fields__
+        if getattr(before, field) != getattr(now, field)
+    )
+
+
+def _lost_groups(expectation: Expectation, judgement: Judgement) -> list[str]:
+    return [
+        f"{attribute} {group}"
+        for attribute, groups in expectation.groups.items()
+        for group in sorted(set(groups) - set(judgement.groups.get(attribute, [])))
+    ]
+
+
+def _compare(expectation: Expectation, judgement: Judgement, expectations: Expectations) -> list[_Comparison]:
+    """Every value that was measured beside what was accepted for it, by the rule that applies."""
+    environment = expectation.environment
+    tolerance = expectations.tolerance(expectation.definition.metric, environment)
+    same_images = judgement.cohort_fingerprint == expectation.cohort_fingerprint
+    comparisons = []
+    for arm in ARMS:
+        accepted, new = expectation.values(arm), []
+        for seed, measured in judgement.samples[arm].items():
+            if same_images and seed in accepted and judgement.devices[arm][seed] == environment:
+                quantity = f"{arm}, seed {seed}"
+                comparisons.append(_Comparison(NUMERIC, quantity, measured, accepted[seed], tolerance))
+            elif seed in judgement.trained[arm]:
+                new.append(measured)
+        half = expectations.band(expectation, arm, len(new)) if new else None
+        if half is not None:
+            mean, expected = float(np.mean(new)), float(np.mean(list(accepted.values())))
+            comparisons.append(_Comparison(PREDICTION, f"mean of {arm}", mean, expected, half))
+    return comparisons
+
+
+def _detail(expectation: Expectation, judgement: Judgement, comparisons: Sequence[_Comparison]) -> str:
+    """What changed, in one sentence."""
+    parts = []
+    if judgement.verdict != expectation.verdict:
+        parts.append(f"{judgement.verdict}, accepted as {expectation.verdict}")
+    outside = [c for c in comparisons if c.outside]
+    if outside:
+        worst = max(outside, key=lambda c: c.distance)
+        parts.append(
+            f"{worst.quantity}: {worst.measured:.5f}, accepted {worst.expected:.5f} ± {worst.half:.5f}; "
+            f"{len(outside)} of {len(comparisons)} values are outside"
+        )
+        moved = [arm for arm in ARMS if getattr(judgement, arm) != getattr(expectation.backbones, arm)]
+        parts += [
+            f"{arm} was {getattr(expectation.backbones, arm)}, is {getattr(judgement, arm)}" for arm in moved
+        ]
+    if expectation.environment not in judgement.environments:
+        parts.append(
+            f"nothing was accepted on {', '.join(judgement.environments)}, so compared with "
+            f"{expectation.environment}"
+        )
+    if judgement.cohort_fingerprint != expectation.cohort_fingerprint:
+        parts.append("the cohort's images changed")
+    if not comparisons:
+        parts.append("no value could be compared")
+    return "; ".join(parts) or "unchanged"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an update did to one item on one device class.
+
+    Attributes:
+      before: None for an item that had nothing accepted.
+      after: equal to `before` where nothing changed or the item was left alone.
+      why_kept: why it was left alone, else empty.
+    """
+
+    item: str
+    before: Expectation | None
+    after: Expectation | None
+    why_kept: str = ""
+
+
+def update(
+    judgements: Sequence[Judgement], *, root: Path, tier: str, accepted: Accepted, only_new: bool = False
+) -> list[Change]:
+    """Accept judged items; touches no other item and no other device class.
+
+    An item whose values have not changed keeps its provenance. An item that was not judged is kept.
+
+    Args:
+      judgements: the selected items.
+      root: the folder `expectations`.
+      tier: whose folder is written.
+      accepted: provenance, with a reason.
+      only_new: leave items alone that have something accepted on their device class (`--expect=new`).
+
+    Returns:
+      One change an item, before and after.
+
+    Raises:
+      MedbenchError: the environment variable CI is set, no reason is given, or an item's runs come
+        from several device classes. Nothing is written then.
+    """
+    if os.environ.get("CI"):
+        raise MedbenchError(
+            "expectations are not updated in continuous integration (the environment variable CI is "
+            "set): update them at home and have the difference reviewed."
+        )
+    if not accepted.reason.strip():
+        raise MedbenchError('an update of expectations needs --reason "why the new values are right".')
+    old = {(e.item, e.environment): e for e in load(root, tier).accepted}
+    changes = [_change(judgement, old, accepted, only_new=only_new) for judgement in judgements]
+    touched = {
+        (c.item, c.after.environment): c.after for c in changes if c.after is not None and c.after != c.before
+    }
+    for path in {_file(root, tier, item) for item, _ in touched}:
+        _write(path, [e for e in (old | touched).values() if _file(root, tier, e.item) == path])
+    return changes
+
+
+def summary(changes: Iterable[Change]) -> str:
+    """The before/after table of an update, one line an item."""
+    lines = []
+    for change in changes:
+        before, after = change.before, change.after
+        if change.why_kept or after is None:
+            lines.append(f"{change.item}: kept ({change.why_kept})")
+        elif before is None:
+            lines.append(f"{change.item} [{after.environment}]: new: {_in_words(after)}")
+        elif before == after:
+            lines.append(f"{change.item} [{after.environment}]: unchanged: {_in_words(after)}")
+        else:
+            lines.append(f"{change.item} [{after.environment}]: {_in_words(before)} -> {_in_words(after)}")
+    return "\n".join(lines)
+
+
+def _change(
+    judgement: Judgement,
+    old: dict[tuple[str, str], Expectation],
+    accepted: Accepted,
+    *,
+    only_new: bool,
+) -> Change:
+    """What accepting a judgement would change."""
+    if judgement.state != "judged":
+        return Change(judgement.id, None, None, f"{judgement.state}: {judgement.reason}")
+    after = _accept(judgement, accepted)
+    before = old.get((judgement.id, after.environment))
+    if before is not None and only_new:
+        return Change(judgement.id, before, before, "it has accepted values already")
+    unchanged = before is not None and msgspec.structs.replace(after, accepted=before.accepted) == before
+    return Change(judgement.id, before, before if unchanged else after)
+
+
+def _accept(judgement: Judgement, accepted: Accepted) -> Expectation:
+    """The expectation that a judgement makes."""
+    classes = sorted({device for arm in ARMS for device in judgement.devices[arm].values()})
+    if len(classes) > 1:
+        raise MedbenchError(
+            f"{judgement.id}: its runs come from {' and '.join(classes)}, and values of one device class "
+            "only can be accepted. Train them all on one with --runs=force."
+        )
+    assert judgement.verdict is not None
+    assert judgement.effect is not None
+    assert judgement.definition is not None
+    effect = judgement.effect
+    return Expectation(
+        item=judgement.id,
+        verdict=judgement.verdict,
+        effect=Interval(
+            value=round(effect.value, DIGITS), low=round(effect.low, DIGITS), high=round(effect.high, DIGITS)
+        ),
+        definition=judgement.definition,
+        rule=Rule(),
+        environment=classes[0],
+        cohort_fingerprint=judgement.cohort_fingerprint,
+        backbones=Backbones(baseline=judgement.baseline, treatment=judgement.treatment),
+        accepted=accepted,
+        groups=judgement.groups,
+        samples=Samples(
+            baseline=_rounded(judgement.samples["baseline"]),
+            treatment=_rounded(judgement.samples["treatment"]),
+        ),
+    )
+
+
+def _rounded(samples: dict[int, float]) -> dict[int, float]:
+    return {seed: round(value, DIGITS) for seed, value in sorted(samples.items())}
+
+
+def _in_words(expectation: Expectation) -> str:
+    means = ", ".join(f"{arm} {np.mean(list(expectation.values(arm).values())):.4f}" for arm in ARMS)
+    return f"{expectation.verdict}, effect {expectation.effect.value:+.4f} ({means})"
+
+
+def _file(root: Path, tier: str, item: str) -> Path:
+    task, claim, _ = item.split("/", 2)
+    return root / tier / task / f"{claim}.yaml"
+
+
+def _write(path: Path, entries: list[Expectation]) -> None:
+    """Replace a file whole, so that an interruption leaves the old one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(dump_yaml(entries), encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,295 @@
+"""From the predictions of paired runs to a verdict: the predicates, and the one function that applies them.
+
+What was accepted earlier plays no part here (that is `expect`), nor what a verdict means for a pytest run
+(that is `policy`).
+"""
+
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from typing import Literal, Protocol
+
+import numpy as np
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from medbench.errors import MedbenchError
+from medbench.judgement import Definition, Interval, Judgement, Settle, Verdict
+from medbench.metrics import Metric, evaluate, metric_named
+from medbench.predictions import Predictions
+from medbench.record import RunRecord
+from medbench.spec.records import Claim
+from medbench.spec.runs import PlannedItem
+from medbench.stats.bootstrap import patient_weights, patients_of_rarest_class, seed_sequence
+from medbench.stats.interval import Spread, limits
+from medbench.stats.power import detectable_gap, patients_that_settle, power, seeds_that_settle
+
+ARMS = ("baseline", "treatment")
+REPLICATES = 1000
+"""Of the patient bootstrap: its own noise moves a standard error by some 2 %."""
+
+
+class JudgedRun(Protocol):
+    """What judging asks of a run in the store."""
+
+    @property
+    def record(self) -> RunRecord:
+        """Its record."""
+
+    @property
+    def origin(self) -> Literal["trained", "reused", "loaded"]:
+        """Trained now, earlier, or loaded from the reference runs."""
+
+    def predictions(self, evaluation_set: str) -> Predictions:
+        """Its predictions, verified."""
+
+
+Runs = Mapping[str, Mapping[int, JudgedRun | None]]
+"""By arm and seed; None or absent where a run was not to be made."""
+
+
+def superiority(effect: Interval, margin: float) -> Verdict:
+    """The treatment is better by more than the margin: its lower limit exceeds it."""
+    if effect.low > margin:
+        return "supported"
+    if effect.high < margin:
+        return "refuted"
+    return "inconclusive"
+
+
+PREDICATES: dict[str, Callable[[Interval, float], Verdict]] = {"superiority": superiority}
+
+
+def judge(
+    planned: PlannedItem, claim: Claim, runs: Runs, *, generated: bool = False, cluster: str = "patient"
+) -> Judgement:
+    """Judge one item from its runs, paired by patient and seed.
+
+    The effect is the mean over seeds of the treatment's metric minus the baseline's on the same
+    images, with the sign turned where lower is better, so that positive always favours the treatment.
+    Deterministic: the bootstrap's draws follow from the item's id.
+
+    Args:
+      planned: the item and its runs' specs.
+      claim: that the item belongs to.
+      runs: by arm and seed.
+      generated: whether the cohort's images are.
+      cluster: what stands for a patient in the cohort.
+
+    Returns:
+      A judgement in state `judged`; `not-run` where a planned run is not there; `missing` where the
+      metric, or an interval for it, is undefined, with the reason.
+
+    Raises:
+      MedbenchError: the runs were not scored on the same images, patients and labels.
+    """
+    item, metric = planned.item, metric_named(planned.item.metric)
+    judgement = Judgement(
+        id=item.id,
+        task=item.task,
+        claim=item.claim,
+        evaluation_set=item.evaluation_set,
+        statement=claim.statement,
+        metric=metric.identity,
+        baseline=item.baseline,
+        treatment=item.treatment,
+        state="not-run",
+        margin=claim.margin,
+        relevant_effect=claim.relevant_effect,
+        definition=definition_of(planned, claim),
+        cohort_fingerprint=next(iter(planned.baseline.values())).cohort_fingerprint,
+        generated=generated,
+        cluster=cluster,
+    )
+    there = _runs_there(planned, runs)
+    if isinstance(there, str):
+        return replace(judgement, reason=there)
+    predictions = {
+        arm: {seed: run.predictions(item.evaluation_set) for seed, run in there[arm].items()} for arm in ARMS
+    }
+    _require_same_examples(planned, predictions)
+    judgement = replace(judgement, **_facts(there, predictions))
+    samples, undefined = _samples(item.metric, predictions)
+    judgement = replace(judgement, samples=samples)
+    if undefined:
+        return replace(judgement, state="missing", reason=undefined)
+    return _with_verdict(judgement, claim, metric, predictions)
+
+
+def definition_of(planned: PlannedItem, claim: Claim) -> Definition:
+    """What an item's values mean: equal definitions may be compared."""
+    spec = next(iter(planned.baseline.values()))
+    return Definition(
+        predicate=claim.predicate,
+        margin=claim.margin,
+        metric=metric_named(planned.item.metric).identity,
+        evaluate=claim.evaluate,
+        cohort=spec.cohort,
+        labels=f"{spec.target.kind}: {', '.join(spec.target.classes)}",
+    )
+
+
+def _runs_there(planned: PlannedItem, runs: Runs) -> dict[str, dict[int, JudgedRun]] | str:
+    """Every planned run by arm and seed, or which of them are not there."""
+    there: dict[str, dict[int, JudgedRun]] = {arm: {} for arm in ARMS}
+    absent = []
+    for arm, specs in zip(ARMS, (planned.baseline, planned.treatment), strict=True):
+        for seed in sorted(specs):
+            run = runs.get(arm, {}).get(seed)
+            if run is None:
+                absent.append(f"{arm} seed {seed}")
+            else:
+                there[arm][seed] = run
+    return f"no run of {', '.join(absent)}" if absent else there
+
+
+def _require_same_examples(
+    planned: PlannedItem, predictions: Mapping[str, Mapping[int, Predictions]]
+) -> None:
+    """Paired means paired: every run must have scored the same images in the same order.
+
+    Raises:
+      MedbenchError: the message names the first two runs that differ, and in what.
+    """
+    runs = [(f"{arm} seed {seed}", by_seed[seed]) for arm, by_seed in predictions.items() for seed in by_seed]
+    for (one, a), (other, b) in pairwise(runs):
+        for what in ("image", "patient", "labels"):
+            if not np.array_equal(getattr(a, what), getattr(b, what)):
+                raise MedbenchError(
+                    f"{planned.item.id}: {one} and {other} were not scored on the same {_PLURAL[what]} "
+                    f"({len(a)} and {len(b)} examples), so they cannot be paired. Train them afresh "
+                    "on one cohort with --runs=force."
+                )
+
+
+_PLURAL = {"image": "images", "patient": "patients", "labels": "labels"}
+
+
+def _facts(
+    there: Mapping[str, Mapping[int, JudgedRun]], predictions: Mapping[str, Mapping[int, Predictions]]
+) -> dict[str, object]:
+    """The fields of a judgement that describe its runs and examples."""
+    one = next(iter(predictions["baseline"].values()))
+    devices = {
+        arm: {seed: run.record.environment.device_class for seed, run in there[arm].items()} for arm in ARMS
+    }
+    trained = {arm: [seed for seed, run in there[arm].items() if run.origin != "loaded"] for arm in ARMS}
+    measured = {devices[arm][seed] for arm in ARMS for seed in trained[arm]}
+    return {
+        "n_images": len(one),
+        "n_patients": len(np.unique(one.patient)),
+        "n_seeds": len(there["baseline"]),
+        "groups": {
+            name: sorted(str(group) for group in np.unique(values) if group)
+            for name, values in one.attributes.items()
+        },
+        "trained": trained,
+        "devices": devices,
+        "environments": sorted(measured or {device for arm in ARMS for device in devices[arm].values()}),
+    }
+
+
+def _samples(
+    metric: str, predictions: Mapping[str, Mapping[int, Predictions]]
+) -> tuple[dict[str, dict[int, float]], str]:
+    """The metric by arm and seed where it is defined, and why the first undefined one is not."""
+    samples: dict[str, dict[int, float]] = {arm: {} for arm in ARMS}
+    undefined = ""
+    for arm in ARMS:
+        for seed, scored in predictions[arm].items():
+            value, reason = evaluate(metric, scored)
+            if value is None:
+                undefined = undefined or f"{metric} of {arm}, seed {seed}, is undefined: {reason}"
+            else:
+                samples[arm][seed] = value
+    return samples, undefined
+
+
+def _with_verdict(
+    judgement: Judgement,
+    claim: Claim,
+    metric: Metric,
+    predictions: Mapping[str, Mapping[int, Predictions]],
+) -> Judgement:
+    """The judgement completed: effect, verdict, power and what would settle it."""
+    one = next(iter(predictions["baseline"].values()))
+    patients = patients_of_rarest_class(one.patient, one.labels)
+    if patients < 2:
+        reason = f"one {judgement.cluster} alone shows a class: there is no interval over patients"
+        return replace(judgement, state="missing", reason=reason)
+    replicates, defined, reason = _replicated_effects(judgement.id, metric, predictions)
+    judgement = replace(judgement, replicates=REPLICATES, undefined_replicates=int((~defined).sum()))
+    if defined.sum() < REPLICATES / 2:
+        reason = f"{metric.name} is undefined in most replicates of the patients: {reason}"
+        return replace(judgement, state="missing", reason=reason)
+
+    sign = 1 if metric.higher_is_better else -1
+    by_seed = [
+        sign * (judgement.samples["treatment"][seed] - judgement.samples["baseline"][seed])
+        for seed in judgement.samples["baseline"]
+    ]
+    spread = Spread(
+        patients=float(np.var(replicates[defined], ddof=1)),
+        seeds=float(np.var(by_seed, ddof=1)) if len(by_seed) > 1 else 0.0,
+        n_patients=patients,
+        n_seeds=len(by_seed),
+    )
+    mean = float(np.mean(by_seed))
+    low, high = limits(mean, spread)
+    judgement = replace(judgement, state="judged", effect=Interval(value=mean, low=low, high=high))
+    no_verdict = _why_no_verdict(spread)
+    if no_verdict:
+        return replace(judgement, **_verdicts(None, claim), note=no_verdict)
+    judgement = replace(
+        judgement,
+        **_verdicts(judgement.effect, claim),
+        power=power(claim.relevant_effect - claim.margin, spread),
+        detectable=claim.margin + detectable_gap(spread),
+    )
+    if judgement.verdict != "inconclusive":
+        return judgement
+    gap = mean - claim.margin
+    settle = Settle(patients=patients_that_settle(gap, spread), seeds=seeds_that_settle(gap, spread))
+    note = f"the treatment is better, but whether by more than {claim.margin:g} is open" if low > 0 else ""
+    return replace(judgement, settle=settle, note=note)
+
+
+def _replicated_effects(
+    item: str, metric: Metric, predictions: Mapping[str, Mapping[int, Predictions]]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], str]:
+    """The mean difference over seeds in every replicate of the patients: (b,) values, defined, reason."""
+    one = next(iter(predictions["baseline"].values()))
+    sums, everywhere, reason = [], [], ""
+    for weights in patient_weights(one.patient, REPLICATES, seed_sequence(item)):
+        total, defined = np.zeros(len(weights)), np.ones(len(weights), dtype=bool)
+        for sign, arm in ((-1, "baseline"), (1, "treatment")):
+            for scored in predictions[arm].values():
+                estimates = metric.values(scored, weights)
+                total += sign * estimates.values
+                defined &= estimates.defined
+                reason = reason or estimates.reason
+        sums.append(total)
+        everywhere.append(defined)
+    return np.concatenate(sums) / len(predictions["baseline"]), np.concatenate(everywhere), reason
+
+
+def _why_no_verdict(spread: Spread) -> str:
+    """Why an interval is there but carries no verdict, or an empty string."""
+    if spread.n_seeds == 1:
+        return "one seed: the noise of training is unknown, so nothing is concluded; train at least two"
+    if spread.variance == 0:
+        return "the difference is the same for all patients and seeds, so chance cannot be told from it"
+    return ""
+
+
+def _verdicts(effect: Interval | None, claim: Claim) -> dict[str, Verdict]:
+    """The verdict at the margin, at half of it and at twice it; inconclusive without an effect."""
+    predicate = PREDICATES[claim.predicate]
+    margins = {
+        "verdict": claim.margin,
+        "verdict_at_half_margin": claim.margin / 2,
+        "verdict_at_twice_margin": claim.margin * 2,
+    }
+    return {
+        name: "inconclusive" if effect is None else predicate(effect, margin)
+        for name, margin in margins.items()
+    }

@@ -1,0 +1,56 @@
+"""The patient bootstrap by weights: a replicate is how often each patient was drawn, never a copied row.
+
+All images of a patient are drawn together, so that their correlation is in the spread.
+"""
+
+import hashlib
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+_BLOCK = 2**22
+"""Weights held at once: 32 MB of float64."""
+
+
+def seed_sequence(item: str) -> np.random.SeedSequence:
+    """The random stream of an item: by its id, so that judging it again draws the same patients."""
+    return np.random.SeedSequence(int.from_bytes(hashlib.sha256(item.encode()).digest()[:16]))
+
+
+def patient_weights(
+    patients: NDArray[np.str_], replicates: int, seed: np.random.SeedSequence
+) -> Iterator[NDArray[np.float64]]:
+    """Multinomial bootstrap weights over patients, spread to their images, in blocks of replicates.
+
+    As many patients are drawn with replacement as there are; whole numbers decide, so that the
+    weights are the same on every machine.
+
+    Args:
+      patients: (n,) the patient of each image.
+      replicates: how many in all.
+      seed: of the draws.
+
+    Yields:
+      (rows, n) weights, whole numbers; the rows of all blocks add up to `replicates`.
+    """
+    names, patient_of_image = np.unique(patients, return_inverse=True)
+    count, draw = len(names), np.random.default_rng(seed)
+    rows = max(1, _BLOCK // max(1, len(patients)))
+    for start in range(0, replicates, rows):
+        size = min(rows, replicates - start)
+        drawn = draw.integers(count, size=(size, count)) + np.arange(size)[:, None] * count
+        counts = np.bincount(drawn.ravel(), minlength=size * count).reshape(size, count)
+        yield counts[:, patient_of_image].astype(np.float64)
+
+
+def patients_of_rarest_class(patients: NDArray[np.str_], labels: NDArray[np.int8]) -> int:
+    """Patients that show the rarest class of any label: what the spread over patients really rests on.
+
+    Args:
+      patients: (n,) the patient of each image.
+      labels: (n, k) of 0, 1, and -1 where unknown.
+    """
+    return min(
+        len(np.unique(patients[labels[:, i] == value])) for i in range(labels.shape[1]) for value in (0, 1)
+    )

@@ -1,0 +1,71 @@
+"""What an experiment of this size can show, and what size would settle what it left open."""
+
+from medbench.stats.interval import LEVEL, Spread
+
+WANTED = 0.8
+"""The power that `detectable_gap` and `settle` ask for."""
+MOST_PATIENTS, MOST_SEEDS = 1000.0, 1000
+"""Factor on patients, and seeds, beyond which we say that more of them cannot settle it."""
+
+
+def power(gap: float, spread: Spread) -> float:
+    """Probability that a limit clears a margin from which the true effect is `gap` away.
+
+    The statistic (effect - margin) / standard error has a noncentral t distribution around
+    gap / standard error.
+
+    Args:
+      gap: distance from margin to true effect, positive on the side that is to be shown.
+      spread: with a variance above 0.
+
+    Returns:
+      A probability in [0, 1].
+    """
+    from scipy.stats import nct, t  # noqa: PLC0415 (a second to import, and only judging needs it)
+
+    df = spread.degrees_of_freedom
+    return float(nct.sf(t.ppf(1 - LEVEL, df), df, gap / spread.standard_error))
+
+
+def detectable_gap(spread: Spread) -> float:
+    """The distance from the margin at which the power is `WANTED`; variance above 0."""
+    from scipy.optimize import brentq  # noqa: PLC0415 (a second to import, and only judging needs it)
+
+    unit = spread.standard_error
+    furthest = unit
+    while power(furthest, spread) < WANTED:
+        furthest *= 2
+    return float(brentq(lambda gap: power(gap, spread) - WANTED, 0.0, furthest, xtol=1e-6 * unit))
+
+
+def patients_that_settle(gap: float, spread: Spread) -> float | None:
+    """Factor on the patients that gives the power `WANTED` at a true `gap` from the margin.
+
+    None where more patients alone cannot, because the seeds' share remains.
+    """
+    from scipy.optimize import brentq  # noqa: PLC0415 (a second to import, and only judging needs it)
+
+    def lacking(factor: float) -> float:
+        return power(abs(gap), spread.with_patients(factor)) - WANTED
+
+    if lacking(MOST_PATIENTS) < 0:
+        return None
+    return 1.0 if lacking(1.0) >= 0 else float(brentq(lacking, 1.0, MOST_PATIENTS, xtol=1e-3))
+
+
+def seeds_that_settle(gap: float, spread: Spread) -> int | None:
+    """Seeds an arm that give the power `WANTED` at a true `gap` from the margin.
+
+    None where more seeds alone cannot, because the patients' share remains.
+    """
+    low, high = spread.n_seeds, MOST_SEEDS
+
+    def enough(seeds: int) -> bool:
+        return power(abs(gap), spread.with_seeds(seeds)) >= WANTED
+
+    if not enough(high):
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle + 1, high)
+    return low
