@@ -1,0 +1,71 @@
+"""`medbench pretrain`: the command line of pre-training; jax is imported only when it runs."""
+
+import argparse
+from pathlib import Path
+
+from medbench.training.cifar10 import read_cifar10
+from medbench.training.upstream import STEPS, Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `medbench pretrain`."""
+    parser.description = (
+        "Pre-train a small BiT (one unit a block, half width) on CIFAR-10 at 32 pixels, as an upstream of "
+        "the embedded tier. Writes the weights and a card beside them. Takes about a quarter of an hour on "
+        "two cores; interrupt it at any time, the same command goes on from its last checkpoint."
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder with data_batch_1.bin to data_batch_5.bin and test_batch.bin (CIFAR-10's official "
+        "binary version), or with cifar10_jpeg.npz",
+    )
+    parser.add_argument(
+        "--images",
+        type=int,
+        default=50_000,
+        metavar="N",
+        help="training images, equally many of each class (default: all 50,000); the number of steps stays",
+    )
+    parser.add_argument(
+        "--steps", type=int, default=STEPS, metavar="N", help=f"default: {STEPS:,}, of 128 images"
+    )
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="default: 1")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="weight file to write (default: bit-cifar50k-r14x0.5.npz here, the number as --images has it)",
+    )
+    parser.add_argument(
+        "--checkpoints",
+        type=Path,
+        metavar="DIR",
+        help="folder for the checkpoint (default: beside the weights)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Pre-train, write weights and card, and return the exit status.
+
+    Raises:
+      MedbenchError: as `pretrain` and `read_cifar10` do.
+    """
+    from medbench.training.pretrain import pretrain  # noqa: PLC0415
+
+    out = args.out or Path(f"bit-cifar{_thousands(args.images)}-r14x0.5.npz")
+    pretrain(
+        read_cifar10(args.data),
+        Settings(images=args.images, steps=args.steps, seed=args.seed),
+        out=out,
+        checkpoints=args.checkpoints or out.parent,
+        report=lambda line: print(line, flush=True),
+    )
+    return 0
+
+
+def _thousands(images: int) -> str:
+    """50000 as `50k`, 500 as `500`."""
+    return f"{images // 1000}k" if images % 1000 == 0 else str(images)
