@@ -1,0 +1,185 @@
+"""From claims to runs: what a tier has to judge, and the distinct fine-tunings that it takes.
+
+Nothing here trains or imports jax, so that a plan is made in about a second on any machine.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+
+from medbench.data.cohort import ID, TRAIN, Cohort
+from medbench.data.splits import nested_subset
+from medbench.errors import MedbenchError, nearest
+from medbench.models import weights
+from medbench.spec.records import Claim, Suite, Tier
+from medbench.spec.runs import BackboneSpec, Item, Plan, PlannedItem, RunSpec
+from medbench.spec.suite import backbone_named
+from medbench.training import streams
+from medbench.training.hyperrule import resolve
+
+
+def items(
+    suite: Suite, *, tier: str, cohorts: Mapping[str, Cohort], backbones: tuple[str, str] | None = None
+) -> list[Item]:
+    """What there is to judge: each claim, on each of its tasks, on each evaluation set.
+
+    Args:
+      suite: the declarations.
+      tier: whose arms are compared; a claim without arms in it is left out.
+      cohorts: by task; a task without one is left out.
+      backbones: names of the baseline and the treatment, instead of every claim's own arms.
+
+    Returns:
+      Items in the order of declaration.
+
+    Raises:
+      MedbenchError: the suite declares no such tier or backbone.
+    """
+    tier_named(suite, tier)
+    for name in backbones or ():
+        backbone_named(suite, name)
+    return [
+        Item(
+            task=task,
+            claim=claim.claim,
+            evaluation_set=evaluation_set,
+            metric=suite.tasks[task].primary if claim.metric == "primary" else claim.metric,
+            baseline=arms[0],
+            treatment=arms[1],
+        )
+        for claim in suite.claims.values()
+        if (arms := backbones or _arms(claim, tier))
+        for task in claim.tasks
+        if task in cohorts
+        for evaluation_set in ((ID,) if claim.evaluate == "id" else cohorts[task].shifts)
+    ]
+
+
+def make_plan(suite: Suite, items: Iterable[Item], *, tier: str, cohorts: Mapping[str, Cohort]) -> Plan:
+    """The runs that items need, each distinct one once.
+
+    Runs come by task, then backbone, then seed, so that neighbours share decoded images and compiled code.
+
+    Raises:
+      MedbenchError: no such tier or backbone, or a weight file is missing; the message says where to put it.
+    """
+    seeds = tier_named(suite, tier).seeds
+
+    @cache
+    def runs_of(task: str, backbone: str) -> dict[int, RunSpec]:
+        return {
+            seed: run_spec(suite, tier=tier, task=task, cohort=cohorts[task], backbone=backbone, seed=seed)
+            for seed in seeds
+        }
+
+    planned = tuple(
+        PlannedItem(
+            item=item,
+            baseline=runs_of(item.task, item.baseline),
+            treatment=runs_of(item.task, item.treatment),
+        )
+        for item in items
+    )
+    wanted = [run for p in planned for arm in (p.baseline, p.treatment) for run in arm.values()]
+    return Plan(items=planned, runs=_in_order(wanted), naive=len(wanted))
+
+
+def run_spec(
+    suite: Suite,
+    *,
+    tier: str,
+    task: str,
+    cohort: Cohort,
+    backbone: str,
+    seed: int,
+    fraction: float = 1.0,
+) -> RunSpec:
+    """One fine-tuning, resolved to the step and to the bytes of its weights.
+
+    Args:
+      suite: the declarations.
+      tier: whose recipe is used.
+      task: a declared task, which says whether images may be mirrored.
+      cohort: what to fine-tune and score on.
+      backbone: `bit-<upstream>-<architecture>`.
+      seed: of all random streams.
+      fraction: share of the training patients, in (0, 1].
+
+    Raises:
+      MedbenchError: no such tier or backbone, or its weight file is missing.
+    """
+    recipe = tier_named(suite, tier).recipe
+    patients = cohort.examples(TRAIN).patient
+    return RunSpec(
+        tier=tier,
+        task=task,
+        cohort=cohort.name,
+        cohort_fingerprint=cohort.fingerprint,
+        target=cohort.target,
+        evaluation_sets=(ID, *cohort.shifts),
+        backbone=backbone_spec(suite, backbone),
+        recipe=resolve(
+            suite.recipes[recipe],
+            name=recipe,
+            n_train=len(nested_subset(patients, fraction, streams.sequence(seed, streams.SUBSET))),
+            image_area=cohort.image_area,
+            horizontal_flip=suite.tasks[task].horizontal_flip,
+        ),
+        fraction=fraction,
+        seed=seed,
+    )
+
+
+def backbone_spec(suite: Suite, name: str) -> BackboneSpec:
+    """A backbone pinned by the content of its weight file, which must be there.
+
+    Raises:
+      MedbenchError: no such backbone, or its weight file is missing.
+    """
+    arm = backbone_named(suite, name)
+    architecture = suite.architectures[arm.architecture]
+    file = suite.upstreams[arm.upstream].weights.get(arm.architecture, "")
+    return BackboneSpec(
+        name=name,
+        upstream=arm.upstream,
+        architecture=arm.architecture,
+        blocks=tuple(architecture.blocks),
+        width=architecture.width,
+        weights=file,
+        weights_sha256=_sha256_now(weights.find(file, Path(suite.root))) if file else "",
+    )
+
+
+def tier_named(suite: Suite, name: str) -> Tier:
+    """The declared tier.
+
+    Raises:
+      MedbenchError: there is none; the message names the nearest.
+    """
+    if name not in suite.tiers:
+        raise MedbenchError(f"unknown tier `{name}`. {nearest(name, suite.tiers)}")
+    return suite.tiers[name]
+
+
+def _arms(claim: Claim, tier: str) -> tuple[str, str] | None:
+    arms = claim.arms.get(tier)
+    return (arms.baseline.backbone, arms.treatment.backbone) if arms else None
+
+
+def _in_order(runs: list[RunSpec]) -> tuple[RunSpec, ...]:
+    """Each run once; tasks, a task's backbones and seeds keep the order in which they were first wanted."""
+    grouped: dict[str, dict[str, dict[RunSpec, None]]] = {}
+    for run in runs:
+        grouped.setdefault(run.task, {}).setdefault(run.backbone.name, {})[run] = None
+    return tuple(run for backbones in grouped.values() for group in backbones.values() for run in group)
+
+
+def _sha256_now(path: Path) -> str:
+    """The file's digest; a file that has not changed since is not read again."""
+    status = path.stat()
+    return _sha256(path, status.st_size, status.st_mtime_ns)
+
+
+@cache
+def _sha256(path: Path, size: int, modified: int) -> str:  # noqa: ARG001  size and time are part of the key
+    return weights.sha256(path)
