@@ -1,0 +1,103 @@
+"""JSON Schema of the files a person writes, for editors that complete and check as one types.
+
+The records are the only source: the texts that editors show are the records' own docstrings.
+"""
+
+import argparse
+import ast
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from medbench.data.declaration import CohortFile
+from medbench.spec.records import Backbones, Claim, Recipes, Task, Tiers
+
+FILES: dict[str, tuple[type[msgspec.Struct], str]] = {
+    "claim.schema.json": (Claim, "benchmarks/claims/*.yaml"),
+    "task.schema.json": (Task, "benchmarks/tasks/*.yaml"),
+    "backbones.schema.json": (Backbones, "benchmarks/backbones.yaml"),
+    "recipes.schema.json": (Recipes, "benchmarks/recipes.yaml"),
+    "tiers.schema.json": (Tiers, "benchmarks/tiers.yaml"),
+    "cohort.schema.json": (CohortFile, "**/cohort.yaml"),
+}
+"""By file name: the record, and the files it is the schema of."""
+
+
+def json_schemas() -> dict[str, dict[str, Any]]:
+    """The JSON Schema (2020-12) of each kind of file, by file name."""
+    return {name: _schema(record) for name, (record, _) in FILES.items()}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `medbench schema`."""
+    parser.description = "Write JSON Schema for the YAML files of a suite and for cohort.yaml."
+    parser.add_argument(
+        "--out", type=Path, default=Path("schema"), metavar="DIR", help="folder to write to (default: schema)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the schemas, say how editors find them, and return the exit status."""
+    args.out.mkdir(parents=True, exist_ok=True)
+    for name, schema in json_schemas().items():
+        (args.out / name).write_text(
+            json.dumps(schema, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+    folder = args.out.absolute().as_posix()
+    settings = {"yaml.schemas": {f"{folder}/{name}": files for name, (_, files) in FILES.items()}}
+    print(f"{len(FILES)} schemas written to {args.out}.")
+    print("\nVS Code with the YAML extension: add to .vscode/settings.json\n")
+    print(json.dumps(settings, indent=2))
+    print("\nAny editor with yaml-language-server: begin a file with, for example,\n")
+    print(f"# yaml-language-server: $schema={folder}/claim.schema.json")
+    return 0
+
+
+def _schema(record: type[msgspec.Struct]) -> dict[str, Any]:
+    schema = msgspec.json.schema(record)
+    for struct in _structs(msgspec.inspect.type_info(record)):
+        properties = schema["$defs"][struct.__name__]["properties"]
+        for name, text in _field_docs(struct).items():
+            properties[name]["description"] = text
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_as_loaded(schema)}
+
+
+def _as_loaded(schema: Any) -> Any:
+    """The schema, with text as the loader takes it: what looks like a number is text where text is due."""
+    if isinstance(schema, list):
+        return [_as_loaded(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("type") == "string":
+        return {**schema, "type": ["string", "number", "boolean"]}
+    return {key: _as_loaded(part) for key, part in schema.items()}
+
+
+def _structs(info: msgspec.inspect.Type) -> set[type]:
+    """The structs that a type is made of."""
+    match info:
+        case msgspec.inspect.StructType(cls=cls, fields=fields):
+            return {cls}.union(*(_structs(field.type) for field in fields))
+        case msgspec.inspect.UnionType(types=types):
+            return set[type]().union(*map(_structs, types))
+        case msgspec.inspect.DictType(value_type=item) | msgspec.inspect.ListType(item_type=item):
+            return _structs(item)
+    return set()
+
+
+def _field_docs(struct: type) -> dict[str, str]:
+    """The strings that stand below the fields of a struct in its source, by field."""
+    (declared,) = ast.parse(inspect.getsource(struct)).body
+    assert isinstance(declared, ast.ClassDef)
+    return {
+        field.target.id: inspect.cleandoc(doc.value.value)
+        for field, doc in zip(declared.body, declared.body[1:], strict=False)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(doc, ast.Expr)
+        and isinstance(doc.value, ast.Constant)
+        and isinstance(doc.value.value, str)
+    }
