@@ -1,0 +1,1 @@
+"""Generated images of the three domains: deterministic, marked as generated, never medicine."""
