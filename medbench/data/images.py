@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from medbench.errors import MedbenchError
 
 MAX_PIXELS = 80_000_000
-"""Larger images are refused: a few bytes of PNG can claim gigapixels. A full-field mammogram has 25 million."""
+"""Larger images are refused: a few bytes of PNG can claim gigapixels. A digital mammogram has 25 million."""
 
 _FORMATS = ("PNG", "JPEG")
 _DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I")
@@ -48,7 +48,7 @@ def decode(data: bytes, path: Path) -> NDArray[np.uint8]:
 
 
 def read_header(data: bytes, path: Path) -> tuple[int, int, int]:
-    """Width and height in pixels and the number of channels (1 or 3) that `decode` will give, without decoding.
+    """Width and height in pixels, and the channels (1 or 3) that `decode` will give; decodes nothing.
 
     Raises:
       MedbenchError: not PNG or JPEG, damaged in its header, or more than `MAX_PIXELS` pixels.

@@ -10,7 +10,6 @@ from medbench.data.digests import Report, quiet
 from medbench.errors import MedbenchError, nearest
 
 PHANTOMS = "phantoms:"
-DOMAINS = ("chest", "mammography", "dermatology")
 
 
 def open_cohort(reference: str, *, cache: Path | None = None, report: Report = quiet) -> Cohort:
@@ -25,12 +24,9 @@ def open_cohort(reference: str, *, cache: Path | None = None, report: Report = q
       MedbenchError: there is no such cohort, or its declaration, table or images have errors.
     """
     if reference.startswith(PHANTOMS):
-        domain = reference.removeprefix(PHANTOMS)
-        if domain not in DOMAINS:
-            raise MedbenchError(f"{reference}: there are no such phantoms. {nearest(domain, DOMAINS)}")
         from medbench.data.phantoms.cohort import open_phantoms  # noqa: PLC0415
 
-        return open_phantoms(domain)
+        return open_phantoms(reference.removeprefix(PHANTOMS))
     from medbench.data.folder import open_folder  # noqa: PLC0415
 
     return open_folder(find_declaration(Path(reference)), cache=cache, report=report)

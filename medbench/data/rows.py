@@ -1,0 +1,374 @@
+"""From the cells of a table to images, patients, labels and attributes, as `cohort.yaml` says.
+
+Nothing is dropped silently: a cell that is not understood is an error with its row.
+"""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medbench.data.declaration import AGE_BINS, AttributeColumn, CohortFile, Label
+from medbench.data.findings import Findings, counted, rows_in_words
+from medbench.data.table import Table
+from medbench.errors import nearest
+from medbench.spec.loader import Document
+
+MANY_GROUPS = 20
+"""An attribute with more groups than this is hardly one to compare by."""
+
+_VALUES_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The usable rows of a table.
+
+    Attributes:
+      row: (n,) int64, row numbers as a spreadsheet shows them.
+      index: (n,) int64, positions in the table.
+      image: (n,) str, as the table names it.
+      path: the image files.
+      patient: (n,) str.
+      labels: (n, k) int8 of 0, 1, -1, columns as the target's classes.
+      attributes: name -> (n,) str, empty where not recorded.
+    """
+
+    row: NDArray[np.int64]
+    index: NDArray[np.int64]
+    image: NDArray[np.str_]
+    path: list[Path]
+    patient: NDArray[np.str_]
+    labels: NDArray[np.int8]
+    attributes: Mapping[str, NDArray[np.str_]]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+class Meanings:
+    """Looks up what a cell means; a number is found however it is written (`1`, `1.0`)."""
+
+    def __init__(self, values: Mapping[str, Iterable[str]]):
+        self._text = {value: name for name, all_of_it in values.items() for value in all_of_it}
+        self._numbers = {float(v): name for v, name in self._text.items() if is_number(v)}
+        self._folded = {value.casefold(): value for value in self._text}
+
+    @property
+    def values(self) -> list[str]:
+        """Every value with a meaning."""
+        return list(self._text)
+
+    def of(self, cell: str) -> str | None:
+        """The name a cell stands for, or None."""
+        if cell in self._text:
+            return self._text[cell]
+        return self._numbers.get(float(cell)) if is_number(cell) else None
+
+    def almost(self, cell: str) -> str | None:
+        """The value that differs from the cell in upper and lower case only, or None."""
+        return self._folded.get(cell.casefold())
+
+
+def is_number(text: str) -> bool:
+    """Whether the text is a finite number."""
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def read_rows(document: Document[CohortFile], table: Table, root: Path, findings: Findings) -> Rows:
+    """The rows of the table with what the declaration makes of them.
+
+    Errors and warnings go to `findings`; a row with an error is not among those returned.
+
+    Raises:
+      MedbenchError: the declaration names a column that the table has not.
+    """
+    reader = _Reader(document, table, findings)
+    images = reader.images()
+    patients = reader.patients()
+    labels = reader.labels()
+    attributes = reader.attributes()
+    index = np.flatnonzero(reader.usable)
+    return Rows(
+        row=np.array(table.rows, dtype=np.int64)[index],
+        index=index,
+        image=np.array(images, dtype=np.str_)[index],
+        path=[root / images[i] for i in index],
+        patient=np.array(patients, dtype=np.str_)[index],
+        labels=labels[index],
+        attributes={name: np.array(groups, dtype=np.str_)[index] for name, groups in attributes.items()},
+    )
+
+
+def column_of(document: Document[CohortFile], table: Table, name: str, *place: str) -> list[str]:
+    """The cells of a column that the declaration names at `place`.
+
+    Raises:
+      MedbenchError: there is no such column; the message offers the nearest.
+    """
+    if name not in table.columns:
+        raise document.error(
+            *place, message=f"{table.file} has no column `{name}`. {nearest(name, table.columns)}"
+        )
+    return table.columns[name]
+
+
+def understand(
+    cells: list[str], rows: Iterable[int], meaning: Callable[[str], str | None]
+) -> tuple[list[str | None], dict[str, list[int]]]:
+    """What each cell means, and the rows of the values that mean nothing."""
+    meanings = [meaning(cell) for cell in cells]
+    unknown: dict[str, list[int]] = defaultdict(list)
+    for cell, row, found in zip(cells, rows, meanings, strict=True):
+        if found is None:
+            unknown[cell].append(row)
+    return meanings, unknown
+
+
+def values_in_words(unknown: Mapping[str, list[int]]) -> str:
+    """Values that were not understood, each with its rows."""
+    told = [
+        f"{f'`{value}`' if value else 'an empty cell'} in {rows_in_words(rows)}"
+        for value, rows in unknown.items()
+    ]
+    more = f"; … ({len(told)} values in all)" if len(told) > _VALUES_SHOWN else ""
+    return "; ".join(told[:_VALUES_SHOWN]) + more
+
+
+class _Reader:
+    """Reads column after column and crosses out the rows that cannot be used."""
+
+    def __init__(self, document: Document[CohortFile], table: Table, findings: Findings):
+        self.document = document
+        self.declared = document.value
+        self.table = table
+        self.findings = findings
+        self.usable = np.ones(len(table), dtype=bool)
+
+    def images(self) -> list[str]:
+        """Image names, each once."""
+        images = self._image_cells()
+        self._require(images, "the image is not named", "Name it, or take the row out.")
+        rows_of: dict[str, list[int]] = defaultdict(list)
+        for row, image in zip(self.table.rows, images, strict=True):
+            rows_of[image].append(row)
+        for image, rows in rows_of.items():
+            if image and len(rows) > 1:
+                self._error(f"{rows_in_words(rows)} name the same image `{image}`. Keep one row per image.")
+        return images
+
+    def patients(self) -> list[str]:
+        """Patients, or what stands in for them."""
+        columns = self.declared.columns
+        key = "patient" if columns.patient else "cluster"
+        name = columns.patient or columns.cluster or ""
+        patients = column_of(self.document, self.table, name, "columns", key)
+        self._require(
+            patients,
+            f"column `{name}` is empty",
+            "Images of one patient must stay together: fill in the patient, or take the row out.",
+        )
+        if key == "cluster":
+            self.findings.warnings.append(
+                f"{self.table.file}: patients are not known; `{name}` stands in for them. Images of "
+                "one patient may be in training and test, and intervals may come out too narrow."
+            )
+        return patients
+
+    def labels(self) -> NDArray[np.int8]:
+        """(n, k) labels; rows of a single-label task without a known label are left out, with a warning."""
+        target = self.declared.target
+        if self.declared.classes:
+            labels = self._classes()
+        else:
+            columns = [self._label(name, label) for name, label in self.declared.labels.items()]
+            labels = np.column_stack(columns)
+            if target.kind == "single-label":
+                labels = np.where(labels < 0, labels, np.hstack([1 - labels, labels])).astype(np.int8)
+        if target.kind == "single-label":
+            unknown = self.usable & (labels < 0).any(axis=1)
+            if unknown.any():
+                rows = np.array(self.table.rows)[unknown]
+                self.findings.warnings.append(
+                    f"{self.table.file}: {counted(len(rows), 'image')} with an uncertain label "
+                    f"{'is' if len(rows) == 1 else 'are'} left out ({rows_in_words(rows.tolist())})."
+                )
+                self.usable &= ~unknown
+        return labels
+
+    def attributes(self) -> dict[str, list[str]]:
+        """Sub-groups by attribute."""
+        attributes = self.declared.columns.attributes
+        return {name: self._attribute(name, attribute) for name, attribute in attributes.items()}
+
+    def _image_cells(self) -> list[str]:
+        pattern = self.declared.columns.image
+        place = ("columns", "image")
+        if "{" not in pattern:
+            return column_of(self.document, self.table, pattern, *place)
+        names = re.findall(r"\{([^{}]*)\}", pattern)
+        cells = {name: column_of(self.document, self.table, name, *place) for name in names}
+
+        def fill(i: int) -> str:
+            if not all(cells[name][i] for name in names):
+                return ""
+            return re.sub(r"\{([^{}]*)\}", lambda match: cells[match[1]][i], pattern)
+
+        return [fill(i) for i in range(len(self.table))]
+
+    def _label(self, name: str, label: str | Label) -> NDArray[np.int8]:
+        """(n,) of 0, 1 and -1."""
+        told = Label(column=label) if isinstance(label, str) else label
+        others = "negative" if told.positive and not told.negative else None
+        values = {
+            "positive": told.positive or ["1"],
+            "negative": told.negative or ([] if told.positive else ["0"]),
+        }
+        code = {"positive": 1, "negative": 0, "uncertain": -1}
+        uncertain = self.declared.uncertain
+        if uncertain:
+            values["uncertain"] = uncertain.values
+            code["uncertain"] = {"positive": 1, "negative": 0, "ignore": -1}[uncertain.policy]
+        meanings = Meanings(values)
+
+        def meaning(cell: str) -> str | None:
+            found = meanings.of(cell)
+            return others if found is None and cell and not meanings.almost(cell) else found
+
+        place = ("labels", name)
+        found = self._understood(told.column, meaning, meanings, place, f"label `{name}`")
+        self._warn_of_unused(told.column, told.positive, place, f"label `{name}`")
+        return np.array([code[f] if f else -1 for f in found], dtype=np.int8)
+
+    def _classes(self) -> NDArray[np.int8]:
+        """(n, k) with one 1 a row, or all -1."""
+        classes = self.declared.classes
+        assert classes is not None
+        uncertain = self.declared.uncertain
+        values = dict(classes.values)
+        meanings = Meanings(values | ({"": uncertain.values} if uncertain else {}))
+        found = self._understood(classes.column, meanings.of, meanings, ("classes",), "`classes`")
+        self._warn_of_unused(
+            classes.column, [v for vs in values.values() for v in vs], ("classes",), "`classes`"
+        )
+        names = list(values)
+        one_hot = np.eye(len(names), dtype=np.int8)
+        unknown = np.full(len(names), -1, dtype=np.int8)
+        return np.stack([one_hot[names.index(f)] if f else unknown for f in found])
+
+    def _attribute(self, name: str, attribute: str | AttributeColumn) -> list[str]:
+        told = AttributeColumn(column=attribute) if isinstance(attribute, str) else attribute
+        place = ("columns", "attributes", name)
+        cells = column_of(self.document, self.table, told.column, *place)
+        missing = {"", *told.missing}
+        recorded = [cell for cell in cells if cell not in missing]
+        bins = told.bins
+        if name == "age" and not told.bins and not told.values and any(is_number(c) for c in recorded):
+            bins = AGE_BINS
+        if bins:
+            groups = self._binned(name, told.column, cells, missing, bins)
+        elif told.values:
+            meanings = Meanings(told.values)
+            what = f"attribute `{name}`"
+            found = self._understood(
+                told.column, lambda c: "" if c in missing else meanings.of(c), meanings, place, what
+            )
+            self._warn_of_unused(told.column, meanings.values, place, what)
+            groups = [f or "" for f in found]
+        else:
+            groups = ["" if cell in missing else cell for cell in cells]
+        distinct = len(set(groups) - {""})
+        if distinct > MANY_GROUPS:
+            self.findings.warnings.append(
+                f"{self.table.file}: attribute `{name}` (column `{told.column}`) has {distinct} groups. "
+                "Join them: `bins: [40, 60]` for numbers, `values: {group: [value, …]}` for names."
+            )
+        return groups
+
+    def _binned(
+        self, name: str, column: str, cells: list[str], missing: set[str], bins: list[float]
+    ) -> list[str]:
+        def meaning(cell: str) -> str | None:
+            if cell in missing:
+                return ""
+            return band(float(cell), bins) if is_number(cell) else None
+
+        found, unknown = understand(cells, self.table.rows, meaning)
+        if unknown:
+            self._error(
+                f"attribute `{name}`: column `{column}` has values that are no numbers: "
+                f"{values_in_words(unknown)}. Correct them, or list them under `missing`."
+            )
+            self._cross_out(found)
+        return [f or "" for f in found]
+
+    def _understood(
+        self,
+        column: str,
+        meaning: Callable[[str], str | None],
+        meanings: Meanings,
+        place: tuple[str, ...],
+        what: str,
+    ) -> list[str | None]:
+        """The meaning of every cell of a column; None, with an error, for what has none."""
+        cells = column_of(self.document, self.table, column, *place)
+        found, unknown = understand(cells, self.table.rows, meaning)
+        if unknown:
+            wrong = next((cell for cell in unknown if cell), "")
+            near = meanings.almost(wrong)
+            hint = f"Did you mean `{near}`?" if near else nearest(wrong, (v for v in meanings.values if v))
+            empty = ' An empty cell is written `""`.' if "" in unknown else ""
+            self._error(
+                f"{what}: column `{column}` has values that are not understood: {values_in_words(unknown)}. "
+                f"{hint} Correct the table, or list the values in {self.document.file}, "
+                f"for labels also under `uncertain`.{empty}"
+            )
+            self._cross_out(found)
+        return found
+
+    def _warn_of_unused(self, column: str, values: Iterable[str], place: tuple[str, ...], what: str) -> None:
+        """Warn of values that are listed and never occur: perhaps they are misspelt."""
+        present = set(column_of(self.document, self.table, column, *place))
+        for value in values:
+            meanings = Meanings({"listed": [value]})
+            if not any(meanings.of(cell) for cell in present):
+                self.findings.warnings.append(
+                    f"{self.table.file}: {what}: the value `{value}` never occurs in column `{column}`. "
+                    f"{nearest(value, present - {''})}".rstrip()
+                )
+
+    def _require(self, cells: list[str], problem: str, advice: str) -> None:
+        empty = [row for row, cell in zip(self.table.rows, cells, strict=True) if not cell]
+        if empty:
+            self._error(f"{problem} in {rows_in_words(empty)}. {advice}")
+            self._cross_out([cell or None for cell in cells])
+
+    def _cross_out(self, found: list[str | None]) -> None:
+        self.usable &= np.array([f is not None for f in found])
+
+    def _error(self, message: str) -> None:
+        self.findings.errors.append(f"{self.table.file}: {message}")
+
+
+def band(value: float, bins: list[float]) -> str:
+    """The name of the band that a number falls into; bands include their lower end.
+
+    >>> [band(x, [40, 60]) for x in (39, 40, 60)]
+    ['under 40', '40-59', '60 and over']
+    """
+    if value < bins[0]:
+        return f"under {bins[0]:g}"
+    if value >= bins[-1]:
+        return f"{bins[-1]:g} and over"
+    i = next(i for i in range(len(bins) - 1) if value < bins[i + 1])
+    low, high = bins[i], bins[i + 1]
+    whole = all(edge == int(edge) for edge in bins)
+    return f"{low:g}-{high - 1:g}" if whole else f"{low:g} to under {high:g}"

@@ -1,0 +1,141 @@
+"""What makes a cohort fit for use: its files are there, no set or class is empty, no image comes twice.
+
+Findings name rows and files; patients only as the findings' `show` allows.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medbench.data.cohort import Examples
+from medbench.data.declaration import SPLITS, CohortFile
+from medbench.data.digests import Digest, Report, digest_files
+from medbench.data.findings import Findings, counted, listed
+from medbench.errors import nearest
+from medbench.spec.runs import Target
+
+
+@dataclass(frozen=True)
+class Part:
+    """The images of one set, in the order of their table.
+
+    Attributes:
+      examples: what the models and metrics see.
+      row: (n,) int64, row numbers in the table.
+      path: the image files.
+      table: the table's file, for messages.
+    """
+
+    examples: Examples
+    row: NDArray[np.int64]
+    path: list[Path]
+    table: str
+
+
+def digest_parts(
+    parts: Mapping[str, Part], findings: Findings, *, cache: Path | None, report: Report
+) -> dict[Path, Digest]:
+    """Digests of all image files; missing and unreadable ones are errors with rows and names."""
+    files = [
+        (p.table, int(row), path) for p in parts.values() for row, path in zip(p.row, p.path, strict=True)
+    ]
+    results = digest_files([path for *_, path in files], cache=cache, report=report)
+    missing: dict[str, list[tuple[int, Path]]] = defaultdict(list)
+    for (table, row, path), result in zip(files, results, strict=True):
+        if isinstance(result, Digest):
+            continue
+        if path.is_file():
+            findings.errors.append(f"{table}: row {row}: {result}")
+        else:
+            missing[table].append((row, path))
+    for table, gone in missing.items():
+        total = sum(t == table for t, *_ in files)
+        findings.errors.append(_missing(table, gone, total))
+    return {path: r for (*_, path), r in zip(files, results, strict=True) if isinstance(r, Digest)}
+
+
+def _missing(table: str, gone: list[tuple[int, Path]], total: int) -> str:
+    """One error for all files that a table names and that are not there."""
+    named = listed(f"row {row} {path}" for row, path in sorted(gone))
+    first = min(gone)[1]
+    siblings = [p.name for p in first.parent.iterdir()] if first.parent.is_dir() else []
+    with_suffix = [s for s in siblings if Path(s).stem == first.name]
+    if with_suffix:
+        hint = (
+            f"There is {with_suffix[0]}: name the image by a pattern, "
+            f'such as `image: "{{column}}{Path(with_suffix[0]).suffix}"`.'
+        )
+    elif len(gone) == total:
+        hint = "Not one of the images is there: is `root` right, and does the column hold paths below it?"
+    else:
+        near = nearest(first.name, siblings)
+        hint = near if near.startswith("Did") else "Copy them there, or take the rows out."
+    return f"{table}: {counted(len(gone), 'image file is', 'image files are')} missing: {named}. {hint}"
+
+
+def require_all_sets(parts: Mapping[str, Part], declared: CohortFile, table: str, findings: Findings) -> None:
+    """Train, validation, id and every declared shift must have images."""
+    for name in (*SPLITS, *declared.shift_names):
+        if name not in parts or not len(parts[name].examples):
+            findings.errors.append(
+                f"{table}: no usable row is in `{name}`. Put some there, or leave the columns of "
+                "sets out to have the patients split."
+            )
+
+
+def require_all_classes(parts: Mapping[str, Part], target: Target, findings: Findings) -> None:
+    """Every class must have images with and without it in every set, or no metric is defined there."""
+    for name, part in parts.items():
+        labels = part.examples.labels
+        for i, label in enumerate(target.classes):
+            for value, words in ((1, "with"), (0, "without")):
+                if len(labels) and not (labels[:, i] == value).any():
+                    patients = _patients_with(parts, i, value)
+                    findings.errors.append(
+                        f"{part.table}: no image {words} `{label}` is in `{name}`, so that nothing can be "
+                        f"measured there; the cohort has {counted(patients, 'such patient')} in all. "
+                        "Enlarge the set, join rare labels, or leave the label or the set out."
+                    )
+
+
+def _patients_with(parts: Mapping[str, Part], column: int, value: int) -> int:
+    return len(
+        {
+            p
+            for part in parts.values()
+            for p in part.examples.patient[part.examples.labels[:, column] == value]
+        }
+    )
+
+
+def require_distinct_images(
+    parts: Mapping[str, Part], digests: Mapping[Path, Digest], findings: Findings
+) -> None:
+    """The same bytes under two patients, or in two sets, are an error; within a patient, a warning."""
+    copies: dict[str, list[tuple[str, str, str, str]]] = defaultdict(list)
+    for name, part in parts.items():
+        examples = part.examples
+        for patient, row, path in zip(examples.patient.tolist(), part.row, part.path, strict=True):
+            if path in digests:
+                where = f"row {row} {path.name} ({name})"
+                copies[digests[path].sha256].append((patient, name, part.table, where))
+    repeats = 0
+    for same in copies.values():
+        if len(same) > 1:
+            if len({(patient, name) for patient, name, *_ in same}) == 1:
+                repeats += len(same) - 1
+            else:
+                patients = listed(filter(None, dict.fromkeys(findings.show(s[0]) for s in same)))
+                findings.errors.append(
+                    f"{same[0][2]}: the same image under different patients or in different sets"
+                    f"{f' ({patients})' if patients else ''}: {listed(s[3] for s in same)}. "
+                    "Keep one of them, and give them one patient if it is one."
+                )
+    if repeats:
+        findings.warnings.append(
+            f"{counted(repeats, 'image repeats', 'images repeat')} another of the same patient byte for byte."
+        )

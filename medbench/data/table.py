@@ -1,0 +1,91 @@
+"""A cohort's table: a CSV file as columns of text, with the row numbers that messages need.
+
+Cells are text and nothing is guessed; white space around them is dropped.
+"""
+
+import csv
+import io
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from medbench.data.findings import listed
+from medbench.errors import MedbenchError, nearest
+from medbench.spec.loader import shown
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a CSV file.
+
+    Attributes:
+      file: as messages name it.
+      rows: row numbers as a spreadsheet shows them; the header is row 1.
+      columns: name -> cells, one per row.
+    """
+
+    file: str
+    rows: list[int]
+    columns: dict[str, list[str]]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def read_table(path: Path) -> Table:
+    """Read a CSV file: UTF-8 (a byte-order mark is tolerated), comma-separated, one header line.
+
+    Raises:
+      MedbenchError: the file is missing, is no such CSV, or has rows of another length than its header.
+    """
+    file = shown(path)
+    header, *records = _records(_text(path, file), file)
+    names = [name.strip() for name in header]
+    _check_header(names, file)
+    filled = [(row, cells) for row, cells in enumerate(records, start=2) if cells]
+    for row, cells in filled:
+        if len(cells) != len(names):
+            raise MedbenchError(
+                f"{file}: row {row} has {len(cells)} cells, the header {len(names)}. "
+                "Quote cells that contain a comma, and fill up short rows."
+            )
+    if not filled:
+        raise MedbenchError(f"{file}: the table has a header but no rows. Expected one row per image.")
+    columns = {name: [cells[i].strip() for _, cells in filled] for i, name in enumerate(names)}
+    return Table(file, [row for row, _ in filled], columns)
+
+
+def _text(path: Path, file: str) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise MedbenchError(f"{file}:{line}: not UTF-8 text. Save the table as CSV in UTF-8.") from error
+    except OSError as error:
+        beside = [p.name for p in path.parent.glob("*.csv")]
+        raise MedbenchError(
+            f"{file}: the table cannot be read ({error.strerror}). {nearest(path.name, beside)}".rstrip()
+        ) from error
+
+
+def _records(text: str, file: str) -> list[list[str]]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        records = list(reader)
+    except csv.Error as error:
+        raise MedbenchError(f"{file}:{reader.line_num}: not a CSV table ({error}).") from error
+    if not records or not any(cell.strip() for cell in records[0]):
+        raise MedbenchError(f"{file}: the first line is empty. Expected the names of the columns.")
+    return records
+
+
+def _check_header(names: list[str], file: str) -> None:
+    if len(names) == 1:
+        for separator, word in ((";", "semicolons"), ("\t", "tabs")):
+            if separator in names[0]:
+                raise MedbenchError(f"{file}: cells are separated by {word}. Save the table with commas.")
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        raise MedbenchError(
+            f"{file}: columns with the same name: {listed(f'`{n}`' for n in twice)}. Rename all but one."
+        )

@@ -1,0 +1,63 @@
+"""Keyed hashes that stand for patients outside the store.
+
+The key never leaves the store, so that nobody can go through likely ids and find who is who.
+"""
+
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+from medbench.errors import MedbenchError
+
+_KEY_BYTES = 32
+
+
+class Pseudonyms:
+    """Names patients by HMAC-SHA256 with a random key that is made on first use.
+
+    The same key gives the same names, so that a patient can be followed from report to report of
+    one store, and with the store at hand be found again.
+    """
+
+    def __init__(self, key_file: Path):
+        self._key = _key(key_file)
+
+    def of(self, patient: str) -> str:
+        """The name of a patient: `#` and eight hexadecimal digits."""
+        return "#" + hmac.new(self._key, patient.encode(), hashlib.sha256).hexdigest()[:8]
+
+
+def _key(path: Path) -> bytes:
+    """The key in the file, readable by its owner only; made if there is none."""
+    try:
+        if not path.exists():
+            _make(path)
+        key = path.read_bytes()
+    except OSError as error:
+        raise MedbenchError(
+            f"{path}: the key for patients' pseudonyms cannot be kept there ({error.strerror}). "
+            "Choose a store that you can write to."
+        ) from error
+    if len(key) != _KEY_BYTES:
+        raise MedbenchError(
+            f"{path}: expected a key of {_KEY_BYTES} bytes, found {len(key)}. Delete the file to have a new "
+            "one made; pseudonyms in earlier reports then match no longer."
+        )
+    return key
+
+
+def _make(path: Path) -> None:
+    """Write a new key; of two processes that do so at once, the first one's stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(_KEY_BYTES))
+        path.hardlink_to(partial)
+    except FileExistsError:
+        pass
+    finally:
+        partial.unlink(missing_ok=True)
