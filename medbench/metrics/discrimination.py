@@ -71,28 +71,25 @@ def binary_roc_auc(
     Returns:
       (b,) areas in [0, 1]; undefined where a class has no weight.
     """
-    known = np.flatnonzero(labels >= 0)
-    order = known[np.argsort(scores[known], kind="stable")]
-    positive = labels[order] == 1
-    in_order = weights[:, order].astype(np.float64, copy=False)
-    positives, negatives = in_order * positive, in_order * ~positive
-    total_positive, total_negative = positives.sum(axis=1), negatives.sum(axis=1)
-    defined = (total_positive > 0) & (total_negative > 0)
-    if not defined.any():
-        return Estimates(np.zeros(len(weights)), defined, _one_class(name, total_positive, defined))
-    first_of_tie = np.flatnonzero(np.diff(scores[order], prepend=-np.inf) > 0)
-    positives = np.add.reduceat(positives, first_of_tie, axis=1)
-    negatives = np.add.reduceat(negatives, first_of_tie, axis=1)
-    below = np.cumsum(negatives, axis=1) - negatives / 2
-    won = (positives * below).sum(axis=1)
-    pairs = np.where(defined, total_positive * total_negative, 1.0)
-    values = np.where(defined, np.clip(won / pairs, 0.0, 1.0), 0.0)
-    return Estimates(values, defined, _one_class(name, total_positive, defined))
+    positive = np.flatnonzero(labels == 1)
+    negative = np.flatnonzero(labels == 0)
+    negative = negative[np.argsort(scores[negative], kind="stable")]
+    positives, negatives = weights[:, positive], weights[:, negative]
+    # Column j is the weight of the j negatives that score lowest.
+    lowest = np.zeros((len(weights), len(negative) + 1))
+    np.cumsum(negatives, axis=1, out=lowest[:, 1:])
+    below = lowest[:, np.searchsorted(scores[negative], scores[positive], side="left")]
+    at_most = lowest[:, np.searchsorted(scores[negative], scores[positive], side="right")]
+    won = (positives * (below + at_most)).sum(axis=1) / 2
+    pairs = positives.sum(axis=1) * lowest[:, -1]
+    defined = pairs > 0
+    values = np.clip(np.divide(won, pairs, out=np.zeros(len(weights)), where=defined), 0.0, 1.0)
+    return Estimates(values, defined, _one_class(name, positives, defined))
 
 
-def _one_class(name: str, total_positive: NDArray[np.float64], defined: NDArray[np.bool_]) -> str:
+def _one_class(name: str, positives: NDArray[np.float64], defined: NDArray[np.bool_]) -> str:
     """Why the first undefined area of `name` is undefined, or an empty string."""
     if defined.all():
         return ""
-    lacking = "negative" if total_positive[np.argmin(defined)] > 0 else "positive"
+    lacking = "negative" if positives[np.argmin(defined)].any() else "positive"
     return f"`{name}` has no {lacking} example"
