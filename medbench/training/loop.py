@@ -1,0 +1,235 @@
+"""One fine-tuning from data to predictions, in the order in which it happens.
+
+Nothing is stored here, and nothing asks which claim the run is for.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import traverse_util
+from numpy.typing import NDArray
+
+from medbench import metrics
+from medbench.data.cohort import ID, TRAIN, VALIDATION, Cohort, Examples
+from medbench.data.splits import nested_subset
+from medbench.models import bit, npz
+from medbench.predictions import Predictions
+from medbench.record import Step, Validation
+from medbench.spec.runs import RunSpec, Target
+from medbench.training import streams
+from medbench.training.hyperrule import learning_rate
+from medbench.training.order import batch_order
+from medbench.training.progress import Progress, Report, Stage
+from medbench.training.scoring import features_of, logits_of
+from medbench.training.step import Network, Objective, keep_close, random_key, start, train_step
+
+ImageSource = Callable[[str, int], NDArray[np.uint8]]
+"""(split, size) -> (n, size, size, 1 or 3): a cohort's images, decoded once per machine."""
+
+PROBE = 128
+"""Features are kept of the first so many images of `id`."""
+VALIDATION_METRIC = "roc_auc"
+_VALIDATIONS, _TRACE_POINTS = 4, 50
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """What a finished run leaves, before it is stored.
+
+    Attributes:
+      predictions: of `validation` and every evaluation set of the spec.
+      features: `start/<stage>` and `end/<stage>` -> (probe, c) float16, before and after training.
+      trace: loss and learning rate at some 50 steps, the last one included.
+      validation: the metric at some 4 steps; the last is that of `predictions`.
+      weight_distance: by stage, |w_end - w_start| / |w_start|; for the head, which starts at zero, |w_end|.
+      timings: seconds by stage: `decode`, `compile`, `train`, `evaluate`.
+      train_images: trained on.
+      train_patients: trained on.
+    """
+
+    predictions: dict[str, Predictions]
+    features: dict[str, NDArray[np.float16]]
+    trace: list[Step]
+    validation: list[Validation]
+    weight_distance: dict[str, float]
+    timings: dict[str, float]
+    train_images: int
+    train_patients: int
+
+
+def fine_tune(
+    spec: RunSpec, cohort: Cohort, *, weights: Path | None, images: ImageSource, report: Report
+) -> FineTuned:
+    """Fine-tune a backbone on a cohort and score every evaluation set.
+
+    Args:
+      spec: all that shapes the numbers.
+      cohort: the one that `spec` names.
+      weights: file of the backbone; None to start at random.
+      images: where the cohort's images come from.
+      report: told how far training and scoring are.
+
+    Raises:
+      MedbenchError: the weights do not fit the architecture.
+    """
+    recipe, target = spec.recipe, spec.target
+    clock = _Clock()
+
+    # Data: patients of the fraction, images at training size, batches in the order of the seed.
+    with clock("decode"):
+        everyone = cohort.examples(TRAIN)
+        subset = nested_subset(everyone.patient, spec.fraction, streams.sequence(spec.seed, streams.SUBSET))
+        train_images = images(TRAIN, recipe.resize)
+        sets = {
+            name: (cohort.examples(name), images(name, recipe.crop))
+            for name in (VALIDATION, *spec.evaluation_sets)
+        }
+    order = subset[
+        batch_order(
+            len(subset),
+            batch_size=recipe.batch_size,
+            steps=recipe.steps,
+            generator=streams.generator(spec.seed, streams.ORDER),
+        )
+    ]
+
+    # Model: the backbone under a head of zeros. Compiling shows in the first step and the first scoring.
+    network = Network(spec.backbone.blocks, spec.backbone.width, len(target.classes))
+    objective = Objective(
+        target.kind, recipe.crop, recipe.horizontal_flip, recipe.mixup_alpha, recipe.momentum
+    )
+    initial = _initial_params(spec, weights, network)
+    state = start(initial)
+    probe = sets[ID][1][:PROBE]
+    score = partial(logits_of, network=network, batch_size=recipe.batch_size)
+    probed = partial(features_of, images=probe, network=network, batch_size=recipe.batch_size)
+    with clock("compile"):
+        features_at_start = probed(state.params)
+
+    def scored(name: str) -> Predictions:
+        examples, pixels = sets[name]
+        return _predictions(name, target, examples, score(state.params, pixels))
+
+    # Training: the host prepares the next batches while the device works on this one.
+    key = random_key(streams.key_seed(spec.seed, streams.AUGMENTATION))
+    losses: list[Any] = []
+    validation: list[Validation] = []
+    for step in range(recipe.steps):
+        with clock("train" if step else "compile"):
+            batch = order[step]
+            state, loss = train_step(
+                state,
+                train_images[batch],
+                everyone.labels[batch],
+                learning_rate=np.float32(learning_rate(recipe, step)),
+                key=key,
+                step=step,
+                network=network,
+                objective=objective,
+            )
+            losses.append(loss)
+            keep_close(losses)
+        report(Progress("train", step + 1, recipe.steps))
+        if step in _spread(recipe.steps, _VALIDATIONS)[:-1]:
+            with clock("evaluate"):
+                validation.append(_validated(step, scored(VALIDATION)))
+
+    # Scores.
+    predictions: dict[str, Predictions] = {}
+    for name in sets:
+        with clock("evaluate"):
+            predictions[name] = scored(name)
+        report(Progress("evaluate", len(predictions), len(sets)))
+    validation.append(_validated(recipe.steps - 1, predictions[VALIDATION]))
+    with clock("evaluate"):
+        features_at_end = probed(state.params)
+
+    return FineTuned(
+        predictions=predictions,
+        features={
+            **{f"start/{stage}": values for stage, values in features_at_start.items()},
+            **{f"end/{stage}": values for stage, values in features_at_end.items()},
+        },
+        trace=[
+            Step(step=step, loss=float(losses[step]), learning_rate=learning_rate(recipe, step))
+            for step in _spread(recipe.steps, _TRACE_POINTS)
+        ],
+        validation=validation,
+        weight_distance=weight_distance(initial, jax.device_get(state.params)),
+        timings=clock.seconds,
+        train_images=len(subset),
+        train_patients=len(np.unique(everyone.patient[subset])),
+    )
+
+
+def weight_distance(before: bit.Params, after: bit.Params) -> dict[str, float]:
+    """How far training moved each stage, in Euclidean norms of all its parameters.
+
+    Args:
+      before: the parameter tree at the start.
+      after: a tree of the same shapes.
+
+    Returns:
+      stage -> |after - before| / |before|; for the head, which starts at zero, |after|.
+    """
+    moved: dict[str, float] = {}
+    length: dict[str, float] = {}
+    ends = traverse_util.flatten_dict(after)
+    for path, begin in traverse_util.flatten_dict(before).items():
+        stage = bit.stage_of(path)
+        first, last = np.asarray(begin, np.float64), np.asarray(ends[path], np.float64)
+        moved[stage] = moved.get(stage, 0.0) + float(np.square(last - first).sum())
+        length[stage] = length.get(stage, 0.0) + float(np.square(first).sum())
+    return {stage: float(np.sqrt(moved[stage] / (length[stage] or 1.0))) for stage in moved}
+
+
+def _initial_params(spec: RunSpec, weights: Path | None, network: Network) -> bit.Params:
+    """The backbone with a fresh head: from its file, or random from the seed."""
+    if weights is None:
+        return bit.init_params(
+            network.blocks, network.width, network.classes, streams.generator(spec.seed, streams.INIT)
+        )
+    pretrained = npz.load(weights, blocks=network.blocks, width=network.width)
+    return npz.adapt_head(pretrained, network.classes)
+
+
+def _predictions(name: str, target: Target, examples: Examples, logits: NDArray[np.float32]) -> Predictions:
+    return Predictions(
+        evaluation_set=name,
+        target=target,
+        image=examples.image,
+        patient=examples.patient,
+        labels=examples.labels,
+        logits=logits,
+        attributes=examples.attributes,
+    )
+
+
+def _validated(step: int, predictions: Predictions) -> Validation:
+    value, reason = metrics.evaluate(VALIDATION_METRIC, predictions)
+    return Validation(step=step, value=value, reason=reason)
+
+
+def _spread(steps: int, points: int) -> list[int]:
+    """Some `points` 0-based steps at equal distances; the last step is one of them."""
+    return sorted({-(-steps * point // points) - 1 for point in range(1, points + 1)})
+
+
+class _Clock:
+    """Seconds by stage, added up over every time the stage was entered."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: Stage) -> Iterator[None]:
+        begin = time.perf_counter()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - begin
