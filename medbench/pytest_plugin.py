@@ -1,0 +1,180 @@
+"""Teaches pytest to collect, run and judge claims declared in YAML: options, and the door to the rest.
+
+Loaded at the start of every pytest session once medbench is installed, so it imports pytest and nothing
+heavier. What a session with claims does is in `pytest_session`, registered when the first one asks for it.
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from medbench.pytest_session import Bench
+    from medbench.study import Study
+
+SUITES = "medbench_suites"
+BENCH = "medbench-session"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options and the ini setting."""
+    parser.addini(
+        SUITES,
+        "folders of benchmark suites (claims/*.yaml, tasks/*.yaml, ...), relative to the ini file. "
+        "YAML anywhere else is left alone.",
+        type="paths",
+        default=[],
+    )
+    group = parser.getgroup("medbench", "medbench: claims about transfer learning, run and judged")
+    group.addoption(
+        "--tier",
+        default="embedded",
+        metavar="NAME",
+        help="which tier of the suite to run: its cohorts, backbones, recipe and seeds (default: embedded, "
+        "generated images on a CPU in minutes)",
+    )
+    group.addoption(
+        "--runs",
+        choices=("auto", "never", "force"),
+        default="auto",
+        help="auto: train what is neither in the store nor a reference run, and the sentinels; never: judge "
+        "what is there, train nothing; force: train everything again (interrupt and repeat to continue)",
+    )
+    group.addoption(
+        "--claims",
+        choices=("default", "strict"),
+        default="default",
+        help="default: a claim without expectation passes when supported and fails when refuted; strict: "
+        "whatever is not supported fails",
+    )
+    group.addoption(
+        "--cohort",
+        metavar="DIR",
+        help="judge the claims on your own images: a folder with cohort.yaml, or that file. Only claims on "
+        "tasks of its domain are run. Check it first with `medbench cohort check DIR`",
+    )
+    group.addoption(
+        "--backbones",
+        metavar="BASELINE,TREATMENT",
+        help="compare these two backbones (bit-<upstream>-<architecture>) instead of the claims' own; the "
+        "verdicts then speak of these two only",
+    )
+    group.addoption(
+        "--report",
+        metavar="DIR",
+        help="write report.json and a self-contained report.html into this folder",
+    )
+    group.addoption(
+        "--store",
+        metavar="DIR",
+        help="where finished runs are kept (default: .medbench beside the ini file). It holds patients' ids: "
+        "treat it as you treat the images",
+    )
+    group.addoption(
+        "--expectations",
+        metavar="DIR",
+        help="accepted values to compare with (default: `expectations` beside the suite; none with "
+        "--cohort or --backbones)",
+    )
+    group.addoption(
+        "--expect",
+        choices=("check", "new", "update"),
+        default="check",
+        help="check: compare with what was accepted; new: accept selected items that have no expectation; "
+        "update: accept all selected items as measured, showing before and after",
+    )
+    group.addoption(
+        "--reason",
+        default="",
+        metavar="TEXT",
+        help="why values are accepted; kept beside them (required with --expect=new and update)",
+    )
+    group.addoption(
+        "--show-ids",
+        action="store_true",
+        help="show patients' ids in messages instead of keyed hashes; for your own screen only",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse at once what would be refused after hours of training."""
+    option = config.option
+    if option.expect != "check":
+        if os.environ.get("CI"):
+            raise pytest.UsageError(
+                f"--expect={option.expect} is refused where CI is set: expectations are accepted by a person."
+            )
+        if not option.reason.strip():
+            raise pytest.UsageError(f'--expect={option.expect} needs --reason "why these values are right".')
+    if option.backbones is not None and len(_names(option.backbones)) != 2:
+        raise pytest.UsageError("--backbones takes two names, as in --backbones BASELINE,TREATMENT.")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Take part in sessions that ask for a suite, also where nothing will be collected from it."""
+    if _asked(session.config):
+        _bench(session.config)
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect the claims of declared suites, and no other YAML."""
+    if file_path.suffix != ".yaml":
+        return None
+    for suite in _suites(parent.config):
+        if suite / "claims" in file_path.parents:
+            return _bench(parent.config).claim_file(parent, file_path, suite)
+    return None
+
+
+@pytest.fixture(scope="session")
+def study(pytestconfig: pytest.Config) -> "Study":
+    """The first declared suite with its runs: for tests in Python of what YAML cannot say.
+
+    Runs that a test asks for are trained, reused or loaded as those of claims are, under the same
+    options::
+
+        def test_larger_upstream_moves_weights_less(study):
+            small, large = (
+                study.run(task="chest", backbone=f"bit-{name}-r14x0.5", seed=1)
+                for name in ("cifar2k", "cifar50k")
+            )
+            assert large.record.weight_distance["block4"] < small.record.weight_distance["block4"]
+
+    `study.predictions(task=…, backbone=…, seed=…, evaluation_set=…)` gives logits, labels and
+    attributes, and `study.judge("chest/scale-data/id")` the judgement of an item.
+    """
+    suites = _suites(pytestconfig)
+    if not suites:
+        raise pytest.UsageError(f"the `study` fixture needs the ini setting `{SUITES}`.")
+    return _bench(pytestconfig).study(suites[0])
+
+
+def _bench(config: pytest.Config) -> "Bench":
+    """The session's state and hooks, made and registered when first needed."""
+    bench = config.pluginmanager.get_plugin(BENCH)
+    if bench is None:
+        from medbench.pytest_session import Bench  # noqa: PLC0415
+
+        bench = Bench(config, _suites(config))
+        config.pluginmanager.register(bench, BENCH)
+    return bench
+
+
+def _suites(config: pytest.Config) -> list[Path]:
+    return [Path(path).resolve() for path in config.getini(SUITES)]
+
+
+def _asked(config: pytest.Config) -> bool:
+    """Whether the command line names a suite, a part of one, or a folder that holds one."""
+    given = [(config.invocation_params.dir / arg.partition("::")[0]).resolve() for arg in config.args]
+    return any(
+        path == suite or suite in path.parents or path in suite.parents
+        for path in given
+        for suite in _suites(config)
+    )
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]

@@ -1,0 +1,468 @@
+"""One pytest session with claims: what it opens, what it is told, and what it says at the end.
+
+Registered as a plugin by `pytest_plugin` in sessions that ask for a suite; under xdist there is one in the
+controller, which reports, and one in each worker, which judges.
+"""
+
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from medbench import __version__, environment
+from medbench.errors import MedbenchError
+from medbench.execute.progress import Console, Event, Follower, Journal, Sink, duration, this_worker
+from medbench.pytest_items import ClaimFile, ResultItem, VanishedItem, name_of
+from medbench.report import terminal
+from medbench.report.record import ItemResult, Report, Session, build
+from medbench.spec.runs import Plan
+from medbench.study import Forecast, Options, Study
+
+PROGRESS = "medbench_progress"
+"""Key under which the controller tells its workers where to write their journals."""
+
+
+class Bench:
+    """State and hooks of a session.
+
+    Args:
+      config: of pytest.
+      suites: the declared suites' folders.
+    """
+
+    def __init__(self, config: pytest.Config, suites: Sequence[Path]) -> None:
+        self._config = config
+        self._suites = suites
+        self._studies: dict[Path, Study | MedbenchError] = {}
+        self._shown: set[str] = set()
+        self._collected: set[Path] = set()
+        self._selected: dict[Path, list[str]] | None = None
+        self._results: dict[str, ItemResult] = {}
+        self._sink: Sink | None = None
+        self._follower: Follower | None = None
+        self._interrupted = False
+        self._closing: list[terminal.Line] = []
+        self._worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+        self._number, self._workers = 0, 1
+        if self._worker is not None:
+            self._number = int(self._worker["workerid"].removeprefix("gw"))
+            self._workers = self._worker["workercount"]
+            share_accelerators(self._number, self._workers)
+
+    # What the collectors and items ask for.
+
+    def claim_file(self, parent: pytest.Collector, path: Path, suite: Path) -> ClaimFile:
+        """The collector of a file of claims."""
+        self._collected.add(path)
+        return ClaimFile.of(parent, path, self, suite)
+
+    def study(self, suite: Path) -> Study:
+        """The study of a suite, opened once.
+
+        Raises:
+          MedbenchError: something declared or chosen is wrong.
+        """
+        if suite not in self._studies:
+            try:
+                self._studies[suite] = Study.open(suite, self._options(suite))
+            except MedbenchError as error:
+                self._studies[suite] = error
+        study = self._studies[suite]
+        if isinstance(study, MedbenchError):
+            raise study
+        return study
+
+    def first_time(self, error: MedbenchError) -> bool:
+        """Whether an error has not been shown yet in this session."""
+        new = str(error) not in self._shown
+        self._shown.add(str(error))
+        return new
+
+    def judge(self, study: Study, item_id: str) -> ItemResult:
+        """The result of an item; its runs are made where need be, in sight of the person who waits."""
+        with self._uncaptured():
+            study.report = self._progress()
+            return study.result(item_id)
+
+    # Before anything runs.
+
+    def pytest_report_header(self) -> str:
+        """Version, tier, device and store."""
+        option = self._config.option
+        generated = " (generated images)" if any(study.generated for study in self._open_studies()) else ""
+        return (
+            f"medbench {__version__} · {option.tier} tier{generated} · {environment.device_class()}, "
+            f"{environment.usable_cores()} cores · store {self._shown_path(self._store)}"
+        )
+
+    @pytest.hookimpl(tryfirst=True)  # before -k deselects, so that it selects among vanished items too
+    def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
+        """Add a failing item for each that was accepted and that a suite, collected whole, no longer has."""
+        for suite in self._suites:
+            study = self._studies.get(suite)
+            if isinstance(study, Study) and self._collected_whole(suite, study):
+                folder = study.options.expectations / study.options.tier
+                items += [
+                    VanishedItem.of(session, check, folder / f"{check.id.rpartition('/')[0]}.yaml")
+                    for check in study.vanished()
+                ]
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note which items are to be judged."""
+        self._select([item.nodeid for item in session.items])
+
+    def pytest_report_collectionfinish(self) -> list[str]:
+        """The plan, once it is known."""
+        return self._plan_lines()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker of xdist where to write its journal."""
+        node.workerinput[PROGRESS] = str(self._journals)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """Learn the selection from the first worker, as the controller collects nothing; show the plan."""
+        if self._selected is not None:
+            return
+        self._select(ids)
+        for line in self._plan_lines():
+            self._write(line)
+        self._follower = Follower(self._journals, self._console(live=False))
+        self._follower.start()
+
+    # While items run.
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Attach the result of an item to its report."""
+        report = yield
+        if isinstance(item, ResultItem) and call.when == "call":
+            item.attach(report)
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the result, wherever it was judged."""
+        result = getattr(report, "medbench", None)
+        if result is not None:
+            self._results[report.nodeid] = msgspec.convert(result, ItemResult)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """Words of its own for outcomes that are neither passed nor failed."""
+        result = getattr(report, "medbench", None)
+        if result is None or report.failed or result["category"] == "passed":
+            return None
+        category: str = result["category"]
+        return category, category[0], category.upper()
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Remember, to say at the end how to go on."""
+        self._interrupted = True
+
+    # At the end.
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Accept what is to be accepted, write the report, and refuse to be green for nothing."""
+        if self._follower is not None:
+            self._follower.stop()
+            shutil.rmtree(self._journals, ignore_errors=True)
+        if self._worker is not None or self._config.option.collectonly:
+            return
+        try:
+            self._conclude()
+        except MedbenchError as error:
+            self._closing.append(terminal.Line(str(error), {"red": True}))
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED) and not self._judged:
+            text = "nothing was judged: no item was selected, or none had its runs. That is never a success."
+            self._closing.append(terminal.Line(text, {"red": True, "bold": True}))
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print what `pytest_sessionfinish` prepared."""
+        if self._closing:
+            terminalreporter.section("medbench")
+        for line in self._closing:
+            terminalreporter.write_line(line.text, **line.markup)
+
+    def _conclude(self) -> None:
+        if self._results:
+            report = self._report()
+            self._closing += terminal.summary(report)
+            self._write_report(report)
+        for suite, study, plan in self._plans():
+            study.end(plan)
+            self._accept(suite, study)
+        if self._interrupted:
+            command = shlex.join(["pytest", *map(str, self._config.invocation_params.args)])
+            kept = f"finished runs are kept in {self._shown_path(self._store)}"
+            text = f"interrupted: {kept}. Continue with: {command}"
+            self._closing.append(terminal.Line(text, {"yellow": True}))
+
+    def _write_report(self, report: Report) -> None:
+        if self._config.option.report:
+            from medbench.report.write import write  # noqa: PLC0415
+
+            folder = self._given(self._config.option.report)
+            write(report, folder)
+            self._closing.append(terminal.Line(f"report: {self._shown_path(folder / 'report.html')}", {}))
+
+    def _accept(self, suite: Path, study: Study) -> None:
+        option = self._config.option
+        if option.expect == "check" or self._interrupted:
+            return
+        judgements = [
+            result.judgement
+            for nodeid, result in self._results.items()
+            if result.judgement is not None and self._place(nodeid) == (suite, result.id)
+        ]
+        if judgements:
+            date = datetime.now(UTC).date().isoformat()
+            changes = study.accept(judgements, reason=option.reason, date=date)
+            self._closing.append(terminal.Line("accepted values, before and after:", {"bold": True}))
+            self._closing += [terminal.Line(f"  {line}", {}) for line in changes.splitlines()]
+
+    def _report(self) -> Report:
+        plans = [plan for _, _, plan in self._plans()]
+        return build(
+            self._results.values(),
+            version=__version__,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            tier=self._config.option.tier,
+            scope=self._scope(),
+            environment=_session(),
+            planned=sum(len(plan.runs) for plan in plans),
+            naive=sum(plan.naive for plan in plans),
+        )
+
+    @property
+    def _judged(self) -> bool:
+        return any(r.judgement and r.judgement.state == "judged" for r in self._results.values())
+
+    def _scope(self) -> str:
+        """What the verdicts speak of, where that is less than the tier."""
+        option = self._config.option
+        parts = []
+        if option.cohort:
+            names = sorted(
+                {cohort.name for study in self._open_studies() for cohort in study.cohorts.values()}
+            )
+            parts.append(f"on {', '.join(names)}")
+        if option.cohort or option.backbones:
+            pairs = sorted(
+                {
+                    f"{result.judgement.baseline} and {result.judgement.treatment}"
+                    for result in self._results.values()
+                    if result.judgement
+                }
+            )
+            parts.append(f"with {'; '.join(pairs)}")
+        return f"These verdicts speak of these backbones and images only: {' '.join(parts)}." if parts else ""
+
+    # The selection and its plan.
+
+    def _select(self, nodeids: Sequence[str]) -> None:
+        self._selected = {}
+        for suite, item_id in filter(None, map(self._place, nodeids)):
+            self._selected.setdefault(suite, []).append(item_id)
+        if self._config.option.collectonly:
+            return
+        for _, study, plan in self._plans():
+            study.begin(plan)
+
+    def _place(self, nodeid: str) -> tuple[Path, str] | None:
+        """The suite and the item that a node id stands for; None for what is not a claim."""
+        path, _, name = nodeid.partition("::")
+        file = (self._config.rootpath / path).resolve()
+        for suite in self._suites:
+            study = self._studies.get(suite)
+            if suite in file.parents and isinstance(study, Study):
+                item_id = name.partition("[")[0]
+                if item_id in study.items and name == name_of(study.items[item_id]):
+                    return suite, item_id
+        return None
+
+    def _plans(self) -> list[tuple[Path, Study, Plan]]:
+        """The plan of each suite's selected items; none where weights are missing, which items then say."""
+        plans = []
+        for suite, item_ids in (self._selected or {}).items():
+            study = self.study(suite)
+            try:
+                plans.append((suite, study, study.plan(item_ids)))
+            except MedbenchError:
+                continue
+        return plans
+
+    def _plan_lines(self) -> list[str]:
+        lines = []
+        for _, study, plan in self._plans():
+            try:
+                lines.append(plan_line(plan, study.forecast(plan)))
+            except MedbenchError as error:
+                lines.append(f"plan: {error}")
+        return lines
+
+    def _collected_whole(self, suite: Path, study: Study) -> bool:
+        """Whether all of a suite was looked at: a partial session knows nothing of what it did not see."""
+        files = {suite / file for file in study.suite.claim_files.values()}
+        return files <= self._collected and not any("::" in arg for arg in self._config.args)
+
+    # Progress.
+
+    def _progress(self) -> Sink:
+        """Where this process tells of its runs: the terminal, or a journal that the controller follows."""
+        if self._sink is None:
+            if self._worker is not None:
+                folder = Path(self._worker[PROGRESS])
+                self._sink = Journal(folder / f"{this_worker()}.jsonl", this_worker())
+            else:
+                self._sink = self._console(live=None)
+        return self._sink
+
+    def _console(self, *, live: bool | None) -> Sink:
+        """A console that leaves pytest's own line before it prints."""
+        to_train = sum(len(study.forecast(plan).to_train) for _, study, plan in self._plans())
+        workers = max(1, len(getattr(self._config.option, "tx", None) or ()))
+        console = Console(sys.stdout, total=to_train, workers=workers, live=live)
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+
+        def show(event: Event) -> None:
+            if event.kind in {"waiting", "started"} and reporter is not None:
+                reporter.ensure_newline()
+            console(event)
+
+        return show
+
+    def _uncaptured(self) -> AbstractContextManager[None]:
+        manager = self._config.pluginmanager.get_plugin("capturemanager")
+        return manager.global_and_fixture_disabled() if manager else nullcontext()
+
+    def _write(self, line: str) -> None:
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.ensure_newline()
+            reporter.write_line(line)
+
+    # Options and places.
+
+    def _options(self, suite: Path) -> Options:
+        option = self._config.option
+        own = bool(option.cohort or option.backbones)
+        baseline, _, treatment = (option.backbones or "").partition(",")
+        given = self._given(option.expectations) if option.expectations else None
+        return Options(
+            tier=option.tier,
+            store=self._store,
+            expectations=given or suite.parent / "expectations",
+            compare=bool(given) or not own,
+            runs=option.runs,
+            expect=option.expect,
+            strict=option.claims == "strict",
+            cohort=self._given(option.cohort) if option.cohort else None,
+            backbones=(baseline.strip(), treatment.strip()) if option.backbones else None,
+            worker=self._number,
+            workers=self._workers,
+        )
+
+    def _open_studies(self) -> list[Study]:
+        """Those of the suites that can be opened; what is wrong with others, collecting them says."""
+        studies = []
+        for suite in self._suites:
+            try:
+                studies.append(self.study(suite))
+            except MedbenchError:
+                continue
+        return studies
+
+    @property
+    def _store(self) -> Path:
+        given = self._config.option.store
+        return self._given(given) if given else self._config.rootpath / ".medbench"
+
+    @property
+    def _journals(self) -> Path:
+        return self._store / "progress" / str(os.getpid())
+
+    def _given(self, path: str) -> Path:
+        """A path from the command line."""
+        return self._config.invocation_params.dir / Path(path).expanduser()
+
+    def _shown_path(self, path: Path) -> str:
+        here = self._config.invocation_params.dir
+        return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def plan_line(plan: Plan, forecast: Forecast) -> str:
+    """`plan: 48 runs for 11 items (161 without sharing): 42 loaded (…), 6 to train, about 3 min`."""
+    parts = []
+    if forecast.loaded:
+        newest = max(forecast.loaded, key=lambda record: record.finished)
+        parts.append(
+            f"{len(forecast.loaded)} loaded (trained {newest.finished[:10]}, {newest.environment.device})"
+        )
+    if forecast.reused:
+        parts.append(f"{forecast.reused} reused")
+    if forecast.not_run:
+        parts.append(f"{forecast.not_run} not to be made")
+    if forecast.to_train:
+        time = f", about {duration(forecast.seconds)}" if forecast.seconds is not None else ""
+        parts.append(f"{len(forecast.to_train)} to train{time}")
+    return (
+        f"plan: {len(plan.runs)} runs for {len(plan.items)} items ({plan.naive} without sharing): "
+        + ", ".join(parts)
+    )
+
+
+def share_accelerators(worker: int, workers: int) -> None:
+    """Give a worker its own NVIDIA GPU, or its share of one, before jax is imported.
+
+    By jax's own settings a first process takes three quarters of a GPU's memory, and a second fails.
+
+    Args:
+      worker: number of this worker, from 0.
+      workers: number of all workers.
+    """
+    if not environment.device_class().startswith("gpu"):
+        return
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    devices = visible.split(",") if visible else _gpus()
+    if not devices:
+        return
+    mine = worker % len(devices)
+    sharing = len(range(mine, workers, len(devices)))
+    os.environ["CUDA_VISIBLE_DEVICES"] = devices[mine]
+    os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{0.9 / sharing:.2f}")
+
+
+def _gpus() -> list[str]:
+    """Numbers of the GPUs that the driver lists."""
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=True)  # noqa: S607
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [str(number) for number in range(len(listed.stdout.splitlines()))]
+
+
+def _session() -> Session:
+    return Session(
+        device_class=environment.device_class(),
+        cores=environment.usable_cores(),
+        platform=platform.platform(),
+        python=platform.python_version(),
+        libraries=environment.library_versions(),
+        commit=environment.commit(),
+    )

@@ -1,0 +1,137 @@
+"""The table at the end of a run: differences first, then every claim with its evidence.
+
+Text only: takes a report, returns lines with the markup that pytest's terminal writer understands.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from medbench.judgement import Check, Interval
+from medbench.report.record import ClaimResult, Report
+
+HEADINGS = ("task", "claim", "evaluation", "effect, 90 % interval", "margin", "verdict", "accepted", "drift")
+
+
+class Line(NamedTuple):
+    """One line and how to show it."""
+
+    text: str
+    markup: dict[str, bool]
+
+
+def summary(report: Report) -> list[Line]:
+    """The table, the notes below it and the closing sentence."""
+    checks = {check.id: check for check in report.expectations}
+    rows = [row(claim, checks.get(claim.id)) for claim in report.claims]
+    widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)]
+    lines = [Line(_aligned(HEADINGS, widths), {"bold": True})]
+    for claim, cells in zip(report.claims, rows, strict=True):
+        lines.append(Line(_aligned(cells, widths), _markup(claim.red, claim.category)))
+        lines += [Line(f"    {text}", {"light": True}) for text in remarks(claim)]
+    known = {claim.id for claim in report.claims}
+    lines += [
+        Line(f"{check.id}: {check.status}. {check.detail}".rstrip(), {"red": True})
+        for check in report.expectations
+        if check.id not in known
+    ]
+    lines += [Line(f"{error.id}: {error.message}", {"red": True}) for error in report.errors]
+    if report.scope:
+        lines.append(Line(report.scope, {"bold": True}))
+    lines.append(Line(provenance(report), {}))
+    lines.append(Line(closing(report), _markup(report.counts["red"] > 0, "passed")))
+    return lines
+
+
+def row(claim: ClaimResult, check: Check | None) -> tuple[str, ...]:
+    """The cells of one item, in the order of `HEADINGS`."""
+    return (
+        claim.task,
+        claim.claim,
+        claim.evaluation_set,
+        interval(claim.effect),
+        f"{claim.margin:.3f}",
+        claim.verdict or claim.state,
+        accepted(check),
+        drift(check),
+    )
+
+
+def interval(effect: Interval | None) -> str:
+    """`+0.021  [+0.008, +0.034]`, or a dash where the effect is undefined."""
+    if effect is None:
+        return "–"
+    return f"{effect.value:+.3f}  [{effect.low:+.3f}, {effect.high:+.3f}]"
+
+
+def accepted(check: Check | None) -> str:
+    """The verdict that was accepted for the item."""
+    return (check.accepted_verdict if check else None) or "–"
+
+
+def drift(check: Check | None) -> str:
+    """How the values compare with the accepted ones, and by which rule."""
+    if check is None or check.status == "no-expectation":
+        return "no expectation"
+    if check.status == "ok":
+        return f"unchanged ({check.check})" if check.check else "unchanged"
+    if check.measured is None or check.expected is None or check.band is None:
+        return check.status
+    low, high = check.band
+    return (
+        f"{check.status}: {check.quantity} {check.measured:.4f}, "
+        f"accepted {check.expected:.4f} [{low:.4f}, {high:.4f}] ({check.check})"
+    )
+
+
+def remarks(claim: ClaimResult) -> list[str]:
+    """What a person must know to read the row: why it is red, what is missing, what would settle it."""
+    texts = [claim.sentence if claim.category != "passed" else "", claim.reason, claim.note]
+    if claim.undefined_replicates:
+        texts.append(
+            f"{claim.undefined_replicates} of {claim.replicates} bootstrap replicates were undefined"
+        )
+    if claim.cluster != "patient":
+        texts.append(f"patients are not known: clustered by `{claim.cluster}`, intervals may be too narrow")
+    distinct: list[str] = []
+    for text in texts:
+        if text and not any(text in known or known in text for known in distinct):
+            distinct.append(text)
+    return distinct
+
+
+def provenance(report: Report) -> str:
+    """Where the runs came from, in one line."""
+    runs = report.runs
+    parts = [f"{runs.executed} trained", f"{runs.reused} reused", f"{runs.loaded} loaded"]
+    absent = runs.planned - runs.executed - runs.reused - runs.loaded
+    if absent:
+        parts.append(f"{absent} not made")
+    text = f"runs: {', '.join(parts)}; without sharing the same claims would need {runs.naive}"
+    if report.generated:
+        text += " · images are generated: these numbers speak of phantoms, not of patients"
+    return text
+
+
+def closing(report: Report) -> str:
+    """`11 judged: 8 supported, 1 refuted (as accepted), 2 inconclusive · 0 drifted`."""
+    counts = report.counts
+    as_accepted = sum(claim.verdict == "refuted" and not claim.red for claim in report.claims)
+    refuted = f"{counts['refuted']} refuted"
+    if as_accepted:
+        refuted += " (as accepted)" if as_accepted == counts["refuted"] else f" ({as_accepted} as accepted)"
+    text = f"{counts['judged']} judged: {counts['supported']} supported, {refuted}, "
+    text += f"{counts['inconclusive']} inconclusive · {counts['drifted']} drifted"
+    rest = [(counts["vanished"], "vanished"), (counts["stale"], "stale"), (counts["missing"], "missing")]
+    rest += [(counts["not-run"], "not run"), (counts["errors"], "errors")]
+    return " · ".join([text, *(f"{number} {word}" for number, word in rest if number)])
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+    return padded.rstrip()
+
+
+def _markup(red: bool, category: str) -> dict[str, bool]:
+    if red:
+        return {"red": True}
+    return {"green": True} if category == "passed" else {"yellow": True}

@@ -1,0 +1,438 @@
+"""A suite bound to a tier, its cohorts, a store and what was accepted: where all stations of the road meet.
+
+pytest's items, the `study` fixture and plain scripts go through here. Importing it imports no jax.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Literal
+
+from medbench import expect, policy
+from medbench.data.cohort import Cohort
+from medbench.data.sources import open_cohort
+from medbench.environment import commit as checkout_commit
+from medbench.environment import device_class, library_versions
+from medbench.errors import MedbenchError, nearest
+from medbench.execute.local import locate, obtain
+from medbench.execute.progress import Event, Sink
+from medbench.identity import code_fingerprint, run_id, spec_id
+from medbench.judge import Runs, judge
+from medbench.judgement import Check, Judgement
+from medbench.models import weights
+from medbench.plan import items, make_plan, run_spec
+from medbench.record import RunRecord
+from medbench.reference import References
+from medbench.report.record import ItemResult, RunOrigin
+from medbench.spec.records import Suite
+from medbench.spec.runs import Item, Plan, PlannedItem, RunSpec
+from medbench.spec.suite import load_suite
+from medbench.store import Campaign, Store, StoredRun
+
+if TYPE_CHECKING:
+    from medbench.predictions import Predictions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a person chooses for a session.
+
+    Attributes:
+      tier: name of the tier.
+      store: folder of finished runs.
+      expectations: folder of accepted values and reference runs; it need not exist.
+      compare: whether to compare with the accepted values; they say nothing about a cohort or backbones
+        of the user's own, whereas a reference run is found by its content and serves anyone.
+      runs: train what is missing, nothing, or everything.
+      expect: compare with what was accepted, or be about to accept new items or all.
+      strict: fail all that is not supported.
+      cohort: a cohort in place of that of the task with its domain; other tasks are left out.
+      backbones: names of baseline and treatment in place of the claims' own.
+      worker: number of this process among those that share the session, from 0.
+      workers: how many they are.
+    """
+
+    tier: str
+    store: Path
+    expectations: Path
+    compare: bool = True
+    runs: Literal["auto", "never", "force"] = "auto"
+    expect: Literal["check", "new", "update"] = "check"
+    strict: bool = False
+    cohort: Path | None = None
+    backbones: tuple[str, str] | None = None
+    worker: int = 0
+    workers: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """Where the runs of a plan will come from.
+
+    Attributes:
+      reused: number of runs in the store.
+      loaded: records of the reference runs that will be loaded.
+      to_train: specs of the runs to train.
+      not_run: number of runs that will not be made (`--runs=never`).
+      seconds: expected time of training, one run after another; None where nothing like it was timed.
+    """
+
+    reused: int
+    loaded: Sequence[RunRecord]
+    to_train: Sequence[RunSpec]
+    not_run: int
+    seconds: float | None
+
+
+def quiet(event: Event) -> None:
+    """Report nothing."""
+
+
+class Study:
+    """Everything that is needed to go from a claim to a verdict.
+
+    Attributes:
+      suite: the declarations.
+      options: what was chosen for the session.
+      cohorts: the opened cohort of each task that takes part.
+      store: where finished runs are.
+      references: accepted runs, which are loaded instead of trained.
+      items: all items of the suite under these options, by id.
+      report: where progress goes; may be replaced.
+    """
+
+    def __init__(
+        self, suite: Suite, options: Options, cohorts: Mapping[str, Cohort], report: Sink = quiet
+    ) -> None:
+        self.suite = suite
+        self.options = options
+        self.cohorts = cohorts
+        self.report = report
+        self.store = Store(options.store)
+        self.references = References(options.expectations / options.tier / "runs")
+        listed = items(suite, tier=options.tier, cohorts=cohorts, backbones=options.backbones)
+        self.items = {item.id: item for item in listed}
+        self._obtained: dict[str, StoredRun | None] = {}
+        self._campaign: Campaign | None = None
+
+    @classmethod
+    def open(cls, root: Path, options: Options) -> "Study":
+        """Read the suite in a folder and open its cohorts; nothing is trained, and no image decoded.
+
+        Raises:
+          MedbenchError: a declaration, the tier, the cohort or a backbone's name is wrong.
+        """
+        suite = load_suite(root)
+        if options.tier not in suite.tiers:
+            raise MedbenchError(
+                f"{root}: unknown tier `{options.tier}`. {nearest(options.tier, suite.tiers)}"
+            )
+        return cls(suite, options, _open_cohorts(suite, options))
+
+    @property
+    def generated(self) -> bool:
+        """Whether any cohort's images are generated."""
+        return any(cohort.generated for cohort in self.cohorts.values())
+
+    @cached_property
+    def expectations(self) -> expect.Expectations:
+        """What was accepted for the tier; empty where nothing is to be compared with."""
+        if not self.options.compare:
+            return expect.Expectations()
+        return expect.load(self.options.expectations, self.options.tier)
+
+    def plan(self, item_ids: Iterable[str]) -> Plan:
+        """The distinct runs that items need.
+
+        Raises:
+          MedbenchError: a weight file is not there; the message says where to put it.
+        """
+        return make_plan(
+            self.suite,
+            [self._item(item_id) for item_id in item_ids],
+            tier=self.options.tier,
+            cohorts=self.cohorts,
+        )
+
+    def begin(self, plan: Plan) -> None:
+        """Tell which runs this session is about: an interrupted forced one goes on."""
+        if self.options.runs == "force":
+            self._campaign = self.store.campaign(self._run_ids(plan))
+
+    def end(self, plan: Plan) -> None:
+        """Forget a forced session once all its runs are trained, so that the next one starts anew."""
+        if self._campaign is not None and self._campaign.finished >= self._run_ids(plan):
+            self._campaign.end()
+
+    def forecast(self, plan: Plan) -> Forecast:
+        """Where the runs of a plan would come from now, and how long training would take.
+
+        Raises:
+          MedbenchError: a stored or reference run is damaged.
+        """
+        whence = {
+            spec: locate(
+                spec,
+                store=self.store,
+                references=self.references,
+                mode=self.options.runs,
+                sentinel=self._is_sentinel(spec),
+                campaign=self._campaign,
+            )
+            for spec in plan.runs
+        }
+        counts = Counter(whence.values())
+        references = [self.references.get(spec) for spec in plan.runs if whence[spec] == "loaded"]
+        loaded = [run.record for run in references if run is not None]
+        to_train = [spec for spec in plan.runs if whence[spec] == "to-train"]
+        return Forecast(
+            reused=counts["reused"],
+            loaded=loaded,
+            to_train=to_train,
+            not_run=counts["not-run"],
+            seconds=_expected_seconds(to_train, [*self.store.records(), *loaded]),
+        )
+
+    def run(self, *, task: str, backbone: str, seed: int, fraction: float = 1.0) -> StoredRun:
+        """One run: from the store, from a reference run, or trained now.
+
+        Args:
+          task: name of a task of the suite.
+          backbone: `bit-<upstream>-<architecture>`.
+          seed: of initialisation, order, augmentation and subset.
+          fraction: share of the training patients, in (0, 1].
+
+        Raises:
+          MedbenchError: an unknown name, missing weights, or `--runs=never` and the run is nowhere.
+        """
+        spec = run_spec(
+            self.suite,
+            tier=self.options.tier,
+            task=task,
+            cohort=self._cohort(task),
+            backbone=backbone,
+            seed=seed,
+            fraction=fraction,
+        )
+        found = self._obtain(spec)
+        if found is None:
+            raise MedbenchError(f"{spec.label}: neither stored nor a reference run, and --runs=never.")
+        return found
+
+    def predictions(
+        self, *, task: str, backbone: str, seed: int, evaluation_set: str = "id", fraction: float = 1.0
+    ) -> "Predictions":
+        """Logits, labels and attributes of a run on `validation`, `id` or a shift; see `run`.
+
+        Raises:
+          MedbenchError: as `run`; or the run was not scored on that set.
+        """
+        run = self.run(task=task, backbone=backbone, seed=seed, fraction=fraction)
+        return run.predictions(evaluation_set)
+
+    def judge(self, item_id: str) -> Judgement:
+        """Obtain the runs of an item and judge it.
+
+        Args:
+          item_id: `task/claim/evaluation-set`.
+
+        Raises:
+          MedbenchError: an unknown item, a run that cannot be made, or runs that do not match.
+        """
+        planned = self._planned(item_id)
+        self._obtain_all([*planned.baseline.values(), *planned.treatment.values()])
+        runs: Runs = {
+            arm: {seed: self._obtained[spec_id(spec)] for seed, spec in specs.items()}
+            for arm, specs in (("baseline", planned.baseline), ("treatment", planned.treatment))
+        }
+        cohort = self._cohort(planned.item.task)
+        claim = self.suite.claims[planned.item.claim]
+        return judge(planned, claim, runs, generated=cohort.generated, cluster=cohort.cluster)
+
+    def result(self, item_id: str) -> ItemResult:
+        """Judge an item, compare it with what was accepted, and say what that means for the session.
+
+        Raises:
+          MedbenchError: as `judge`; or the expectations cannot be read.
+        """
+        judgement = self.judge(item_id)
+        check = expect.check(judgement, self.expectations)
+        outcome = policy.outcome(judgement, self._as_accepted(judgement, check), strict=self.options.strict)
+        return ItemResult(
+            id=item_id,
+            category=outcome.category,
+            red=outcome.red,
+            sentence=outcome.sentence,
+            judgement=judgement,
+            check=check,
+            runs=self.origins(item_id),
+        )
+
+    def origins(self, item_id: str) -> list[RunOrigin]:
+        """Where the runs of an item came from, as far as they were obtained."""
+        planned = self._planned(item_id)
+        specs = [*planned.baseline.values(), *planned.treatment.values()]
+        runs = [run for spec in specs if (run := self._obtained.get(spec_id(spec)))]
+        return [_origin(run) for run in runs]
+
+    def vanished(self) -> list[Check]:
+        """A check for each accepted item that the suite no longer has."""
+        return expect.vanished_items(self.expectations, self.items)
+
+    def accept(self, judgements: Sequence[Judgement], *, reason: str, date: str) -> str:
+        """Accept judged items, and their runs as reference runs where the cohort is generated.
+
+        Args:
+          judgements: of the selected items.
+          reason: why the values are right.
+          date: ISO 8601 day.
+
+        Returns:
+          What changed, before and after, one line an item.
+
+        Raises:
+          MedbenchError: CI is set, no reason is given, or an item's runs come from several device classes.
+        """
+        accepted = expect.Accepted(
+            date=date, commit=checkout_commit(), reason=reason, jax=library_versions()["jax"]
+        )
+        changes = expect.update(
+            judgements,
+            root=self.options.expectations,
+            tier=self.options.tier,
+            accepted=accepted,
+            only_new=self.options.expect == "new",
+        )
+        taken = self._accept_runs([change.item for change in changes if not change.why_kept])
+        return f"{expect.summary(changes)}\n{taken} reference runs accepted"
+
+    def _accept_runs(self, item_ids: Iterable[str]) -> int:
+        """Commit the stored runs of items that are not references yet, or differ; returns how many."""
+        taken, code = 0, code_fingerprint()
+        for spec in self.plan(item_ids).runs:
+            run = self.store.get(run_id(spec, code)) if self._cohort(spec.task).generated else None
+            if run is not None and not _same_predictions(run, self.references.get(spec)):
+                self.references.accept(run)
+                taken += 1
+        return taken
+
+    def _as_accepted(self, judgement: Judgement, check: Check) -> Check:
+        """The check as it will be after this session accepts the item."""
+        accepting = self.options.expect == "update" or (
+            self.options.expect == "new" and check.status == "no-expectation"
+        )
+        if not accepting or judgement.state != "judged":
+            return check
+        return Check(
+            id=judgement.id,
+            status="ok",
+            accepted_verdict=judgement.verdict,
+            detail="accepted by this session",
+        )
+
+    def _obtain_all(self, specs: Sequence[RunSpec]) -> None:
+        """Obtain runs; each of several workers begins elsewhere, so that none waits without need."""
+        first = len(specs) * self.options.worker // self.options.workers
+        for spec in (*specs[first:], *specs[:first]):
+            self._obtain(spec)
+
+    def _obtain(self, spec: RunSpec) -> StoredRun | None:
+        key = spec_id(spec)
+        if key not in self._obtained:
+            self._obtained[key] = obtain(
+                spec,
+                cohort=self._cohort(spec.task),
+                store=self.store,
+                references=self.references,
+                mode=self.options.runs,
+                sentinel=self._is_sentinel(spec),
+                weights=_weights(spec, Path(self.suite.root)),
+                report=self.report,
+                campaign=self._campaign,
+            )
+        return self._obtained[key]
+
+    def _planned(self, item_id: str) -> PlannedItem:
+        return self.plan([item_id]).items[0]
+
+    def _item(self, item_id: str) -> Item:
+        if item_id not in self.items:
+            raise MedbenchError(f"unknown item `{item_id}`. {nearest(item_id, self.items)}")
+        return self.items[item_id]
+
+    def _cohort(self, task: str) -> Cohort:
+        if task not in self.cohorts:
+            raise MedbenchError(f"task `{task}` takes no part here. {nearest(task, self.cohorts)}")
+        return self.cohorts[task]
+
+    def _is_sentinel(self, spec: RunSpec) -> bool:
+        return spec.seed in self.suite.tiers[self.options.tier].sentinels
+
+    def _run_ids(self, plan: Plan) -> frozenset[str]:
+        code = code_fingerprint()
+        return frozenset(run_id(spec, code) for spec in plan.runs)
+
+
+def _expected_seconds(specs: Sequence[RunSpec], timed: Iterable[RunRecord]) -> float | None:
+    """The median of like runs on this class of device, summed; None where there is none to go by."""
+    here = device_class()
+    seconds: dict[tuple[object, ...], list[float]] = {}
+    for record in timed:
+        if record.environment.device_class == here:
+            seconds.setdefault(_cost(record.spec), []).append(sum(record.timings.values()))
+    if any(_cost(spec) not in seconds for spec in specs):
+        return None
+    return sum(median(seconds[_cost(spec)]) for spec in specs)
+
+
+def _open_cohorts(suite: Suite, options: Options) -> dict[str, Cohort]:
+    """By task: the tier's own cohorts, or the user's for the tasks of its domain."""
+    cache = Store(options.store).cache("digests")
+    if options.cohort is None:
+        return {
+            name: open_cohort(task.cohorts[options.tier], cache=cache)
+            for name, task in suite.tasks.items()
+            if options.tier in task.cohorts
+        }
+    cohort = open_cohort(str(options.cohort), cache=cache)
+    tasks = [name for name, task in suite.tasks.items() if task.domain == cohort.domain]
+    if not tasks:
+        domains = ", ".join(sorted({task.domain for task in suite.tasks.values()}))
+        raise MedbenchError(
+            f"{options.cohort}: the cohort's domain is `{cohort.domain}`, of which {suite.root} has no task; "
+            f"there are tasks for {domains}."
+        )
+    return dict.fromkeys(tasks, cohort)
+
+
+def _weights(spec: RunSpec, near: Path) -> Path | None:
+    return weights.find(spec.backbone.weights, near) if spec.backbone.weights else None
+
+
+def _origin(run: StoredRun) -> RunOrigin:
+    record = run.record
+    return RunOrigin(
+        run_id=record.run_id,
+        spec_id=record.spec_id,
+        label=record.spec.label,
+        origin=run.origin,
+        device_class=record.environment.device_class,
+        device=record.environment.device,
+        finished=record.finished,
+        seconds=sum(record.timings.values()),
+    )
+
+
+def _same_predictions(run: StoredRun, reference: StoredRun | None) -> bool:
+    return reference is not None and {e.evaluation_set: e.sha256 for e in run.record.evaluations} == {
+        e.evaluation_set: e.sha256 for e in reference.record.evaluations
+    }
+
+
+def _cost(spec: RunSpec) -> tuple[object, ...]:
+    """What the duration of a run depends on, near enough."""
+    recipe, backbone = spec.recipe, spec.backbone
+    return (backbone.blocks, backbone.width, recipe.steps, recipe.batch_size, recipe.crop)
