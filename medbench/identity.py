@@ -28,7 +28,8 @@ NAMES_ONLY = ("tier", "backbone.name", "backbone.upstream", "backbone.architectu
 recipe's figures), so that renaming a file, a recipe or a tier trains nothing again."""
 
 _ROOMS = ("data", "models", "training")
-_SHAPES_NO_NUMBERS = ("check", "sheet", "pretrain", "progress", "cache", "weights")
+_ENTRANCES = ("data/sources.py", "data/decoded.py", "data/phantoms/*.py", "training/loop.py")
+"""What the executor calls; phantoms are imported by name, so their modules are listed."""
 _PACKAGE = Path(__file__).parent
 
 
@@ -40,8 +41,8 @@ def spec_id(spec: RunSpec) -> str:
 def code_fingerprint() -> str:
     """What shapes a run's numbers beside its spec, as `<sources>-<surroundings>`, 12 hex digits each.
 
-    Sources are the modules of `medbench/data`, `models` and `training` without comments, docstrings,
-    command lines, checks and pre-training (whose result is pinned as weights); surroundings are the
+    Sources are the modules of `medbench/data`, `models` and `training` that fine-tuning imports, without
+    comments and docstrings (so not pre-training, whose result is pinned as weights); surroundings are the
     versions of `environment.SHAPING_LIBRARIES`, the device class and `environment.SHAPING_SETTINGS`.
     """
     surroundings = {"libraries": library_versions(), "device": device_class(), "settings": settings()}
@@ -111,18 +112,36 @@ def _digest(value: Any) -> str:
 @functools.cache
 def _sources_digest(package: Path = _PACKAGE) -> str:
     """Of the code as this process first saw it: what is edited while it runs is not what runs."""
-    sources = {
-        str(path.relative_to(package)): _bare_code(path)
-        for room in _ROOMS
-        for path in sorted((package / room).rglob("*.py"))
-        if path.stem not in _SHAPES_NO_NUMBERS and not path.stem.endswith("_cli")
-    }
+    waiting = [path.relative_to(package).as_posix() for room in _ENTRANCES for path in package.glob(room)]
+    sources: dict[str, str] = {}
+    while waiting:
+        file = waiting.pop()
+        if file in sources or not (package / file).is_file():
+            continue
+        tree = ast.parse((package / file).read_bytes())
+        waiting += _imported_files(tree)
+        sources[file] = _bare_code(tree)
     return _digest(sources)[:12]
 
 
-def _bare_code(path: Path) -> str:
+def _imported_files(tree: ast.Module) -> Iterator[str]:
+    """Files in the rooms that a module may import, at its top or within functions; some may not exist."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module or "", *(f"{node.module}.{name.name}" for name in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [name.name for name in node.names]
+        else:
+            continue
+        for name in names:
+            package, *path = name.split(".")
+            if package == "medbench" and path and path[0] in _ROOMS:
+                yield "/".join(path) + ".py"
+                yield "/".join(path) + "/__init__.py"
+
+
+def _bare_code(tree: ast.Module) -> str:
     """The module without comments, docstrings and layout."""
-    tree = ast.parse(path.read_bytes())
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [line for line in node.body if not _is_text(line)] or [ast.Pass()]

@@ -308,7 +308,7 @@ def read_run(folder: Path, origin: Origin) -> StoredRun | None:
         return StoredRun(record=msgspec.json.decode(content, type=RunRecord), path=folder, origin=origin)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
         raise MedbenchError(f"{file}: the record is damaged ({error}). {_remedy(folder, origin)}") from error
 
 
@@ -370,7 +370,7 @@ def _read_holder(note: Path) -> Holder | None:
     """Who left the note, unless it died without taking it away."""
     try:
         holder = msgspec.json.decode(note.read_bytes(), type=Holder)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError):
         return None
     here = holder.host == socket.gethostname()
     return holder if not here or _is_alive(holder.pid) else None

@@ -1,0 +1,270 @@
+"""Makes runs on this machine: reused from the store, loaded from a reference run, or fine-tuned now.
+
+One process trains a run, the others wait for it. jax is imported only when a run is really trained.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medbench.data.cohort import Cohort
+from medbench.environment import capture
+from medbench.errors import MedbenchError
+from medbench.execute.progress import Event, Sink
+from medbench.identity import code_fingerprint, run_id, spec_id, why_new
+from medbench.models.weights import sha256
+from medbench.record import RunRecord
+from medbench.reference import References
+from medbench.spec.runs import RunSpec
+from medbench.store import Campaign, Holder, Store, StoredRun
+from medbench.training.progress import Progress, Report
+
+if TYPE_CHECKING:
+    from medbench.training.loop import FineTuned
+
+Mode = Literal["auto", "never", "force"]
+"""auto: train what is neither stored nor loadable; never: train nothing; force: train everything again."""
+
+Whence = Literal["reused", "loaded", "to-train", "not-run"]
+"""How a run would be obtained now."""
+
+ImageSource = Callable[[str, int], NDArray[np.uint8]]
+
+
+class Train(Protocol):
+    """`medbench.training.loop.fine_tune`, or what stands in for it."""
+
+    def __call__(
+        self, spec: RunSpec, cohort: Cohort, *, weights: Path | None, images: ImageSource, report: Report
+    ) -> "FineTuned":
+        """Fine-tune one run."""
+
+
+def locate(
+    spec: RunSpec,
+    *,
+    store: Store,
+    references: References,
+    mode: Mode,
+    sentinel: bool,
+    campaign: Campaign | None = None,
+) -> Whence:
+    """How `obtain` would come by a run, without doing it; the arguments are the same.
+
+    Raises:
+      MedbenchError: the record of the stored or the reference run is damaged.
+    """
+    found = _find(
+        spec,
+        code_fingerprint(),
+        store=store,
+        references=references,
+        mode=mode,
+        sentinel=sentinel,
+        campaign=campaign,
+    )
+    if found is not None:
+        return "loaded" if found.origin == "loaded" else "reused"
+    return "not-run" if mode == "never" else "to-train"
+
+
+def obtain(
+    spec: RunSpec,
+    *,
+    cohort: Cohort,
+    store: Store,
+    references: References,
+    mode: Mode,
+    sentinel: bool,
+    weights: Path | None,
+    report: Sink,
+    campaign: Campaign | None = None,
+    train: Train | None = None,
+) -> StoredRun | None:
+    """The run: from the store, else from its reference run, else trained and stored.
+
+    If another process trains the run already, this one says so once and waits for its result; if
+    that process dies, this one trains the run itself.
+
+    Args:
+      spec: the run.
+      cohort: the cohort that the spec was resolved with.
+      store: where runs are kept.
+      references: where accepted runs may be loaded from.
+      mode: `auto`, `never` or `force`.
+      sentinel: always train the run rather than load it (unless `never`).
+      weights: the backbone's file; None for random initialisation.
+      report: receives events; see `medbench.execute.progress`.
+      campaign: with `force`, which runs count as trained again already; without, none do.
+      train: in place of `medbench.training.loop.fine_tune`.
+
+    Returns:
+      The run, or None if the mode is `never` and there is neither a stored nor a reference run.
+
+    Raises:
+      MedbenchError: a record is damaged; the cohort or the weights are not what was planned; jax uses
+        another device than planned; training diverged; the store cannot be written.
+    """
+    code = code_fingerprint()
+    find = partial(
+        _find,
+        spec,
+        code,
+        store=store,
+        references=references,
+        mode=mode,
+        sentinel=sentinel,
+        campaign=campaign,
+    )
+    found = find()
+    if found is not None or mode == "never":
+        return found
+
+    def waiting(holder: Holder | None) -> None:
+        report(Event(kind="waiting", run=spec.label, text=str(holder or "another process")))
+
+    with store.lock(run_id(spec, code), waiting):
+        found = find()
+        if found is not None:
+            return found
+        why = "all runs are forced" if mode == "force" else why_new(spec, store)
+        report(Event(kind="started", run=spec.label, text=why))
+        try:
+            made = _train(
+                spec,
+                code,
+                cohort=cohort,
+                store=store,
+                weights=weights,
+                report=report,
+                train=train or _fine_tune(store),
+            )
+        except BaseException:
+            report(Event(kind="failed", run=spec.label))
+            raise
+        if campaign is not None:
+            campaign.add(made.record.run_id)
+        report(Event(kind="finished", run=spec.label))
+        return made
+
+
+def _find(
+    spec: RunSpec,
+    code: str,
+    *,
+    store: Store,
+    references: References,
+    mode: Mode,
+    sentinel: bool,
+    campaign: Campaign | None,
+) -> StoredRun | None:
+    """The run as it may be used without training."""
+    name = run_id(spec, code)
+    if mode == "force":
+        return store.get(name) if campaign is not None and name in campaign.finished else None
+    stored = store.get(name)
+    if stored is not None or (sentinel and mode == "auto"):
+        return stored
+    return references.get(spec)
+
+
+def _train(
+    spec: RunSpec,
+    code: str,
+    *,
+    cohort: Cohort,
+    store: Store,
+    weights: Path | None,
+    report: Sink,
+    train: Train,
+) -> StoredRun:
+    """Fine-tune and store; the run's lock is held."""
+    _require_as_planned(spec, cohort, weights)
+    store.require_space()
+    environment = capture()
+    started = _now()
+    tuned = train(
+        spec,
+        cohort,
+        weights=weights,
+        images=_decoded(spec, cohort, store, report),
+        report=lambda progress: report(_staged(spec, progress)),
+    )
+    _require_finite(spec, tuned)
+    record = RunRecord(
+        run_id=run_id(spec, code),
+        spec_id=spec_id(spec),
+        code=code,
+        spec=spec,
+        environment=environment,
+        started=started,
+        finished=_now(),
+        timings=tuned.timings,
+        train_images=tuned.train_images,
+        train_patients=tuned.train_patients,
+        trace=tuned.trace,
+        validation=tuned.validation,
+        weight_distance=tuned.weight_distance,
+        evaluations=[],
+    )
+    return store.put(record, tuned.predictions, tuned.features)
+
+
+def _fine_tune(store: Store) -> Train:
+    """The real thing, which imports jax."""
+    from medbench.training.cache import enable  # noqa: PLC0415
+    from medbench.training.loop import fine_tune  # noqa: PLC0415
+
+    enable(store.cache("xla"))
+    return fine_tune
+
+
+def _decoded(spec: RunSpec, cohort: Cohort, store: Store, report: Sink) -> ImageSource:
+    from medbench.data.decoded import DecodedImages  # noqa: PLC0415
+
+    def decoding(split: str, done: int, total: int) -> None:
+        report(Event(kind="stage", run=spec.label, stage=f"decode {split}", done=done, total=total))
+
+    return DecodedImages(cohort, store.cache("decoded"), decoding)
+
+
+def _staged(spec: RunSpec, progress: Progress) -> Event:
+    return Event(kind="stage", run=spec.label, stage=progress.stage, done=progress.done, total=progress.total)
+
+
+def _require_as_planned(spec: RunSpec, cohort: Cohort, weights: Path | None) -> None:
+    """What the run's id stands for must be what is trained."""
+    if cohort.fingerprint != spec.cohort_fingerprint:
+        raise MedbenchError(
+            f"{spec.label}: cohort `{cohort.name}` is not the one that was planned with. Did its files "
+            "change meanwhile? Start again."
+        )
+    pinned = spec.backbone.weights_sha256
+    found = sha256(weights) if weights is not None else ""
+    if found != pinned:
+        raise MedbenchError(
+            f"{weights or spec.backbone.weights}: sha256 is {found[:12] or 'that of no file'}…, planned was "
+            f"{pinned[:12] or 'none, as the backbone starts at random'}…. Did the file change meanwhile? "
+            "Start again."
+        )
+
+
+def _require_finite(spec: RunSpec, tuned: "FineTuned") -> None:
+    """A run that diverged is no run: its numbers could neither be judged nor written down."""
+    step = next((step.step for step in tuned.trace if not np.isfinite(step.loss)), None)
+    if step is None and all(np.isfinite(found.logits).all() for found in tuned.predictions.values()):
+        return
+    when = "" if step is None else f" at or before step {step}"
+    raise MedbenchError(
+        f"{spec.label}: training diverged{when}: the loss or the logits are no longer finite. Lower "
+        f"`base_learning_rate` of recipe `{spec.recipe.name}`, or look at the images."
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,263 @@
+"""How a person follows the training of many runs: events, who writes them down and who shows them.
+
+A worker of pytest-xdist has no terminal, so it keeps a journal that the controller follows.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal, TextIO
+
+import msgspec
+from rich.console import Console as RichConsole
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
+
+BEFORE_EVALUATION = 0.9
+"""Share of a run's time that training takes; scoring takes the rest (27 s and 4 s measured)."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened to a run."""
+
+    kind: Literal["waiting", "started", "stage", "finished", "failed"]
+    run: str
+    """The run in words (`RunSpec.label`)."""
+    worker: str = ""
+    """Of pytest-xdist, such as `gw1`; empty outside it."""
+    text: str = ""
+    """Why a run starts, or for whom it waits."""
+    stage: str = ""
+    """`decode …`, `compile`, `train` or `evaluate`."""
+    done: int = 0
+    total: int = 0
+    """Of the stage."""
+
+
+Sink = Callable[[Event], None]
+"""Where events go; returns at once and never fails a run."""
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: `21 s`, `3 min`, `1 h 5 min`."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+class Estimate:
+    """How long the rest of a plan takes, judged by the runs so far.
+
+    Args:
+      total: runs to train in this session.
+      workers: how many train at the same time.
+      clock: seconds that only grow.
+    """
+
+    def __init__(self, total: int, workers: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
+        self._total, self._workers, self._clock = total, workers, clock
+        self._started: dict[str, float] = {}
+        self._fraction: dict[str, float] = {}
+        self._seconds: list[float] = []
+
+    @property
+    def finished(self) -> int:
+        """Runs that are done."""
+        return len(self._seconds)
+
+    def start(self, run: str) -> None:
+        """A run begins."""
+        self._started[run], self._fraction[run] = self._clock(), 0.0
+
+    def reach(self, run: str, fraction: float) -> None:
+        """A run is that far, in [0, 1]."""
+        self._fraction[run] = fraction
+
+    def finish(self, run: str) -> float:
+        """A run is done; returns its seconds."""
+        seconds = self._clock() - self._started.pop(run)
+        del self._fraction[run]
+        self._seconds.append(seconds)
+        return seconds
+
+    def drop(self, run: str) -> None:
+        """A run failed and counts no longer."""
+        del self._started[run], self._fraction[run]
+        self._total -= 1
+
+    def left(self) -> float | None:
+        """Seconds until all runs are done; None while nothing is known."""
+        known = self._seconds or [
+            (self._clock() - self._started[run]) / fraction
+            for run, fraction in self._fraction.items()
+            if fraction > 0
+        ]
+        if not known:
+            return None
+        not_begun = max(0, self._total - self.finished - len(self._fraction))
+        runs_left = not_begun + sum(1 - fraction for fraction in self._fraction.values())
+        return runs_left * sum(known) / len(known) / self._workers
+
+
+class Console:
+    """Shows events to a person: a moving line a run on a terminal, else one line when a run starts and ends.
+
+    Args:
+      stream: where to; not captured by pytest.
+      total: runs to train in this session.
+      workers: how many train at the same time.
+      live: whether lines may move; by default if `stream` is a terminal.
+    """
+
+    def __init__(self, stream: TextIO, *, total: int, workers: int = 1, live: bool | None = None) -> None:
+        self._estimate = Estimate(total, workers)
+        self._total = total
+        self._live = stream.isatty() if live is None else live
+        self._console = RichConsole(file=stream, highlight=False, force_terminal=self._live, soft_wrap=True)
+        self._bars: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        match event.kind:
+            case "waiting":
+                self._print(f"{event.run}: waits for {event.text}, which trains the same run")
+            case "started":
+                self._estimate.start(event.run)
+                self._show_start(event)
+            case "stage":
+                self._show_stage(event)
+            case "finished":
+                self._show_end(event, f"{duration(self._estimate.finish(event.run))}{self._rest()}")
+            case "failed":
+                self._estimate.drop(event.run)
+                self._show_end(event, "failed")
+
+    def _show_start(self, event: Event) -> None:
+        if not self._live:
+            self._print(f"[{self._estimate.finished + 1}/{self._total}] {event.run}: trains, {event.text}")
+            return
+        if self._bars is None:
+            self._bars = Progress(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=18),
+                TaskProgressColumn(),
+                TextColumn("{task.fields[note]}", markup=False),
+                console=self._console,
+            )
+            self._bars.start()
+        self._tasks[event.run] = self._bars.add_task(event.run, total=1.0, note="")
+
+    def _show_stage(self, event: Event) -> None:
+        fraction = _fraction(event)
+        self._estimate.reach(event.run, fraction)
+        if self._bars is not None:
+            note = f"{event.stage}{self._rest()}"
+            self._bars.update(self._tasks[event.run], completed=fraction, note=note)
+
+    def _show_end(self, event: Event, note: str) -> None:
+        if self._bars is None:
+            self._print(f"{event.run}: {note}")
+            return
+        task = self._tasks.pop(event.run)
+        done = (
+            1.0 if event.kind == "finished" else self._bars.tasks[self._bars.task_ids.index(task)].completed
+        )
+        self._bars.update(task, completed=done, note=note)
+        if not self._tasks:  # between runs the terminal is pytest's
+            self._bars.stop()
+            self._bars = None
+
+    def _rest(self) -> str:
+        left = self._estimate.left()
+        return f", about {duration(left)} left" if left else ""
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False)
+
+
+class Journal:
+    """Writes a worker's events to a file, one JSON line each; what cannot be written is lost, not fatal.
+
+    Args:
+      path: the file; its folder is made.
+      worker: put on every event.
+      every: least seconds between two events of the same stage.
+    """
+
+    def __init__(self, path: Path, worker: str, every: float = 0.5) -> None:
+        self._path, self._worker, self._every = path, worker, every
+        self._last: tuple[str, str] = ("", "")
+        self._written = 0.0
+
+    def __call__(self, event: Event) -> None:
+        """Write one event, unless the same stage was written a moment ago."""
+        step = (event.run, event.stage)
+        now = time.monotonic()
+        if event.kind == "stage" and step == self._last and now - self._written < self._every:
+            return
+        self._last, self._written = step, now
+        line = msgspec.json.encode(msgspec.structs.replace(event, worker=self._worker)) + b"\n"
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("ab", buffering=0) as file:
+                file.write(line)
+
+
+class Follower:
+    """Passes on what workers write into their journals, until it is stopped.
+
+    Args:
+      folder: where the journals `*.jsonl` are.
+      sink: receives every event, from one thread.
+      every: seconds between two looks.
+    """
+
+    def __init__(self, folder: Path, sink: Sink, every: float = 0.2) -> None:
+        self._folder, self._sink, self._every = folder, sink, every
+        self._read: dict[Path, int] = {}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="medbench-progress", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Pass on the rest, and return when all is passed on."""
+        self._over.set()
+        self._thread.join()
+        self._pass_on()
+
+    def _follow(self) -> None:
+        while not self._over.wait(self._every):
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        for path in sorted(self._folder.glob("*.jsonl")):
+            with path.open("rb") as file:
+                file.seek(self._read.get(path, 0))
+                lines = file.read().rpartition(b"\n")[0]  # the last line may still be in the writing
+            if lines:
+                self._read[path] = self._read.get(path, 0) + len(lines) + 1
+            for line in lines.split(b"\n"):
+                with suppress(msgspec.DecodeError):  # a worker that was killed leaves half a line
+                    self._sink(msgspec.json.decode(line, type=Event))
+
+
+def this_worker() -> str:
+    """The name of this worker of pytest-xdist; empty outside it."""
+    return os.environ.get("PYTEST_XDIST_WORKER", "")
+
+
+def _fraction(event: Event) -> float:
+    """How far the run is after this event: preparing counts nothing, training most, scoring the rest."""
+    done = event.done / event.total if event.total else 0.0
+    if event.stage == "train":
+        return BEFORE_EVALUATION * done
+    if event.stage == "evaluate":
+        return BEFORE_EVALUATION + (1 - BEFORE_EVALUATION) * done
+    return 0.0
