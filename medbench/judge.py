@@ -21,11 +21,20 @@ from medbench.spec.records import Claim
 from medbench.spec.runs import PlannedItem
 from medbench.stats.bootstrap import patient_weights, patients_of_rarest_class, seed_sequence
 from medbench.stats.interval import Spread, limits
-from medbench.stats.power import detectable_gap, patients_that_settle, power, seeds_that_settle
+from medbench.stats.power import (
+    detectable_gap,
+    patients_and_seeds_that_settle,
+    patients_that_settle,
+    power,
+    seeds_that_settle,
+)
 
 ARMS = ("baseline", "treatment")
 REPLICATES = 1000
 """Of the patient bootstrap: its own noise moves a standard error by some 2 %."""
+
+ROUNDING = 1e-9
+"""A standard error below this comes from rounding: metrics are of the order of 1."""
 
 
 class JudgedRun(Protocol):
@@ -248,7 +257,11 @@ def _with_verdict(
     if judgement.verdict != "inconclusive":
         return judgement
     gap = mean - claim.margin
-    settle = Settle(patients=patients_that_settle(gap, spread), seeds=seeds_that_settle(gap, spread))
+    settle = Settle(
+        patients=patients_that_settle(gap, spread),
+        seeds=seeds_that_settle(gap, spread),
+        both=patients_and_seeds_that_settle(gap, spread),
+    )
     note = f"the treatment is better, but whether by more than {claim.margin:g} is open" if low > 0 else ""
     return replace(judgement, settle=settle, note=note)
 
@@ -261,12 +274,11 @@ def _replicated_effects(
     sums, everywhere, reason = [], [], ""
     for weights in patient_weights(one.patient, REPLICATES, seed_sequence(item)):
         total, defined = np.zeros(len(weights)), np.ones(len(weights), dtype=bool)
-        for sign, arm in ((-1, "baseline"), (1, "treatment")):
-            for scored in predictions[arm].values():
-                estimates = metric.values(scored, weights)
-                total += sign * estimates.values
-                defined &= estimates.defined
-                reason = reason or estimates.reason
+        for seed in predictions["baseline"]:
+            baseline, treatment = (metric.values(predictions[arm][seed], weights) for arm in ARMS)
+            total += treatment.values - baseline.values
+            defined &= baseline.defined & treatment.defined
+            reason = reason or baseline.reason or treatment.reason
         sums.append(total)
         everywhere.append(defined)
     return np.concatenate(sums) / len(predictions["baseline"]), np.concatenate(everywhere), reason
@@ -276,7 +288,7 @@ def _why_no_verdict(spread: Spread) -> str:
     """Why an interval is there but carries no verdict, or an empty string."""
     if spread.n_seeds == 1:
         return "one seed: the noise of training is unknown, so nothing is concluded; train at least two"
-    if spread.variance == 0:
+    if spread.standard_error < ROUNDING:
         return "the difference is the same for all patients and seeds, so chance cannot be told from it"
     return ""
 

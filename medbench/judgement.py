@@ -17,12 +17,14 @@ class Interval(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settle(msgspec.Struct, frozen=True, kw_only=True):
-    """What would settle an inconclusive claim, if the effect is what was measured."""
+    """What would settle an inconclusive claim with a power of 80 %, if the effect is what was measured."""
 
     patients: float | None
     """Factor on the number of patients; null where more patients alone cannot."""
     seeds: int | None
     """Number of seeds an arm; null where more seeds alone cannot."""
+    both: float | None = None
+    """Factor on patients and seeds together; null where the effect lies too close to the margin."""
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

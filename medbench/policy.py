@@ -75,12 +75,19 @@ def settle_sentence(settle: Settle | None) -> str:
         return ""
     ways = []
     if settle.patients is not None:
-        ways.append(f"{math.ceil(10 * settle.patients) / 10:g} times the patients")
+        ways.append(f"{_tenths(settle.patients)} times the patients")
     if settle.seeds is not None:
         ways.append(f"{settle.seeds} seeds an arm")
+    if not ways and settle.both is not None:
+        ways.append(f"{_tenths(settle.both)} times the patients and the seeds")
     if not ways:
-        return "neither more patients nor more seeds alone would settle it"
+        return "the effect lies too close to the margin to be settled"
     return f"{' or '.join(ways)} would settle it"
+
+
+def _tenths(factor: float) -> str:
+    """Rounded up to a tenth, so that it is still enough."""
+    return f"{math.ceil(10 * factor) / 10:g}"
 
 
 def _sentence(*parts: str) -> str:

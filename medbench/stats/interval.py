@@ -20,13 +20,13 @@ class Spread:
       patients: variance, from the choice of patients, of the difference averaged over seeds.
       seeds: variance of the difference between seeds on the same patients; 0 for one seed.
       n_patients: patients that `patients` rests on, at least 2.
-      n_seeds: at least 1.
+      n_seeds: at least 1; fractions serve to extrapolate, as with patients.
     """
 
     patients: float
     seeds: float
     n_patients: float
-    n_seeds: int
+    n_seeds: float
 
     @property
     def variance(self) -> float:
@@ -54,7 +54,7 @@ class Spread:
         """What is to be expected with `factor` times the patients."""
         return replace(self, patients=self.patients / factor, n_patients=self.n_patients * factor)
 
-    def with_seeds(self, seeds: int) -> "Spread":
+    def with_seeds(self, seeds: float) -> "Spread":
         """What is to be expected with `seeds` seeds an arm."""
         return replace(self, n_seeds=seeds)
 

@@ -1,11 +1,13 @@
 """What an experiment of this size can show, and what size would settle what it left open."""
 
+from collections.abc import Callable
+
 from medbench.stats.interval import LEVEL, Spread
 
 WANTED = 0.8
 """The power that `detectable_gap` and `settle` ask for."""
-MOST_PATIENTS, MOST_SEEDS = 1000.0, 1000
-"""Factor on patients, and seeds, beyond which we say that more of them cannot settle it."""
+LARGEST_FACTOR, MOST_SEEDS = 1000.0, 1000
+"""Times the patients, and number of seeds, beyond which we say that more of them cannot settle it."""
 
 
 def power(gap: float, spread: Spread) -> float:
@@ -43,14 +45,25 @@ def patients_that_settle(gap: float, spread: Spread) -> float | None:
 
     None where more patients alone cannot, because the seeds' share remains.
     """
+    return _smallest_factor(gap, spread.with_patients)
+
+
+def patients_and_seeds_that_settle(gap: float, spread: Spread) -> float | None:
+    """Factor on both patients and seeds that gives the power `WANTED`; None where it is out of reach."""
+    return _smallest_factor(
+        gap, lambda factor: spread.with_patients(factor).with_seeds(factor * spread.n_seeds)
+    )
+
+
+def _smallest_factor(gap: float, enlarged: Callable[[float], Spread]) -> float | None:
     from scipy.optimize import brentq  # noqa: PLC0415 (a second to import, and only judging needs it)
 
     def lacking(factor: float) -> float:
-        return power(abs(gap), spread.with_patients(factor)) - WANTED
+        return power(abs(gap), enlarged(factor)) - WANTED
 
-    if lacking(MOST_PATIENTS) < 0:
+    if lacking(LARGEST_FACTOR) < 0:
         return None
-    return 1.0 if lacking(1.0) >= 0 else float(brentq(lacking, 1.0, MOST_PATIENTS, xtol=1e-3))
+    return 1.0 if lacking(1.0) >= 0 else float(brentq(lacking, 1.0, LARGEST_FACTOR, xtol=1e-3))
 
 
 def seeds_that_settle(gap: float, spread: Spread) -> int | None:
@@ -58,7 +71,7 @@ def seeds_that_settle(gap: float, spread: Spread) -> int | None:
 
     None where more seeds alone cannot, because the patients' share remains.
     """
-    low, high = spread.n_seeds, MOST_SEEDS
+    low, high = int(spread.n_seeds), MOST_SEEDS
 
     def enough(seeds: int) -> bool:
         return power(abs(gap), spread.with_seeds(seeds)) >= WANTED

@@ -8,10 +8,11 @@ from scipy.stats import norm, t
 
 from medbench.stats.interval import LEVEL, Spread
 from medbench.stats.power import (
-    MOST_PATIENTS,
+    LARGEST_FACTOR,
     MOST_SEEDS,
     WANTED,
     detectable_gap,
+    patients_and_seeds_that_settle,
     patients_that_settle,
     power,
     seeds_that_settle,
@@ -57,7 +58,15 @@ def test_the_patients_that_settle_are_just_enough(gap_in_errors, share, n_patien
 
 def test_patients_cannot_settle_what_the_seeds_leave_open():
     assert patients_that_settle(0.01, FEW_SEEDS) is None
-    assert power(0.01, FEW_SEEDS.with_patients(MOST_PATIENTS)) < WANTED
+    assert power(0.01, FEW_SEEDS.with_patients(LARGEST_FACTOR)) < WANTED
+
+
+def test_more_of_both_settles_what_neither_settles_alone():
+    factor = patients_and_seeds_that_settle(0.01, FEW_SEEDS)
+    enlarged = FEW_SEEDS.with_patients(factor).with_seeds(3 * factor)
+    assert power(0.01, enlarged) == pytest.approx(WANTED, abs=2e-3)
+    assert patients_and_seeds_that_settle(-0.01, FEW_SEEDS) == factor
+    assert patients_and_seeds_that_settle(1e-6, FEW_SEEDS) is None
 
 
 def test_the_seeds_that_settle_are_the_fewest():

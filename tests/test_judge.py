@@ -1,0 +1,426 @@
+"""From predictions to verdicts: predicates, pairing, states, and how often a verdict is wrong."""
+
+import subprocess
+import sys
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from medbench import judge as judging
+from medbench.errors import MedbenchError
+from medbench.judge import REPLICATES, judge, superiority
+from medbench.judgement import Interval, Judgement, Settle
+from medbench.metrics import METRICS, Metric
+from medbench.metrics.estimates import Estimates
+from medbench.stats.delong import delong
+from medbench.stats.interval import Spread, limits
+from medbench.stats.power import detectable_gap, power
+from tests.judging import FakeRun, claim, planned, scored, study
+
+ARMS = ("baseline", "treatment")
+
+
+def shown(runs, seeds=(1, 2, 3), **changes):
+    return judge(planned(seeds=seeds), claim(**changes), runs)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (0.011, 0.02, "supported"),
+        (0.010, 0.02, "inconclusive"),
+        (-0.02, 0.010, "inconclusive"),
+        (-0.02, 0.009, "refuted"),
+        (-0.02, 0.02, "inconclusive"),
+        (0.001, 0.009, "refuted"),
+    ],
+)
+def test_superiority_by_a_margin_of_a_hundredth(low, high, verdict):
+    assert superiority(Interval(value=(low + high) / 2, low=low, high=high), 0.01) == verdict
+
+
+@given(st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+def test_a_larger_margin_never_turns_a_verdict_in_the_claims_favour(low, width, margin, more):
+    order = ["refuted", "inconclusive", "supported"]
+    effect = Interval(value=low + width / 2, low=low, high=low + width)
+    assert order.index(superiority(effect, margin + more)) <= order.index(superiority(effect, margin))
+
+
+def test_a_clear_gain_is_supported_and_described():
+    runs = study(gain=1.5, n_patients=200)
+    result = shown(runs)
+    assert result.state == "judged"
+    assert result.verdict == "supported"
+    assert result.reason == result.note == ""
+    assert (result.id, result.task, result.claim, result.evaluation_set) == (
+        "mammography/scale-data/id",
+        "mammography",
+        "scale-data",
+        "id",
+    )
+    assert (result.baseline, result.treatment, result.metric) == ("bit-s-r", "bit-m-r", "roc_auc@1")
+    assert (result.statement, result.margin, result.relevant_effect) == ("More data is better.", 0.005, 0.03)
+    assert (result.n_images, result.n_patients, result.n_seeds) == (400, 200, 3)
+    assert (result.replicates, result.undefined_replicates) == (REPLICATES, 0)
+    assert (result.settle, result.generated, result.cluster) == (None, False, "patient")
+    assert result.cohort_fingerprint == "f1"
+    definition = result.definition
+    assert (definition.predicate, definition.margin, definition.metric) == ("superiority", 0.005, "roc_auc@1")
+    assert (definition.evaluate, definition.cohort) == ("id", "phantoms:mammography")
+    assert definition.labels == "single-label: benign, malignant"
+    for arm in ARMS:
+        for seed, run in runs[arm].items():
+            scores = run.scored.logits[:, 1]
+            expected = roc_auc_score(run.scored.labels[:, 1], scores)
+            assert result.samples[arm][seed] == pytest.approx(expected)
+
+
+def test_the_effect_is_the_mean_paired_difference_and_its_interval_adds_patients_and_seeds():
+    runs = study(gain=0.3, n_patients=150)
+    result = shown(runs)
+    differences = [result.samples["treatment"][s] - result.samples["baseline"][s] for s in (1, 2, 3)]
+    assert result.effect.value == pytest.approx(np.mean(differences))
+    one = runs["baseline"][1].scored
+    scores = np.stack([runs[arm][s].scored.logits[:, 1] for arm in ARMS for s in (1, 2, 3)]).astype(float)
+    _, covariance = delong(one.labels[:, 1], scores, one.patient)
+    contrast = np.array([-1, -1, -1, 1, 1, 1]) / 3
+    spread = Spread(
+        patients=contrast @ covariance @ contrast,
+        seeds=np.var(differences, ddof=1),
+        n_patients=50,
+        n_seeds=3,
+    )
+    low, high = limits(result.effect.value, spread)
+    # DeLong's variance stands in for the bootstrap's; the two agree within some percent.
+    assert (result.effect.low, result.effect.high) == pytest.approx((low, high), abs=0.06 * (high - low))
+    assert result.power == pytest.approx(power(0.025, spread), abs=0.05)
+    assert result.detectable == pytest.approx(0.005 + detectable_gap(spread), rel=0.06)
+
+
+def test_a_clear_loss_is_refuted():
+    result = shown(study(gain=-1.0, n_patients=200))
+    assert result.verdict == "refuted"
+    assert result.effect.high < 0
+    assert result.settle is None
+    assert result.power is not None
+
+
+def test_the_verdict_is_given_at_half_and_twice_the_margin_too():
+    effect = shown(study(gain=0.8, n_patients=200)).effect
+    at = shown(study(gain=0.8, n_patients=200), margin=effect.low * 0.9, relevant_effect=0.9)
+    assert (at.verdict_at_half_margin, at.verdict, at.verdict_at_twice_margin) == (
+        "supported",
+        "supported",
+        "refuted",
+    )
+    at = shown(study(gain=0.8, n_patients=200), margin=effect.value, relevant_effect=0.9)
+    assert (at.verdict_at_half_margin, at.verdict, at.verdict_at_twice_margin) == (
+        "supported",
+        "inconclusive",
+        "refuted",
+    )
+
+
+def test_an_open_verdict_says_what_would_settle_it():
+    result = shown(study(gain=0.1, n_patients=100))
+    assert result.verdict == "inconclusive"
+    assert result.effect.low < 0
+    assert result.note == ""
+    assert result.settle.both > 1
+    hopeless = shown(study(gain=0.1, n_patients=100), margin=result.effect.value, relevant_effect=0.9).settle
+    assert (hopeless.patients, hopeless.seeds, hopeless.both) == (None, None, None)
+
+
+def test_what_would_settle_it_is_asked_at_the_measured_distance_from_the_margin(monkeypatch):
+    asked = []
+    for name, answer in [
+        ("patients_that_settle", 2.5),
+        ("seeds_that_settle", 7),
+        ("patients_and_seeds_that_settle", 1.5),
+    ]:
+        monkeypatch.setattr(judging, name, lambda gap, spread, a=answer: asked.append((gap, spread)) or a)
+    result = shown(study(gain=0.1, n_patients=100))
+    assert result.settle == Settle(patients=2.5, seeds=7, both=1.5)
+    assert len(asked) == 3
+    for gap, spread in asked:
+        assert gap == pytest.approx(result.effect.value - 0.005)
+        assert limits(result.effect.value, spread) == (result.effect.low, result.effect.high)
+
+
+def test_a_clear_gain_with_an_open_margin_says_so():
+    result = shown(study(gain=0.5, n_patients=200), margin=0.08, relevant_effect=0.2)
+    assert result.effect.low > 0
+    assert result.verdict == "inconclusive"
+    assert result.note == "the treatment is better, but whether by more than 0.08 is open"
+
+
+def test_judging_twice_gives_the_same_record():
+    assert shown(study(gain=0.3)) == shown(study(gain=0.3))
+
+
+def test_another_item_draws_other_patients():
+    runs = study(gain=0.3)
+    elsewhere = {
+        arm: {
+            s: FakeRun(
+                scored(
+                    r.scored.labels[:, 1],
+                    r.scored.logits[:, 1],
+                    patients=r.scored.patient,
+                    evaluation_set="icu",
+                )
+            )
+            for s, r in runs[arm].items()
+        }
+        for arm in ARMS
+    }
+    there = judge(planned(evaluation_set="icu"), claim(), elsewhere)
+    assert there.id == "mammography/scale-data/icu"
+    assert there.effect.value == pytest.approx(shown(runs).effect.value)
+    assert there.effect.low != shown(runs).effect.low
+
+
+def test_where_lower_is_better_a_lower_treatment_is_a_gain(monkeypatch):
+    def error(predictions, weights):
+        area = METRICS["roc_auc"].values(predictions, weights)
+        return Estimates(1 - area.values, area.defined, area.reason)
+
+    better = shown(study(gain=1.0, n_patients=150))
+    loss = Metric(name="auc_loss", version=2, higher_is_better=False, low=0, high=1, values=error)
+    monkeypatch.setitem(METRICS, "auc_loss", loss)
+    result = judge(planned(metric="auc_loss"), claim(), study(gain=1.0, n_patients=150))
+    assert result.metric == result.definition.metric == "auc_loss@2"
+    assert result.samples["treatment"][1] < result.samples["baseline"][1]
+    assert result.effect.value == pytest.approx(better.effect.value)
+    assert result.effect.low == pytest.approx(better.effect.low)
+
+
+@pytest.mark.parametrize(("arm", "seed"), [("baseline", 2), ("treatment", 3)])
+@pytest.mark.parametrize("how", ["none", "absent"])
+def test_an_item_whose_runs_are_not_all_there_was_not_run(arm, seed, how):
+    runs = study()
+    if how == "none":
+        runs[arm][seed] = None
+    else:
+        del runs[arm][seed]
+    result = shown(runs)
+    assert result.state == "not-run"
+    assert result.reason == f"no run of {arm} seed {seed}"
+    assert (result.verdict, result.effect, result.samples) == (None, None, {})
+
+
+def test_an_item_without_any_run_names_them_all():
+    reason = "no run of baseline seed 1, baseline seed 2, treatment seed 1, treatment seed 2"
+    assert judge(planned(seeds=(2, 1)), claim(), {}).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "what"),
+    [("image", "other", "images"), ("patient", "p99", "patients"), ("labels", [1, 0], "labels")],
+)
+def test_runs_scored_on_other_examples_are_never_paired(field, value, what):
+    runs = study()
+    getattr(runs["treatment"][2].scored, field)[0] = value
+    sentence = (
+        f"mammography/scale-data/id: treatment seed 1 and treatment seed 2 were not scored on the same {what}"
+    )
+    with pytest.raises(MedbenchError, match=sentence) as raised:
+        shown(runs)
+    assert "(120 and 120 examples)" in str(raised.value)
+    assert "--runs=force" in str(raised.value)
+
+
+def test_runs_with_fewer_examples_are_never_paired():
+    runs = study()
+    runs["treatment"][1] = study(n_patients=59)["treatment"][1]
+    with pytest.raises(
+        MedbenchError, match=r"baseline seed 3 and treatment seed 1 .* \(120 and 118 examples\)"
+    ):
+        shown(runs)
+
+
+def test_an_undefined_metric_leaves_the_item_missing_with_the_reason():
+    labels = np.array([0, 1, 1, 0, 1, 0])
+    runs = {arm: {s: FakeRun(scored(labels, labels + 0.1 * s)) for s in (1, 2, 3)} for arm in ARMS}
+    runs["baseline"][2].scored.logits[0] = np.nan
+    runs["treatment"][1].scored.logits[:] = np.nan
+    result = shown(runs)
+    assert result.state == "missing"
+    assert result.reason == (
+        "roc_auc of baseline, seed 2, is undefined: 1 of 6 examples have logits that are not finite"
+    )
+    assert (list(result.samples["baseline"]), list(result.samples["treatment"])) == ([1, 3], [2, 3])
+    assert (result.verdict, result.effect) == (None, None)
+    assert result.n_images == 6
+
+
+def test_one_class_alone_leaves_the_item_missing():
+    runs = {arm: {s: FakeRun(scored([1, 1, 1], [1.0, 2, 3])) for s in (1, 2, 3)} for arm in ARMS}
+    assert shown(runs).reason == (
+        "roc_auc of baseline, seed 1, is undefined: `malignant` has no negative example"
+    )
+
+
+@pytest.mark.parametrize("patients", [["a"] * 6, ["a", "a", "a", "b", "b", "b"], list("aaabcd")])
+def test_a_class_that_one_patient_alone_shows_has_no_interval(patients):
+    labels = [1, 1, 1, 0, 0, 0]
+    scores = np.random.default_rng(0).normal(size=(2, 3, 6))
+    runs = {
+        arm: {s: FakeRun(scored(labels, scores[a, s - 1], patients=patients)) for s in (1, 2, 3)}
+        for a, arm in enumerate(ARMS)
+    }
+    result = judge(planned(), claim(), runs, cluster="clinic")
+    assert result.state == "missing"
+    assert result.reason == "one clinic alone shows a class: there is no interval over patients"
+    assert (result.verdict, result.replicates) == (None, 0)
+
+
+def test_replicates_without_a_class_are_counted():
+    labels = np.array([1, 1, 0, 0, 0])
+    draw = np.random.default_rng(0)
+    runs = {arm: {s: FakeRun(scored(labels, draw.normal(size=5))) for s in (1, 2, 3)} for arm in ARMS}
+    result = shown(runs)
+    # Of five drawn, none of the two positives, or none of the three negatives: (3/5)^5 + (2/5)^5.
+    assert result.undefined_replicates == pytest.approx(1000 * (0.6**5 + 0.4**5), abs=3 * 9)
+    assert result.state == "judged"
+    assert result.replicates == 1000
+
+
+def test_a_metric_that_most_replicates_leave_undefined_is_missing(monkeypatch):
+    def picky(predictions, weights):
+        defined = weights[:, 0] == 1
+        return Estimates(np.where(defined, 0.5, 0.0), defined, "" if defined.all() else "the first is shy")
+
+    metric = Metric(name="picky", version=1, higher_is_better=True, low=0, high=1, values=picky)
+    monkeypatch.setitem(METRICS, "picky", metric)
+    result = judge(planned(metric="picky"), claim(), study())
+    assert result.state == "missing"
+    assert result.reason == "picky is undefined in most replicates of the patients: the first is shy"
+    assert result.undefined_replicates > 500
+    assert (result.verdict, result.effect) == (None, None)
+
+
+def test_a_replicate_that_one_run_leaves_undefined_is_left_out_whole(monkeypatch):
+    def touchy(predictions, weights):
+        area = METRICS["roc_auc"].values(predictions, weights)
+        shy = predictions.logits[0, 1] == 99
+        defined = area.defined & ((weights[:, 0] < 3) | ~shy)
+        return Estimates(np.where(defined, area.values, -50.0), defined, "" if defined.all() else "touchy")
+
+    metric = Metric(name="touchy", version=1, higher_is_better=True, low=0, high=1, values=touchy)
+    monkeypatch.setitem(METRICS, "touchy", metric)
+    runs = study(gain=0.3)
+    runs["treatment"][3].scored.logits[0, 1] = 99
+    result = judge(planned(metric="touchy"), claim(), runs)
+    # A patient is drawn three times or more in 8 of 100 replicates (Poisson, mean 1).
+    assert result.undefined_replicates == pytest.approx(80, abs=27)
+    assert result.effect.high - result.effect.low < 0.5
+
+
+def test_one_seed_concludes_nothing_whatever_the_gain():
+    result = shown(study(gain=3.0, seeds=(1,), n_patients=200), seeds=(1,))
+    assert result.state == "judged"
+    assert result.effect.low > 0.005
+    assert result.verdict == result.verdict_at_half_margin == result.verdict_at_twice_margin == "inconclusive"
+    assert result.note.startswith("one seed:")
+    assert (result.power, result.detectable, result.settle) == (None, None, None)
+
+
+@pytest.mark.parametrize("treatment", [0.0, 1.0])
+def test_perfect_separation_of_a_handful_of_patients_concludes_nothing(treatment):
+    labels = np.array([0, 0, 1, 1])
+    runs = {
+        "baseline": {s: FakeRun(scored(labels, -1.0 * labels)) for s in (1, 2, 3)},
+        "treatment": {
+            s: FakeRun(scored(labels, treatment * labels - (1 - treatment) * labels)) for s in (1, 2, 3)
+        },
+    }
+    result = shown(runs)
+    assert result.verdict == "inconclusive"
+    assert result.note.startswith("the difference is the same for all patients and seeds")
+    assert (result.power, result.settle) == (None, None)
+
+
+def test_identical_arms_conclude_nothing():
+    runs = study()
+    result = shown({"baseline": runs["baseline"], "treatment": runs["baseline"]})
+    assert result.effect == Interval(value=0, low=0, high=0)
+    assert result.verdict == "inconclusive"
+    assert result.note.startswith("the difference is the same for all patients and seeds")
+
+
+@given(st.data())
+def test_any_tiny_cohort_is_judged_or_missing_but_never_an_error(data):
+    n = data.draw(st.integers(1, 6))
+    labels = data.draw(st.lists(st.integers(0, 1), min_size=n, max_size=n))
+    patients = data.draw(st.lists(st.sampled_from("abc"), min_size=n, max_size=n))
+    score = st.lists(st.sampled_from([-1.0, 0.0, 0.0, 2.0]), min_size=n, max_size=n)
+    runs = {
+        arm: {s: FakeRun(scored(labels, data.draw(score), patients=patients)) for s in (1, 2)} for arm in ARMS
+    }
+    result = shown(runs, seeds=(1, 2))
+    assert (result.state == "judged") == (result.verdict is not None)
+    assert bool(result.reason) == (result.state == "missing")
+    if result.effect:
+        assert np.isfinite([result.effect.low, result.effect.value, result.effect.high]).all()
+        assert result.effect.low <= result.effect.value <= result.effect.high
+
+
+def test_what_was_trained_and_where_is_told_from_what_was_loaded():
+    runs = study()
+    runs["baseline"][1].origin, runs["treatment"][1].origin = "trained", "reused"
+    for arm in ARMS:
+        for seed in (2, 3):
+            runs[arm][seed].origin = "loaded"
+            runs[arm][seed].device_class = "tpu"
+    runs["treatment"][1].device_class = "gpu-x"
+    result = shown(runs)
+    assert result.trained == {"baseline": [1], "treatment": [1]}
+    assert result.devices == {
+        "baseline": {1: "cpu", 2: "tpu", 3: "tpu"},
+        "treatment": {1: "gpu-x", 2: "tpu", 3: "tpu"},
+    }
+    assert result.environments == ["cpu", "gpu-x"]
+    for arm in ARMS:
+        runs[arm][1].origin = "loaded"
+    assert shown(runs).environments == ["cpu", "gpu-x", "tpu"]
+    assert shown(runs).trained == {"baseline": [], "treatment": []}
+
+
+def test_the_sub_groups_that_are_there_are_listed_without_the_unrecorded():
+    runs = study(n_patients=4, images=1)
+    for arm in ARMS:
+        for run in runs[arm].values():
+            run.scored.attributes["sex"] = np.array(["m", "f", "", "m"])
+            run.scored.attributes["view"] = np.array(["PA"] * 4)
+    assert shown(runs).groups == {"sex": ["f", "m"], "view": ["PA"]}
+
+
+def test_generated_cohorts_and_stand_in_clusters_are_marked():
+    result = judge(planned(), claim(), study(), generated=True, cluster="lesion")
+    assert (result.generated, result.cluster) == (True, "lesion")
+
+
+def test_a_record_of_plain_values_reads_back_equal():
+    result = shown(study(gain=0.3))
+    assert msgspec.json.decode(msgspec.json.encode(result), type=Judgement) == result
+
+
+def test_judging_needs_no_jax():
+    code = "import sys, medbench.judge, medbench.expect, medbench.policy; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_verdicts_are_wrong_no_more_often_than_the_level(monkeypatch):
+    """Arms that do not differ, at margin 0: each of two wrong verdicts in at most 5 of 100 studies."""
+    monkeypatch.setattr(judging, "REPLICATES", 100)
+    verdicts = [
+        judge(planned(), claim(margin=0.0), study(n_patients=60, noise=0.6, rng=rng)).verdict
+        for rng in range(150)
+    ]
+    for wrong in ("supported", "refuted"):
+        assert verdicts.count(wrong) / 150 < 0.05 + 2 * (0.05 * 0.95 / 150) ** 0.5
