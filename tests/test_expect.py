@@ -1,0 +1,516 @@
+"""Look-up, bands, statuses and the reviewed update of accepted values."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from scipy.stats import t
+
+from medbench.errors import MedbenchError
+from medbench.expect import (
+    NUMERIC,
+    PREDICTION,
+    Accepted,
+    Calibration,
+    Change,
+    Expectations,
+    check,
+    load,
+    summary,
+    update,
+    vanished_items,
+)
+from medbench.judgement import Interval
+from medbench.stats.prediction import FALSE_ALARMS
+from tests.judging import judgement
+
+TODAY = Accepted(date="2026-12-01", commit="1a2b3c4", reason="first acceptance", jax="0.10.2")
+ARMS = ("baseline", "treatment")
+
+
+@pytest.fixture(autouse=True)
+def at_home(monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "expectations"
+
+
+def accepted(root, *judgements, calibration=(), tier="embedded"):
+    """The expectations after accepting judgements, read back from the files."""
+    update(judgements or [judgement()], root=root, tier=tier, accepted=TODAY)
+    return Expectations(load(root, tier).accepted, tuple(calibration))
+
+
+def samples(baseline, treatment, /, **changes):
+    """A judgement whose seeds, from a first one on, were all trained on a processor."""
+    first = changes.pop("first", 1)
+    device = changes.pop("device", "cpu")
+    seeds = {
+        "baseline": range(first, first + len(baseline)),
+        "treatment": range(first, first + len(treatment)),
+    }
+    values = {"baseline": baseline, "treatment": treatment}
+    return judgement(
+        samples={arm: dict(zip(seeds[arm], values[arm], strict=True)) for arm in ARMS},
+        trained={arm: list(seeds[arm]) for arm in ARMS},
+        devices={arm: dict.fromkeys(seeds[arm], device) for arm in ARMS},
+        environments=[device],
+        **changes,
+    )
+
+
+BASE, TREAT = [0.81, 0.80, 0.82], [0.83, 0.82, 0.84]
+
+
+def calibrated(difference=0.0002, environment="cpu", metric="roc_auc@1"):
+    return Calibration(
+        variant="AVX2", environment=environment, jax="0.10.2", metric=metric, largest_difference=difference
+    )
+
+
+def test_what_was_accepted_is_unchanged_the_next_night(root):
+    result = check(judgement(), accepted(root))
+    assert (result.id, result.status, result.detail) == ("mammography/scale-data/id", "ok", "unchanged")
+    assert (result.check, result.accepted_verdict) == (NUMERIC, "supported")
+    assert result.expected == result.measured
+
+
+@pytest.mark.parametrize("shift", [-0.0007, 0.0007])
+@pytest.mark.parametrize("arm", [0, 1])
+def test_the_same_seed_may_move_by_three_times_the_calibrated_difference(root, arm, shift):
+    expectations = accepted(root, calibration=[calibrated(0.0002), calibrated(0.0001)])
+    values = [list(BASE), list(TREAT)]
+    values[arm][1] += shift
+    result = check(samples(*values), expectations)
+    assert result.status == "drifted"
+    assert result.quantity == f"{ARMS[arm]}, seed 2"
+    assert result.expected == [0.80, 0.82][arm]
+    assert result.measured == values[arm][1]
+    assert result.band == pytest.approx((result.expected - 0.0006, result.expected + 0.0006))
+    assert result.detail == (
+        f"{ARMS[arm]}, seed 2: {result.measured:.5f}, accepted {result.expected:.5f} ± 0.00060; "
+        "1 of 6 values are outside"
+    )
+    values[arm][1] = result.expected + 0.8 * shift
+    assert check(samples(*values), expectations).status == "ok"
+
+
+def test_the_value_shown_is_the_one_furthest_out_for_its_band(root):
+    expectations = accepted(root)
+    result = check(samples([0.81, 0.8004, 0.8203], [0.8301, 0.8212, 0.8419]), expectations)
+    assert (result.quantity, result.expected, result.measured) == ("treatment, seed 3", 0.84, 0.8419)
+    assert "2 of 6 values are outside" in result.detail
+    inside = check(samples([0.81, 0.8004, 0.82], TREAT), expectations)
+    assert (inside.quantity, inside.status) == ("baseline, seed 2", "ok")
+
+
+@pytest.mark.parametrize(
+    ("rows", "tolerance"),
+    [
+        ([], 0.001),
+        ([calibrated(0.0002, environment="gpu-x")], 0.001),
+        ([calibrated(0.0002, metric="ece@1")], 0.001),
+        ([calibrated(0.0)], 0.0001),
+        ([calibrated(0.00003)], 0.0001),
+        ([calibrated(0.0002), calibrated(0.0005), calibrated(0.0001)], 0.0015),
+    ],
+)
+def test_the_numeric_tolerance_is_three_times_the_largest_difference_within_limits(rows, tolerance):
+    assert Expectations(calibration=tuple(rows)).tolerance("roc_auc@1", "cpu") == pytest.approx(tolerance)
+
+
+def half(spread, df, n, k, family):
+    """The band by its formula."""
+    level = 1 - (1 - FALSE_ALARMS) ** (1 / family)
+    return t.ppf(1 - level / 2, df) * spread * (1 / n + 1 / k) ** 0.5
+
+
+def test_new_seeds_are_compared_by_their_mean_with_the_spread_pooled_over_the_tier(root):
+    other = replace(
+        samples([0.70, 0.74, 0.72, 0.75], [0.71, 0.73, 0.75, 0.76]), id="mammography/ood-robustness/vendor-b"
+    )
+    expectations = accepted(root, judgement(), other)
+    groups = [list(v.values()) for item in (judgement(), other) for v in item.samples.values()]
+    spread = (sum((len(g) - 1) * np.var(g, ddof=1) for g in groups) / 10) ** 0.5
+    width = half(spread, 10, n=3, k=2, family=4)
+    result = check(samples([0.80, 0.812], [0.83, 0.84], first=6), expectations)
+    assert result.check == PREDICTION
+    assert result.status == "ok"
+    assert result.quantity == "mean of treatment"
+    assert (result.expected, result.measured) == (pytest.approx(0.83), pytest.approx(0.835))
+    assert result.band == pytest.approx((0.83 - width, 0.83 + width))
+    out = check(samples([0.80, 0.812], [0.83 + 1.01 * width] * 2, first=6), expectations)
+    assert (out.status, out.quantity) == ("drifted", "mean of treatment")
+    within = check(samples([0.80, 0.812], [0.83 + 0.99 * width] * 2, first=6), expectations)
+    assert within.status == "ok"
+
+
+def test_accepted_and_new_seeds_of_one_night_are_each_compared_by_their_own_rule(root):
+    expectations = accepted(root)
+    result = check(samples([0.82, 0.81], [0.84, 0.83], first=3), expectations)
+    assert result.check == f"{NUMERIC} + {PREDICTION}"
+    assert result.status == "ok"
+    drifted = check(samples([0.80, 0.81], [0.84, 0.83], first=3), expectations)
+    assert (drifted.quantity, drifted.expected, drifted.measured) == ("baseline, seed 3", 0.82, 0.80)
+
+
+def test_a_loaded_seed_is_still_compared_so_that_a_changed_metric_shows(root):
+    expectations = accepted(root)
+    loaded = samples([0.81, 0.80, 0.85], TREAT)
+    loaded = replace(loaded, trained={"baseline": [1], "treatment": [1]})
+    assert check(loaded, expectations).quantity == "baseline, seed 3"
+    assert check(loaded, expectations).status == "drifted"
+
+
+def test_a_loaded_seed_of_another_device_class_is_no_news(root):
+    expectations = accepted(root)
+    elsewhere = replace(
+        samples([0.81, 0.90, 0.90], [0.83, 0.90, 0.90], device="gpu-x"),
+        trained={"baseline": [1], "treatment": [1]},
+    )
+    result = check(elsewhere, expectations)
+    assert (result.status, result.check) == ("ok", PREDICTION)
+    assert result.measured in (0.81, 0.83)
+    nothing = check(replace(elsewhere, trained={"baseline": [], "treatment": []}), expectations)
+    assert (nothing.status, nothing.check, nothing.band, nothing.quantity) == ("ok", "", None, "")
+    assert nothing.detail.endswith("no value could be compared")
+    assert (nothing.expected, nothing.measured) == (None, None)
+
+
+def test_another_device_class_is_compared_with_the_nearest_by_the_spread_of_seeds(root):
+    result = check(samples([0.812, 0.799, 0.822], TREAT, device="tpu"), accepted(root))
+    assert (result.status, result.check) == ("ok", PREDICTION)
+    assert result.detail == "nothing was accepted on tpu, so compared with cpu"
+
+
+def test_other_images_are_compared_by_the_spread_of_seeds(root):
+    result = check(samples([0.812, 0.799, 0.822], TREAT, cohort_fingerprint="f2"), accepted(root))
+    assert (result.status, result.check) == ("ok", PREDICTION)
+    assert result.detail == "the cohort's images changed"
+
+
+def test_one_accepted_seed_gives_no_band(root):
+    expectations = accepted(root, samples([0.81], [0.83]))
+    result = check(samples([0.5], [0.5], first=2), expectations)
+    assert (result.status, result.detail) == ("ok", "no value could be compared")
+
+
+def test_a_band_is_never_narrower_than_the_numeric_tolerance(root):
+    expectations = accepted(root, samples([0.8, 0.8], [0.9, 0.9]))
+    assert check(samples([0.8009], [0.9], first=7), expectations).status == "ok"
+    assert check(samples([0.8011], [0.9], first=7), expectations).status == "drifted"
+
+
+def test_the_spread_of_another_metric_or_device_class_is_not_pooled(root):
+    wide = [0.1, 0.5, 0.9]
+    metric = replace(
+        samples(wide, wide),
+        id="mammography/other/id",
+        metric="ece@1",
+        definition=replace(judgement().definition, metric="ece@1"),
+    )
+    device = replace(samples(wide, wide, device="gpu-x"), id="mammography/scale-data/vendor-b")
+    expectations = accepted(root, judgement(), metric, device)
+    result = check(samples(BASE, TREAT, first=5), expectations)
+    # Four bands on this device class; the spread of one metric of it.
+    width = half(0.01, 4, n=3, k=3, family=4)
+    assert result.band == pytest.approx((result.expected - width, result.expected + width))
+
+
+@pytest.mark.parametrize(
+    ("environments", "accepted_on", "nearest"),
+    [
+        (["gpu-a"], ["cpu", "gpu-a", "gpu-b", "tpu"], "gpu-a"),
+        (["gpu-c"], ["cpu", "gpu-b", "gpu-a", "tpu"], "gpu-a"),
+        (["tpu"], ["gpu-a", "cpu"], "cpu"),
+        (["cpu"], ["tpu", "gpu-a"], "gpu-a"),
+        (["cpu"], [], None),
+        ([], ["tpu", "cpu"], "cpu"),
+    ],
+)
+def test_the_nearest_device_class_is_its_own_then_its_kind_then_a_processor(
+    root, environments, accepted_on, nearest
+):
+    for device in accepted_on:
+        accepted(root, samples(BASE, TREAT, device=device))
+    found = load(root, "embedded").nearest("mammography/scale-data/id", environments)
+    assert (found and found.environment) == nearest
+    assert load(root, "embedded").nearest("mammography/scale-data/vendor-b", environments) is None
+
+
+@pytest.mark.parametrize(("was", "now"), [("supported", "refuted"), ("refuted", "supported")])
+def test_a_verdict_that_changed_sides_is_a_status_of_its_own(root, was, now):
+    result = check(judgement(verdict=now), accepted(root, judgement(verdict=was)))
+    assert (result.status, result.detail) == ("verdict-changed", f"{now}, accepted as {was}")
+    drifted = check(samples([0.7, 0.7, 0.7], TREAT, verdict=now), load(root, "embedded"))
+    assert drifted.status == "verdict-changed"
+    assert drifted.detail.startswith(f"{now}, accepted as {was}; baseline, seed 3")
+
+
+@pytest.mark.parametrize("verdict", ["supported", "refuted"])
+def test_a_move_to_or_from_inconclusive_is_only_told(root, verdict):
+    result = check(judgement(verdict="inconclusive"), accepted(root, judgement(verdict=verdict)))
+    assert (result.status, result.detail) == ("ok", f"inconclusive, accepted as {verdict}")
+    accepted(root, judgement(verdict="inconclusive"))
+    result = check(judgement(verdict=verdict), load(root, "embedded"))
+    assert (result.status, result.detail) == ("ok", f"{verdict}, accepted as inconclusive")
+
+
+def test_changed_backbones_are_named_as_suspects_of_a_drift(root):
+    expectations = accepted(root)
+    drifted = check(samples([0.7, 0.8, 0.82], TREAT, baseline="bit-random-r"), expectations)
+    assert drifted.detail.endswith("outside; baseline was bit-s-r, is bit-random-r")
+    assert check(judgement(baseline="bit-random-r"), expectations).detail == "unchanged"
+
+
+@pytest.mark.parametrize("state", ["judged", "missing"])
+def test_a_changed_definition_is_stale_and_names_what_changed(root, state):
+    changed = replace(judgement().definition, margin=0.01, cohort="phantoms:chest")
+    result = check(judgement(definition=changed, state=state), accepted(root))
+    assert (result.status, result.accepted_verdict, result.check) == ("stale", "supported", "")
+    assert result.detail == (
+        "the definition changed: margin was 0.005, is 0.01; cohort was phantoms:mammography, "
+        "is phantoms:chest; accept it with --expect=update"
+    )
+
+
+def test_a_metric_that_is_undefined_now_has_vanished(root):
+    result = check(judgement(state="missing", reason="no positive", verdict=None), accepted(root))
+    assert (result.status, result.detail, result.accepted_verdict) == ("vanished", "no positive", "supported")
+
+
+def test_a_sub_group_that_is_gone_has_vanished_and_a_new_one_is_welcome(root):
+    expectations = accepted(root, judgement(groups={"sex": ["f", "m"], "age": ["60+"]}))
+    result = check(judgement(groups={"sex": ["f"]}), expectations)
+    assert (result.status, result.detail) == ("vanished", "sub-groups are gone: sex m, age 60+")
+    more = judgement(groups={"sex": ["f", "m", "x"], "age": ["60+"], "view": ["PA"]})
+    assert check(more, expectations).status == "ok"
+
+
+def test_an_item_that_nobody_accepted_has_no_expectation(root):
+    result = check(replace(judgement(), id="mammography/scale-data/vendor-b"), accepted(root))
+    assert (result.status, result.detail) == ("no-expectation", "nothing was accepted yet")
+    assert (result.id, result.accepted_verdict) == ("mammography/scale-data/vendor-b", None)
+
+
+def test_an_item_that_was_not_run_is_not_compared(root):
+    idle = judgement(state="not-run", reason="no run of baseline seed 1", samples={}, environments=[])
+    result = check(idle, accepted(root))
+    assert (result.status, result.detail) == ("not-run", "no run of baseline seed 1")
+    assert (result.id, result.accepted_verdict) == (idle.id, "supported")
+    assert check(idle, Expectations()).accepted_verdict is None
+    assert check(idle, Expectations()).status == "not-run"
+
+
+def test_items_that_the_suite_no_longer_declares_have_vanished(root):
+    items = ["mammography/scale-data/id", "mammography/scale-data/a", "chest/scale-data/id"]
+    expectations = accepted(root, *(replace(judgement(), id=item) for item in items))
+    gone = vanished_items(expectations, ["mammography/scale-data/id", "chest/new/id"])
+    assert [c.id for c in gone] == ["chest/scale-data/id", "mammography/scale-data/a"]
+    assert {c.status for c in gone} == {"vanished"}
+    assert gone[0].accepted_verdict == "supported"
+    assert gone[0].detail == "accepted, but no longer declared; delete it from expectations/ if that is meant"
+    assert vanished_items(expectations, items) == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=4), st.lists(st.floats(0, 1), min_size=1, max_size=4))
+def test_what_is_accepted_is_unchanged_at_once_for_any_values(tmp_path_factory, baseline, treatment):
+    item = samples(baseline, treatment)
+    result = check(item, accepted(tmp_path_factory.mktemp("any"), item))
+    assert (result.status, result.detail) == ("ok", "unchanged")
+
+
+def test_the_file_reads_like_a_list_of_accepted_values(root):
+    accepted(root)
+    assert (
+        (root / "embedded/mammography/scale-data.yaml").read_text()
+        == """\
+- item: mammography/scale-data/id
+  verdict: supported
+  effect: {value: 0.02, low: 0.01, high: 0.03}
+  definition: {predicate: superiority, margin: 0.005, metric: roc_auc@1, evaluate: id, \
+cohort: 'phantoms:mammography', labels: 'single-label: benign, malignant'}
+  rule: {same-seeds: numeric@1, new-seeds: pooled-prediction-familywise@1}
+  environment: cpu
+  cohort_fingerprint: f1
+  backbones: {baseline: bit-s-r, treatment: bit-m-r}
+  accepted: {date: 2026-12-01, commit: 1a2b3c4, reason: first acceptance, jax: 0.10.2}
+  groups:
+    sex:
+    - f
+    - m
+  samples:
+    baseline:
+      1: 0.81
+      2: 0.8
+      3: 0.82
+    treatment:
+      1: 0.83
+      2: 0.82
+      3: 0.84
+"""
+    )
+    assert sorted(path.name for path in (root / "embedded/mammography").iterdir()) == ["scale-data.yaml"]
+
+
+def test_values_are_kept_to_six_decimals_and_in_the_order_of_seeds(root):
+    item = samples([0.81, 0.80], [0.83, 0.82], effect=Interval(value=1 / 3, low=-1 / 7, high=2 / 3))
+    item.samples["baseline"] = {12: 2 / 3, 3: 1 / 7}
+    item.devices["baseline"] = {12: "cpu", 3: "cpu"}
+    (entry,) = accepted(root, item).accepted
+    assert list(entry.samples.baseline.items()) == [(3, 0.142857), (12, 0.666667)]
+    assert entry.effect == Interval(value=0.333333, low=-0.142857, high=0.666667)
+
+
+def test_an_update_touches_what_was_selected_and_nothing_else(root):
+    items = [replace(judgement(), id=f"mammography/{name}") for name in ("scale-data/id", "scale-data/b")]
+    accepted(root, *items, replace(judgement(), id="chest/scale-data/id"))
+    accepted(root, samples(BASE, TREAT, device="gpu-x"))
+    before = load(root, "embedded").accepted
+    chest = (root / "embedded/chest/scale-data.yaml").stat().st_mtime_ns
+    new = samples([0.9, 0.9, 0.9], TREAT, verdict="refuted")
+    later = replace(TODAY, date="2026-12-24", reason="new weights")
+    (change,) = update([new], root=root, tier="embedded", accepted=later)
+    after = load(root, "embedded").accepted
+    assert [(e.item, e.environment) for e in after] == [(e.item, e.environment) for e in before]
+    assert [a == b for a, b in zip(after, before, strict=True)] == [True, False, True, True]
+    assert change.before == before[1]
+    assert change.after == after[1]
+    assert after[1].accepted == later
+    assert after[1].samples.baseline == {1: 0.9, 2: 0.9, 3: 0.9}
+    assert (root / "embedded/chest/scale-data.yaml").stat().st_mtime_ns == chest
+    assert load(root, "public").accepted == ()
+
+
+def test_an_item_whose_values_did_not_change_keeps_its_provenance(root):
+    accepted(root)
+    path = root / "embedded/mammography/scale-data.yaml"
+    text, written = path.read_text(), path.stat().st_mtime_ns
+    (change,) = update([judgement()], root=root, tier="embedded", accepted=replace(TODAY, reason="again"))
+    assert change.before == change.after
+    assert change.after.accepted.reason == "first acceptance"
+    assert (path.read_text(), path.stat().st_mtime_ns) == (text, written)
+
+
+def test_accepting_new_items_leaves_accepted_ones_alone(root):
+    accepted(root)
+    moved, fresh = samples([0.9, 0.9], TREAT), replace(judgement(), id="mammography/scale-data/b")
+    kept, added = update([moved, fresh], root=root, tier="embedded", accepted=TODAY, only_new=True)
+    assert kept.before == kept.after
+    assert kept.why_kept == "it has accepted values already"
+    assert added.before is None
+    assert [e.item[-2:] for e in load(root, "embedded").accepted] == ["id", "/b"]
+    assert load(root, "embedded").accepted[0].samples.baseline[1] == 0.81
+
+
+def test_an_item_that_was_not_judged_is_kept(root):
+    accepted(root)
+    idle = judgement(state="missing", reason="one class")
+    (change,) = update([idle], root=root, tier="embedded", accepted=TODAY)
+    assert change == Change("mammography/scale-data/id", None, None, "missing: one class")
+    assert load(root, "embedded").accepted[0].samples.baseline[1] == 0.81
+
+
+def test_an_update_is_refused_in_continuous_integration(root, monkeypatch):
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(MedbenchError, match="environment variable CI is set"):
+        update([judgement()], root=root, tier="embedded", accepted=TODAY)
+    assert not root.exists()
+
+
+@pytest.mark.parametrize("reason", ["", "  "])
+def test_an_update_is_refused_without_a_reason(root, reason):
+    with pytest.raises(MedbenchError, match='needs --reason "why'):
+        update([judgement()], root=root, tier="embedded", accepted=replace(TODAY, reason=reason))
+    assert not root.exists()
+
+
+def test_values_of_several_device_classes_are_never_accepted_together(root):
+    mixed = judgement(devices={"baseline": {1: "cpu", 2: "gpu-x", 3: "cpu"}, "treatment": {}})
+    with pytest.raises(MedbenchError, match=r"mammography/scale-data/id: its runs come from cpu and gpu-x"):
+        update([replace(judgement(), id="a/b/c"), mixed], root=root, tier="embedded", accepted=TODAY)
+    assert not root.exists()
+
+
+def test_the_summary_shows_before_and_after(root):
+    fresh = replace(judgement(), id="mammography/scale-data/b")
+    accepted(root)
+    changes = update(
+        [
+            samples([0.9, 0.9, 0.9], TREAT, verdict="refuted", effect=Interval(value=-0.07, low=-1, high=0)),
+            fresh,
+            replace(judgement(state="not-run", reason="no run"), id="mammography/scale-data/c"),
+        ],
+        root=root,
+        tier="embedded",
+        accepted=TODAY,
+    )
+    assert summary(changes).split("\n") == [
+        (
+            "mammography/scale-data/id [cpu]: supported, effect +0.0200 (baseline 0.8100, treatment 0.8300) "
+            "-> refuted, effect -0.0700 (baseline 0.9000, treatment 0.8300)"
+        ),
+        "mammography/scale-data/b [cpu]: new: supported, effect +0.0200 (baseline 0.8100, treatment 0.8300)",
+        "mammography/scale-data/c: kept (not-run: no run)",
+    ]
+    again = update([fresh], root=root, tier="embedded", accepted=TODAY)
+    assert summary(again) == (
+        "mammography/scale-data/b [cpu]: unchanged: supported, effect +0.0200 "
+        "(baseline 0.8100, treatment 0.8300)"
+    )
+    kept = update([fresh], root=root, tier="embedded", accepted=TODAY, only_new=True)
+    assert summary(kept) == "mammography/scale-data/b: kept (it has accepted values already)"
+
+
+def test_nothing_is_expected_where_there_is_no_folder(root):
+    assert load(root, "embedded") == Expectations()
+
+
+def test_the_calibration_is_read_from_its_table(root):
+    root.mkdir()
+    (root / "numeric.yaml").write_text(
+        "- {variant: AVX2, environment: cpu, jax: 0.10.2, metric: roc_auc@1, largest_difference: 2e-4}\n"
+    )
+    assert load(root, "embedded").calibration == (calibrated(0.0002),)
+
+
+def test_an_item_in_another_items_file_is_refused(root):
+    accepted(root)
+    path = root / "embedded/mammography/scale-data.yaml"
+    path.rename(path.with_name("ood.yaml"))
+    with pytest.raises(
+        MedbenchError, match=r"ood\.yaml: item `mammography/scale-data/id` does not belong"
+    ) as e:
+        load(root, "embedded")
+    assert "expected `mammography/ood/…`" in str(e.value)
+
+
+def test_an_item_that_stands_twice_is_refused(root):
+    accepted(root)
+    path = root / "embedded/mammography/scale-data.yaml"
+    path.write_text(2 * path.read_text())
+    with pytest.raises(MedbenchError, match="item `mammography/scale-data/id` stands here twice for cpu"):
+        load(root, "embedded")
+
+
+@pytest.mark.parametrize("change", [("0.81", "high"), ("supported", "true"), ("  verdict", "  verdit")])
+def test_a_file_that_is_not_as_it_should_be_is_refused_with_its_line(root, change):
+    accepted(root)
+    path = root / "embedded/mammography/scale-data.yaml"
+    path.write_text(path.read_text().replace(*change))
+    with pytest.raises(MedbenchError, match=r"scale-data\.yaml:\d+: "):
+        load(root, "embedded")
+
+
+def test_an_arm_without_a_seed_is_refused(root):
+    accepted(root)
+    path = root / "embedded/mammography/scale-data.yaml"
+    path.write_text(
+        path.read_text().split("    baseline:\n      1")[0] + "    baseline: {}\n    treatment: {1: 1}\n"
+    )
+    with pytest.raises(MedbenchError, match=r"scale-data\.yaml:\d+: "):
+        load(root, "embedded")
