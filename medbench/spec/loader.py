@@ -55,7 +55,7 @@ class Document(Generic[T]):
 
     def error(self, *place: str | int, message: str) -> MedbenchError:
         """A complaint about the value at `place`, for the caller to raise."""
-        return MedbenchError(f"{self.file}:{self.line(*place)}: {message}")
+        return _complaint(self.file, self.line(*place), message)
 
 
 def load_yaml(path: Path, type: type[T]) -> T:  # noqa: A002
@@ -103,6 +103,12 @@ def shown(path: Path) -> str:
     return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else str(path)
 
 
+def _complaint(file: str, line: int, message: str) -> MedbenchError:
+    """One line, whatever the values that it quotes."""
+    visible = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)
+    return MedbenchError(f"{file}:{line}: {visible}")
+
+
 class _Loader(yaml.SafeLoader):
     """Composes nodes with the tags of the core schema."""
 
@@ -133,9 +139,19 @@ class _OneLine(dict[str, Any]):
 for _tag, (_pattern, _first) in _CORE_SCHEMA.items():
     for _class in (_Loader, _Dumper):
         _class.add_implicit_resolver(_tag, re.compile(rf"^(?:{_pattern})$"), _first)
-_Dumper.add_representer(
-    _OneLine, lambda dumper, data: dumper.represent_mapping(_TAG + "map", data, flow_style=True)
-)
+
+
+def _represent_one_line(dumper: yaml.SafeDumper, value: _OneLine) -> Node:
+    return dumper.represent_mapping(_TAG + "map", value, flow_style=True)
+
+
+def _represent_text(dumper: yaml.SafeDumper, value: str) -> Node:
+    """Line breaks and what else cannot be seen is written as escapes, which only double quotes know."""
+    return dumper.represent_scalar(_STR, value, style=None if value.isprintable() else '"')
+
+
+_Dumper.add_representer(_OneLine, _represent_one_line)
+_Dumper.add_representer(str, _represent_text)
 
 
 def _for_dump(value: Any, *, nested: bool = False) -> Any:
@@ -199,6 +215,8 @@ _SCALARS: dict[type[mi.Type], tuple[str, frozenset[str]]] = {
     mi.StrType: ("text", frozenset({_STR, _INT, _FLOAT, _BOOL})),
 }
 """What is expected in words, and the tags that meet it, the strictest type first."""
+_QUOTED = 60
+"""Characters of a value that a message quotes."""
 
 _Mapping = mi.StructType | mi.DictType
 _Sequence = mi.ListType | mi.VarTupleType
@@ -238,7 +256,9 @@ def _found(node: Node) -> str:
         return "a list"
     if node.tag == _NULL:
         return "nothing"
-    return f"`{node.value}`" + (" in quotes" if isinstance(node, ScalarNode) and node.style else "")
+    text = node.value if len(node.value) <= _QUOTED else node.value[: _QUOTED - 1] + "…"
+    quoted = isinstance(node, ScalarNode) and node.style in {"'", '"'}
+    return f"`{text}`" + (" in quotes" if quoted else "")
 
 
 class _Reader:
@@ -279,7 +299,7 @@ class _Reader:
 
     def refuse(self, node: Node, message: str) -> NoReturn:
         """Complain about a node."""
-        raise MedbenchError(f"{self.file}:{node.start_mark.line + 1}: {message}")
+        raise _complaint(self.file, node.start_mark.line + 1, message)
 
     def _tagged(self, node: Node, structs: list[Any], where: str) -> mi.StructType:
         """Of several structs, the one whose tag the mapping gives."""
@@ -366,7 +386,7 @@ class _Reader:
             return text.lower() == "true"
         number = _number(text, node.tag)
         if not abs(number) <= sys.float_info.max:
-            self.refuse(node, f"expected a finite number for {where}, found `{text[:20]}`.")
+            self.refuse(node, f"expected a finite number for {where}, found {_found(node)}.")
         return number
 
 

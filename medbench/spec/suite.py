@@ -121,14 +121,15 @@ class _Declared:
 
 def _check_folder(root: Path) -> None:
     """The folder is a suite, and holds no file that would silently not be read."""
+    makes = f"A suite has {', '.join(_FILES)}, and the folders {' and '.join(_FOLDERS)}."
     if not root.is_dir():
-        raise MedbenchError(f"{shown(root)}: no such folder. Expected a suite, with {', '.join(_FILES)}.")
+        raise MedbenchError(f"{shown(root)}: no such folder. {makes}")
     for path in sorted(root.glob("*.y*ml")):
         if path.name not in _FILES:
-            raise MedbenchError(
-                f"{shown(path)}: no file of a suite. {nearest(path.name, _FILES)}"
-                " Claims belong in claims/, tasks in tasks/."
-            )
+            raise MedbenchError(f"{shown(path)}: no file of a suite. {makes}")
+    for name in _FILES:
+        if not (root / name).is_file():
+            raise MedbenchError(f"{shown(root / name)}: no such file. {makes}")
     for folder in _FOLDERS:
         for path in sorted((root / folder).rglob("*.yml")):
             raise MedbenchError(f"{shown(path)}: would not be read. Rename it to {path.stem}.yaml.")

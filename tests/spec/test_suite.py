@@ -1,0 +1,787 @@
+"""A folder of declarations: what the project declares is sound, and every mistake is one message."""
+
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from medbench.errors import MedbenchError
+from medbench.metrics.registry import METRICS
+from medbench.spec.records import Arm
+from medbench.spec.suite import backbone_named, load_suite
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+OOD, SCALE, CHEST = "claims/ood.yaml", "claims/scale-data.yaml", "tasks/chest.yaml"
+BACKBONES, RECIPES, TIERS = "backbones.yaml", "recipes.yaml", "tiers.yaml"
+
+GOOD = {
+    OOD: """\
+claim: ood-robustness
+statement: More images make a backbone better on shifted data.
+source: {study: C6, strength: G}
+tasks: [chest, mammography]
+arms:
+  embedded:
+    baseline: {upstream: small, architecture: r14x0.5}
+    treatment: {upstream: large, architecture: r14x0.5}
+evaluate: each-shift
+metric: primary
+predicate: superiority
+margin: 0.005
+margin_reason: less is not worth a retraining
+relevant_effect: 0.03
+family: ood
+""",
+    SCALE: """\
+claim: scale-data
+statement: More images make a backbone better.
+source: {study: C4, strength: G}
+tasks: [chest]
+arms:
+  embedded:
+    baseline: {upstream: random, architecture: r50x1}
+    treatment: {upstream: large, architecture: r14x0.5}
+evaluate: id
+predicate: superiority
+margin: 0
+margin_reason: any gain counts
+relevant_effect: 0.03
+family: scale
+""",
+    CHEST: """\
+task: chest
+domain: chest
+statement: What a chest film shows.
+cohorts: {embedded: phantoms:chest}
+primary: roc_auc
+horizontal_flip: false
+""",
+    "tasks/mammography.yaml": """\
+task: mammography
+domain: mammography
+statement: Whether a mammogram shows a tumour.
+cohorts: {embedded: phantoms:mammography}
+primary: roc_auc
+horizontal_flip: true
+""",
+    BACKBONES: """\
+architectures:
+  r14x0.5: {blocks: [1, 1, 1, 1], width: 0.5}
+  r50x1: {blocks: [3, 4, 6, 3], width: 1}
+upstreams:
+  random: {description: none, images: 0, classes: 0}
+  small:
+    description: few photographs
+    images: 2000
+    classes: 10
+    weights: {r14x0.5: small.npz}
+  large:
+    description: many photographs
+    images: 50000
+    classes: 10
+    weights:
+      r14x0.5: large.npz
+""",
+    RECIPES: """\
+recipes:
+  rule: {kind: hyperrule, variant: code, description: as released}
+  short:
+    kind: fixed
+    description: for two cores
+    deviations: [fewer steps]
+    steps: 150
+    batch_size: 32
+    base_learning_rate: 3e-3
+    warmup_steps: 30
+    decay_steps: [60, 90, 120]
+    mixup_alpha: 0.0
+    resize: 72
+    crop: 64
+""",
+    TIERS: """\
+tiers:
+  embedded:
+    description: small
+    recipe: short
+    seeds: [1, 2, 3]
+    sentinels: [1]
+""",
+}
+
+
+class Mistake(NamedTuple):
+    name: str
+    file: str
+    old: str
+    """Stands once in the file; empty to append."""
+    new: str
+    message: str
+
+
+MISTAKES = [
+    Mistake(
+        "an unknown key in a claim",
+        OOD,
+        "margin:",
+        "margn:",
+        "bench/claims/ood.yaml:12: unknown key `margn` in claim `ood-robustness`. Did you mean `margin`?",
+    ),
+    Mistake(
+        "a duplicate key in a claim",
+        OOD,
+        "",
+        "margin: 0.01\n",
+        "bench/claims/ood.yaml:16: duplicate key `margin` in claim `ood-robustness`, first given "
+        "in line 12. Keep one.",
+    ),
+    Mistake(
+        "a claim without its reason for the margin",
+        OOD,
+        "margin_reason: less is not worth a retraining\n",
+        "",
+        "bench/claims/ood.yaml:1: claim `ood-robustness` lacks the key `margin_reason`.",
+    ),
+    Mistake(
+        "an empty reason for the margin",
+        OOD,
+        "less is not worth a retraining",
+        "' '",
+        "bench/claims/ood.yaml:13: expected why this margin for `margin_reason` in claim "
+        "`ood-robustness`, found nothing.",
+    ),
+    Mistake(
+        "a margin in words",
+        OOD,
+        "0.005",
+        "small",
+        "bench/claims/ood.yaml:12: expected a number for `margin` in claim `ood-robustness`, found `small`.",
+    ),
+    Mistake(
+        "a negative margin",
+        OOD,
+        "0.005",
+        "-0.005",
+        "bench/claims/ood.yaml:12: expected at least 0 for `margin` in claim `ood-robustness`, found -0.005.",
+    ),
+    Mistake(
+        "a relevant effect within the margin",
+        OOD,
+        "relevant_effect: 0.03",
+        "relevant_effect: 0.005",
+        "bench/claims/ood.yaml:14: expected more than the margin (0.005) for `relevant_effect` "
+        "in claim `ood-robustness`, found 0.005.",
+    ),
+    Mistake(
+        "an unknown task",
+        OOD,
+        "[chest, mammography]",
+        "[chest, mamography]",
+        "bench/claims/ood.yaml:4: unknown task `mamography` in claim `ood-robustness`. Did you "
+        "mean `mammography`?",
+    ),
+    Mistake(
+        "an unknown task on a line of its own",
+        OOD,
+        "tasks: [chest, mammography]",
+        "tasks:\n- chest\n- brain",
+        "bench/claims/ood.yaml:6: unknown task `brain` in claim `ood-robustness`. Expected "
+        "`chest`, `mammography`.",
+    ),
+    Mistake(
+        "a task twice",
+        OOD,
+        "[chest, mammography]",
+        "[chest, chest]",
+        "bench/claims/ood.yaml:4: `chest` comes twice in `tasks` in claim `ood-robustness`. Keep one.",
+    ),
+    Mistake(
+        "no task",
+        OOD,
+        "[chest, mammography]",
+        "[]",
+        "bench/claims/ood.yaml:4: expected at least one task for `tasks` in claim "
+        "`ood-robustness`, found none.",
+    ),
+    Mistake(
+        "one task without brackets",
+        OOD,
+        "[chest, mammography]",
+        "chest",
+        "bench/claims/ood.yaml:4: expected a list for `tasks` in claim `ood-robustness`, found "
+        "`chest`. Write `[chest]`.",
+    ),
+    Mistake(
+        "an unknown tier of the arms",
+        OOD,
+        "  embedded:",
+        "  embeded:",
+        "bench/claims/ood.yaml:6: unknown tier `embeded` in claim `ood-robustness`. Did you mean `embedded`?",
+    ),
+    Mistake(
+        "an unknown upstream",
+        OOD,
+        "{upstream: large",
+        "{upstream: lage",
+        "bench/claims/ood.yaml:8: unknown upstream `lage` in claim `ood-robustness`. Did you mean `large`?",
+    ),
+    Mistake(
+        "an unknown architecture",
+        OOD,
+        "small, architecture: r14x0.5",
+        "small, architecture: r14x05",
+        "bench/claims/ood.yaml:7: unknown architecture `r14x05` in claim `ood-robustness`. Did "
+        "you mean `r14x0.5`?",
+    ),
+    Mistake(
+        "an architecture that the upstream lacks",
+        OOD,
+        "large, architecture: r14x0.5",
+        "large, architecture: r50x1",
+        "bench/claims/ood.yaml:8: upstream `large` has no weights for architecture `r50x1` in "
+        "claim `ood-robustness`. Expected `r14x0.5`.",
+    ),
+    Mistake(
+        "a backbone against itself",
+        OOD,
+        "{upstream: large",
+        "{upstream: small",
+        "bench/claims/ood.yaml:8: expected another backbone than the baseline, "
+        "bit-small-r14x0.5, for `treatment` in claim `ood-robustness`, found the same.",
+    ),
+    Mistake(
+        "an arm too few",
+        OOD,
+        "    baseline: {upstream: small, architecture: r14x0.5}\n",
+        "",
+        "bench/claims/ood.yaml:7: arms `embedded` lacks the key `baseline`.",
+    ),
+    Mistake(
+        "an unknown key in an arm",
+        OOD,
+        "{upstream: small, architecture",
+        "{upstream: small, architekture",
+        "bench/claims/ood.yaml:7: unknown key `architekture` in arm `baseline`. Did you mean `architecture`?",
+    ),
+    Mistake(
+        "an unknown metric",
+        OOD,
+        "metric: primary",
+        "metric: roc-auc",
+        "bench/claims/ood.yaml:10: unknown metric `roc-auc` in claim `ood-robustness`. Did you "
+        "mean `roc_auc`?",
+    ),
+    Mistake(
+        "an unknown evaluation",
+        OOD,
+        "each-shift",
+        "each shift",
+        "bench/claims/ood.yaml:9: unknown value `each shift` for `evaluate` in claim "
+        "`ood-robustness`. Did you mean `each-shift`?",
+    ),
+    Mistake(
+        "an unknown predicate",
+        OOD,
+        "superiority",
+        "superior",
+        "bench/claims/ood.yaml:11: unknown value `superior` for `predicate` in claim "
+        "`ood-robustness`. Did you mean `superiority`?",
+    ),
+    Mistake(
+        "an unknown strength of the source",
+        OOD,
+        "strength: G",
+        "strength: strong",
+        "bench/claims/ood.yaml:3: unknown value `strong` for `strength` in source. Expected "
+        "`2nd`, `C`, `G`, `P`, `R`, `own`.",
+    ),
+    Mistake(
+        "a name that cannot be part of an id",
+        OOD,
+        "claim: ood-robustness",
+        "claim: OOD robustness",
+        "bench/claims/ood.yaml:1: `OOD robustness` cannot name a declared claim: expected "
+        "lower-case letters and digits, joined by `-` or `.`. Did you mean `ood-robustness`?",
+    ),
+    Mistake(
+        "a name that is a path",
+        OOD,
+        "claim: ood-robustness",
+        "claim: ../ood",
+        "bench/claims/ood.yaml:1: `../ood` cannot name a declared claim: expected lower-case "
+        "letters and digits, joined by `-` or `.`.",
+    ),
+    Mistake(
+        "two claims of one name",
+        SCALE,
+        "claim: scale-data",
+        "claim: ood-robustness",
+        "bench/claims/scale-data.yaml:1: claim `ood-robustness` is already declared in "
+        "bench/claims/ood.yaml. Rename one of them.",
+    ),
+    Mistake(
+        "a task of an unknown domain",
+        CHEST,
+        "domain: chest",
+        "domain: chess",
+        "bench/tasks/chest.yaml:2: unknown value `chess` for `domain` in task `chest`. Did you mean `chest`?",
+    ),
+    Mistake(
+        "a task with an unknown metric",
+        CHEST,
+        "roc_auc",
+        "auc",
+        "bench/tasks/chest.yaml:5: unknown metric `auc` in task `chest`. Did you mean `roc_auc`?",
+    ),
+    Mistake(
+        "a task with a cohort for an unknown tier",
+        CHEST,
+        "{embedded:",
+        "{embed:",
+        "bench/tasks/chest.yaml:4: unknown tier `embed` in task `chest`. Did you mean `embedded`?",
+    ),
+    Mistake(
+        "a task with unknown phantoms",
+        CHEST,
+        "phantoms:chest",
+        "phantoms:chst",
+        "bench/tasks/chest.yaml:4: unknown cohort `phantoms:chst` in task `chest`. Did you mean "
+        "`phantoms:chest`?",
+    ),
+    Mistake(
+        "a task with phantoms of another domain",
+        CHEST,
+        "phantoms:chest",
+        "phantoms:dermatology",
+        "bench/tasks/chest.yaml:4: unknown cohort `phantoms:dermatology` in task `chest`. Did "
+        "you mean `phantoms:chest`?",
+    ),
+    Mistake(
+        "no for false",
+        CHEST,
+        "horizontal_flip: false",
+        "horizontal_flip: no",
+        "bench/tasks/chest.yaml:6: expected `true` or `false` for `horizontal_flip` in task "
+        "`chest`, found `no`.",
+    ),
+    Mistake(
+        "two tasks of one name",
+        "tasks/mammography.yaml",
+        "task: mammography",
+        "task: chest",
+        "bench/tasks/mammography.yaml:1: task `chest` is already declared in "
+        "bench/tasks/chest.yaml. Rename one of them.",
+    ),
+    Mistake(
+        "three blocks",
+        BACKBONES,
+        "[1, 1, 1, 1]",
+        "[1, 1, 1]",
+        "bench/backbones.yaml:2: expected four positive numbers for `blocks` in architecture "
+        "`r14x0.5`, found [1, 1, 1].",
+    ),
+    Mistake(
+        "a block without units",
+        BACKBONES,
+        "[1, 1, 1, 1]",
+        "[1, 0, 1, 1]",
+        "bench/backbones.yaml:2: expected four positive numbers for `blocks` in architecture "
+        "`r14x0.5`, found [1, 0, 1, 1].",
+    ),
+    Mistake(
+        "half a unit",
+        BACKBONES,
+        "[1, 1, 1, 1]",
+        "[1, 0.5, 1, 1]",
+        "bench/backbones.yaml:2: expected a whole number for an entry of `blocks` in "
+        "architecture `r14x0.5`, found `0.5`.",
+    ),
+    Mistake(
+        "no width",
+        BACKBONES,
+        "width: 0.5",
+        "width: 0",
+        "bench/backbones.yaml:2: expected a positive multiple of 1/64 for `width` in "
+        "architecture `r14x0.5`, found 0.",
+    ),
+    Mistake(
+        "a width that leaves parts of channels",
+        BACKBONES,
+        "width: 0.5",
+        "width: 0.33",
+        "bench/backbones.yaml:2: expected a positive multiple of 1/64 for `width` in "
+        "architecture `r14x0.5`, found 0.33.",
+    ),
+    Mistake(
+        "weights of an unknown architecture",
+        BACKBONES,
+        "      r14x0.5: large.npz",
+        "      r14: large.npz",
+        "bench/backbones.yaml:16: unknown architecture `r14` in upstream `large`. Did you mean `r14x0.5`?",
+    ),
+    Mistake(
+        "weights in a folder",
+        BACKBONES,
+        "      r14x0.5: large.npz",
+        "      r14x0.5: ../large.npz",
+        "bench/backbones.yaml:16: expected the name of an .npz file, without folders, for "
+        "`r14x0.5` in upstream `large`, found `../large.npz`.",
+    ),
+    Mistake(
+        "weights in another format",
+        BACKBONES,
+        "      r14x0.5: large.npz",
+        "      r14x0.5: large.h5",
+        "bench/backbones.yaml:16: expected the name of an .npz file, without folders, for "
+        "`r14x0.5` in upstream `large`, found `large.h5`.",
+    ),
+    Mistake(
+        "random initialisation with weights",
+        BACKBONES,
+        "images: 2000",
+        "images: 0",
+        "bench/backbones.yaml:10: upstream `small` has 0 images and 1 weight files. Expected "
+        "neither, which means random initialisation, or both.",
+    ),
+    Mistake(
+        "pre-training without weights",
+        BACKBONES,
+        "    weights: {r14x0.5: small.npz}\n",
+        "",
+        "bench/backbones.yaml:6: upstream `small` has 2000 images and 0 weight files. Expected "
+        "neither, which means random initialisation, or both.",
+    ),
+    Mistake(
+        "fewer images than none",
+        BACKBONES,
+        "images: 2000",
+        "images: -1",
+        "bench/backbones.yaml:8: expected at least 0 for `images` in upstream `small`, found -1.",
+    ),
+    Mistake(
+        "fewer classes than none",
+        BACKBONES,
+        "images: 0, classes: 0",
+        "images: 0, classes: -1",
+        "bench/backbones.yaml:5: expected at least 0 for `classes` in upstream `random`, found -1.",
+    ),
+    Mistake(
+        "an upstream's name with a capital letter",
+        BACKBONES,
+        "  large:",
+        "  Large:",
+        "bench/backbones.yaml:11: `Large` cannot name a declared upstream: expected lower-case "
+        "letters and digits, joined by `-` or `.`. Did you mean `large`?",
+    ),
+    Mistake(
+        "an architecture's name with a blank",
+        BACKBONES,
+        "  r50x1:",
+        "  r50 x1:",
+        "bench/backbones.yaml:3: `r50 x1` cannot name a declared architecture: expected "
+        "lower-case letters and digits, joined by `-` or `.`. Did you mean `r50-x1`?",
+    ),
+    Mistake(
+        "an unknown kind of recipe",
+        RECIPES,
+        "kind: fixed",
+        "kind: fixd",
+        "bench/recipes.yaml:4: unknown value `fixd` for `kind` in `short` in `recipes`. Did you "
+        "mean `fixed`?",
+    ),
+    Mistake(
+        "a recipe without a kind",
+        RECIPES,
+        "    kind: fixed\n",
+        "",
+        "bench/recipes.yaml:4: `short` in `recipes` lacks the key `kind`. Expected `fixed`, `hyperrule`.",
+    ),
+    Mistake(
+        "an unknown key in a recipe",
+        RECIPES,
+        "batch_size",
+        "batchsize",
+        "bench/recipes.yaml:8: unknown key `batchsize` in fixed recipe `short`. Did you mean `batch_size`?",
+    ),
+    Mistake(
+        "an unknown variant of the rule",
+        RECIPES,
+        "variant: code",
+        "variant: codes",
+        "bench/recipes.yaml:2: unknown value `codes` for `variant` in hyper rule `rule`. Did you "
+        "mean `code`?",
+    ),
+    Mistake(
+        "no steps",
+        RECIPES,
+        "steps: 150",
+        "steps: 0",
+        "bench/recipes.yaml:7: expected at least 1 for `steps` in recipe `short`, found 0.",
+    ),
+    Mistake(
+        "no images in a batch",
+        RECIPES,
+        "batch_size: 32",
+        "batch_size: 0",
+        "bench/recipes.yaml:8: expected at least 1 for `batch_size` in recipe `short`, found 0.",
+    ),
+    Mistake(
+        "no learning rate",
+        RECIPES,
+        "3e-3",
+        "0.0",
+        "bench/recipes.yaml:9: expected more than 0 for `base_learning_rate` in recipe `short`, found 0.0.",
+    ),
+    Mistake(
+        "a warm-up without end",
+        RECIPES,
+        "warmup_steps: 30",
+        "warmup_steps: 150",
+        "bench/recipes.yaml:10: expected 0 or more, and less than `steps` (150), for "
+        "`warmup_steps` in recipe `short`, found 150.",
+    ),
+    Mistake(
+        "decays out of order",
+        RECIPES,
+        "[60, 90, 120]",
+        "[90, 60, 120]",
+        "bench/recipes.yaml:11: expected ascending steps from `warmup_steps` (30) to below "
+        "`steps` (150) for `decay_steps` in recipe `short`, found [90, 60, 120].",
+    ),
+    Mistake(
+        "a decay twice",
+        RECIPES,
+        "[60, 90, 120]",
+        "[60, 60, 120]",
+        "bench/recipes.yaml:11: expected ascending steps from `warmup_steps` (30) to below "
+        "`steps` (150) for `decay_steps` in recipe `short`, found [60, 60, 120].",
+    ),
+    Mistake(
+        "a decay after the end",
+        RECIPES,
+        "[60, 90, 120]",
+        "[60, 90, 150]",
+        "bench/recipes.yaml:11: expected ascending steps from `warmup_steps` (30) to below "
+        "`steps` (150) for `decay_steps` in recipe `short`, found [60, 90, 150].",
+    ),
+    Mistake(
+        "a decay during warm-up",
+        RECIPES,
+        "[60, 90, 120]",
+        "[29, 90, 120]",
+        "bench/recipes.yaml:11: expected ascending steps from `warmup_steps` (30) to below "
+        "`steps` (150) for `decay_steps` in recipe `short`, found [29, 90, 120].",
+    ),
+    Mistake(
+        "a negative MixUp",
+        RECIPES,
+        "mixup_alpha: 0.0",
+        "mixup_alpha: -0.1",
+        "bench/recipes.yaml:12: expected at least 0 for `mixup_alpha` in recipe `short`, found -0.1.",
+    ),
+    Mistake(
+        "a crop larger than the image",
+        RECIPES,
+        "resize: 72",
+        "resize: 48",
+        "bench/recipes.yaml:13: expected at least `crop` (64) for `resize` in recipe `short`, found 48.",
+    ),
+    Mistake(
+        "no crop",
+        RECIPES,
+        "crop: 64",
+        "crop: 0",
+        "bench/recipes.yaml:14: expected at least 1 for `crop` in recipe `short`, found 0.",
+    ),
+    Mistake(
+        "an unknown recipe",
+        TIERS,
+        "recipe: short",
+        "recipe: shrt",
+        "bench/tiers.yaml:4: unknown recipe `shrt` in tier `embedded`. Did you mean `short`?",
+    ),
+    Mistake(
+        "no seeds",
+        TIERS,
+        "[1, 2, 3]",
+        "[]",
+        "bench/tiers.yaml:5: expected at least one seed for `seeds` in tier `embedded`, found none.",
+    ),
+    Mistake(
+        "a seed twice",
+        TIERS,
+        "[1, 2, 3]",
+        "[1, 2, 2]",
+        "bench/tiers.yaml:5: `2` comes twice in `seeds` in tier `embedded`. Keep one.",
+    ),
+    Mistake(
+        "a negative seed",
+        TIERS,
+        "[1, 2, 3]",
+        "[1, 2, -3]",
+        "bench/tiers.yaml:5: expected at least 0 for `seeds` in tier `embedded`, found -3.",
+    ),
+    Mistake(
+        "a sentinel that is no seed",
+        TIERS,
+        "sentinels: [1]",
+        "sentinels: [4]",
+        "bench/tiers.yaml:6: expected some of the seeds (1, 2, 3) for `sentinels` in tier "
+        "`embedded`, found 4.",
+    ),
+    Mistake(
+        "a sentinel twice",
+        TIERS,
+        "sentinels: [1]",
+        "sentinels: [1, 1]",
+        "bench/tiers.yaml:6: `1` comes twice in `sentinels` in tier `embedded`. Keep one.",
+    ),
+]
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch) -> Path:
+    """A good suite, named as seen from the working directory."""
+    monkeypatch.chdir(tmp_path)
+    root = Path("bench")
+    for name, text in GOOD.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
+def test_every_mistake_is_one_message_with_file_and_line(mistake, bench):
+    good = GOOD[mistake.file]
+    assert not mistake.old or good.count(mistake.old) == 1, "the table names one place"
+    bad = good.replace(mistake.old, mistake.new) if mistake.old else good + mistake.new
+    (bench / mistake.file).write_text(bad)
+    with pytest.raises(MedbenchError) as caught:
+        load_suite(bench)
+    assert str(caught.value) == mistake.message
+
+
+def test_a_good_suite_is_read_as_declared(bench):
+    suite = load_suite(bench)
+    assert suite.root == "bench"
+    assert suite.claim_files == {"ood-robustness": "claims/ood.yaml", "scale-data": "claims/scale-data.yaml"}
+    assert list(suite.tasks) == ["chest", "mammography"]
+    assert suite.claims["ood-robustness"].arms["embedded"].treatment.backbone == "bit-large-r14x0.5"
+    assert suite.recipes["short"].base_learning_rate == 0.003
+    assert suite.architectures["r50x1"].width == 1.0
+    assert suite.tiers["embedded"].sentinels == [1]
+
+
+def test_claims_may_be_sorted_into_folders(bench):
+    (bench / "claims/scale").mkdir()
+    (bench / SCALE).rename(bench / "claims/scale/data.yaml")
+    assert load_suite(bench).claim_files["scale-data"] == "claims/scale/data.yaml"
+
+
+def remove_the_suite(root):
+    shutil.rmtree(root)
+
+
+def remove_the_tiers(root):
+    (root / TIERS).unlink()
+
+
+def misname_the_tiers(root):
+    (root / TIERS).rename(root / "tier.yaml")
+
+
+def leave_a_claim_outside_its_folder(root):
+    (root / OOD).rename(root / "ood.yaml")
+
+
+def end_a_claim_in_yml(root):
+    (root / OOD).rename(root / "claims/ood.yml")
+
+
+def remove_the_claims(root):
+    shutil.rmtree(root / "claims")
+
+
+FILES_OF_A_SUITE = "A suite has backbones.yaml, recipes.yaml, tiers.yaml, and the folders claims and tasks."
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (remove_the_suite, f"bench: no such folder. {FILES_OF_A_SUITE}"),
+        (remove_the_tiers, f"bench/tiers.yaml: no such file. {FILES_OF_A_SUITE}"),
+        (misname_the_tiers, f"bench/tier.yaml: no file of a suite. {FILES_OF_A_SUITE}"),
+        (leave_a_claim_outside_its_folder, f"bench/ood.yaml: no file of a suite. {FILES_OF_A_SUITE}"),
+        (end_a_claim_in_yml, "bench/claims/ood.yml: would not be read. Rename it to ood.yaml."),
+        (remove_the_claims, "bench/claims: nothing declared. Expected one .yaml file a claim."),
+    ],
+)
+def test_a_file_that_is_missing_or_would_not_be_read_is_named(damage, message, bench):
+    damage(bench)
+    with pytest.raises(MedbenchError) as caught:
+        load_suite(bench)
+    assert str(caught.value) == message
+
+
+def test_a_backbone_is_found_by_its_name(bench):
+    suite = load_suite(bench)
+    assert backbone_named(suite, "bit-large-r14x0.5") == Arm(upstream="large", architecture="r14x0.5")
+    assert backbone_named(suite, "bit-random-r50x1") == Arm(upstream="random", architecture="r50x1")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("bit-larg-r14x0.5", "Did you mean `bit-large-r14x0.5`?"),
+        ("bit-large-r50x1", "Did you mean `bit-large-r14x0.5`?"),
+        (
+            "resnet",
+            "Expected `bit-large-r14x0.5`, `bit-random-r14x0.5`, `bit-random-r50x1`, `bit-small-r14x0.5`.",
+        ),
+    ],
+)
+def test_an_unknown_backbone_is_refused_with_those_that_there_are(name, hint, bench):
+    with pytest.raises(MedbenchError) as caught:
+        backbone_named(load_suite(bench), name)
+    assert str(caught.value) == f"unknown backbone `{name}`. {hint}"
+
+
+@pytest.fixture(scope="module")
+def declared():
+    return load_suite(BENCHMARKS)
+
+
+def test_the_projects_own_suite_declares_its_claims_for_all_three_tasks(declared):
+    assert set(declared.tasks) == {"chest", "mammography", "dermatology"}
+    assert {"scale-data", "ood-robustness"} <= set(declared.claims)
+    for name in ("scale-data", "ood-robustness"):
+        assert set(declared.claims[name].tasks) == set(declared.tasks)
+
+
+def test_the_embedded_tier_has_seeds_enough_and_trains_some_of_them_always(declared):
+    tier = declared.tiers["embedded"]
+    assert len(tier.seeds) >= 3
+    assert tier.sentinels
+
+
+def test_the_embedded_tier_lists_how_it_departs_from_the_hyperrule(declared):
+    recipe = declared.recipes[declared.tiers["embedded"].recipe]
+    assert len(recipe.deviations) >= 3
+    assert str(recipe.steps) in " ".join(recipe.deviations)
+
+
+def test_all_released_architectures_are_declared(declared):
+    blocks = {"r50": [3, 4, 6, 3], "r101": [3, 4, 23, 3], "r152": [3, 8, 36, 3]}
+    for name in ("r50x1", "r50x3", "r101x1", "r101x3", "r152x2", "r152x4"):
+        depth, _, width = name.partition("x")
+        assert declared.architectures[name].blocks == blocks[depth]
+        assert declared.architectures[name].width == int(width)
+        assert declared.upstreams["s"].weights[name] == f"BiT-S-{name.upper().replace('X', 'x')}.npz"
+        assert declared.upstreams["m"].weights[name] == f"BiT-M-{name.upper().replace('X', 'x')}.npz"
+
+
+def test_margins_are_in_the_range_of_their_metric(declared):
+    for claim in declared.claims.values():
+        for task in claim.tasks:
+            metric = METRICS[declared.tasks[task].primary if claim.metric == "primary" else claim.metric]
+            assert 0 <= claim.margin < claim.relevant_effect < metric.high - metric.low
