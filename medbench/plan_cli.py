@@ -1,0 +1,141 @@
+"""`medbench plan`: the runs that a selection of claims needs, and where each would come from.
+
+Nothing is trained and no image is decoded; jax is not imported.
+"""
+
+import argparse
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from medbench.errors import MedbenchError, nearest
+from medbench.execute.progress import duration
+from medbench.identity import spec_id
+from medbench.spec.runs import Item, Plan
+from medbench.study import Forecast, Options, Study
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `medbench plan`; they are those of `pytest benchmarks`."""
+    parser.description = "List the runs that a selection of claims needs, without training them."
+    parser.add_argument(
+        "suite",
+        type=Path,
+        nargs="?",
+        default=Path("benchmarks"),
+        metavar="SUITE",
+        help="folder of declarations (default: benchmarks)",
+    )
+    parser.add_argument(
+        "-k",
+        default="",
+        metavar="EXPRESSION",
+        help="only items whose domain, claim, evaluation set or backbones contain a word; "
+        "words may be joined by `and`, `or`, `not`: -k 'ood and not chest'",
+    )
+    parser.add_argument("--tier", default="embedded", metavar="NAME", help="default: embedded")
+    parser.add_argument(
+        "--cohort", type=Path, metavar="DIR", help="your own images: a folder with cohort.yaml"
+    )
+    parser.add_argument(
+        "--backbones",
+        type=_pair,
+        metavar="BASELINE,TREATMENT",
+        help="compare these two instead of the claims' own",
+    )
+    parser.add_argument(
+        "--store",
+        type=Path,
+        default=Path(".medbench"),
+        metavar="DIR",
+        help="where finished runs are kept (default: .medbench)",
+    )
+    parser.add_argument(
+        "--expectations",
+        type=Path,
+        metavar="DIR",
+        help="where reference runs are kept (default: `expectations` beside the suite)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the plan; returns the exit status.
+
+    Raises:
+      MedbenchError: a declaration is wrong, a weight file is missing, or nothing was selected.
+    """
+    study = Study.open(
+        args.suite,
+        Options(
+            tier=args.tier,
+            store=args.store,
+            expectations=args.expectations or args.suite.absolute().parent / "expectations",
+            cohort=args.cohort,
+            backbones=args.backbones,
+        ),
+    )
+    selected = _select(study.items.values(), args.k)
+    if not selected:
+        raise MedbenchError(_why_nothing(study, args))
+    plan = study.plan(item.id for item in selected)
+    print(_described(plan, study.forecast(plan)))
+    return 0
+
+
+def _pair(text: str) -> tuple[str, str]:
+    baseline, _, treatment = (part.strip() for part in text.partition(","))
+    if not baseline or not treatment or "," in treatment:
+        raise argparse.ArgumentTypeError("expected two names, as in BASELINE,TREATMENT")
+    return baseline, treatment
+
+
+def _select(items: Iterable[Item], expression: str) -> list[Item]:
+    """The items whose names an expression of words holds for, as pytest's -k without brackets."""
+    return [
+        item
+        for item in items
+        if _holds(expression.lower(), f"{item.id} {item.baseline} {item.treatment}".lower())
+    ]
+
+
+def _holds(expression: str, name: str) -> bool:
+    for joint, combine in ((r"\s+or\s+", any), (r"\s+and\s+", all)):
+        parts = re.split(joint, expression.strip())
+        if len(parts) > 1:
+            return combine(_holds(part, name) for part in parts)
+    negated = expression.strip().removeprefix("not ")
+    return negated.strip() not in name if negated != expression.strip() else negated in name
+
+
+def _why_nothing(study: Study, args: argparse.Namespace) -> str:
+    if study.items:
+        words = {word for item_id in study.items for word in item_id.split("/")}
+        return f"no item matches -k {args.k!r}. {nearest(args.k, words)}"
+    if not study.cohorts:
+        return f"no task has a cohort for tier `{args.tier}`. Give your own with --cohort DIR."
+    return f"no claim of {args.suite} has arms for tier `{args.tier}` on these cohorts."
+
+
+def _described(plan: Plan, forecast: Forecast) -> str:
+    """One line a run, and the sum."""
+    to_train = set(map(spec_id, forecast.to_train))
+    loaded = {spec_id(record.spec) for record in forecast.loaded}
+    width = max(len(run.label) for run in plan.runs)
+    lines = []
+    for run in plan.runs:
+        key = spec_id(run)
+        whence = "to train" if key in to_train else "loaded" if key in loaded else "stored"
+        lines.append(f"{run.label:{width}}  {whence}")
+    counts = [
+        f"{count} {word}"
+        for count, word in (
+            (len(to_train), "to train"),
+            (len(loaded), "loaded from reference runs"),
+            (forecast.reused, "stored"),
+        )
+        if count
+    ]
+    time = f", about {duration(forecast.seconds)}" if to_train and forecast.seconds is not None else ""
+    items = "1 item" if len(plan.items) == 1 else f"{len(plan.items)} items"
+    total = f"{len(plan.runs)} runs for {items} ({plan.naive} without sharing): {', '.join(counts)}{time}"
+    return "\n".join([*lines, "", total])
