@@ -37,6 +37,8 @@ LEAST_FREE = 64 * 2**20
 
 _RUN_ID = re.compile(r"[0-9a-f]{20}")
 _OLD = ".old"
+_NOT_WORTH_TELLING = 0.3
+"""Seconds; in that time a new holder makes itself known, and one that only looks is gone."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,7 @@ class Store:
         note = Path(lock.lock_file).with_suffix(".json")
         with _writing(self.root):
             try:
-                lock.acquire(timeout=0)
+                lock.acquire(timeout=_NOT_WORTH_TELLING)
             except filelock.Timeout:
                 if waiting is not None:
                     waiting(_read_holder(note))

@@ -119,7 +119,7 @@ def record(of: RunSpec | None = None, **changes: object) -> RunRecord:
 
 @dataclass
 class NoiseCohort:
-    """A cohort of noise in which bright images are malignant: small, and learnable in a few steps."""
+    """A cohort of noise in which stripes are malignant: small, and learnable in a few steps."""
 
     name: str = "phantoms:dermatology"
     domain: str = "dermatology"
@@ -148,7 +148,8 @@ class NoiseCohort:
         labels = self.examples(split).labels[:, 1]
         random = np.random.default_rng([len(split), size])
         noise = random.integers(0, 200, (len(labels), size, size, 3), np.uint8)
-        return (noise + 20 * labels[:, None, None, None]).astype(np.uint8)
+        stripes = 55 * (np.arange(size) % 4 < 2)[None, None, :, None]
+        return (noise + stripes * labels[:, None, None, None]).astype(np.uint8)
 
 
 def content(folder: Path) -> dict[str, bytes]:

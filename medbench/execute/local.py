@@ -245,11 +245,13 @@ def _require_as_planned(spec: RunSpec, cohort: Cohort, weights: Path | None) -> 
             "change meanwhile? Start again."
         )
     pinned = spec.backbone.weights_sha256
-    found = sha256(weights) if weights is not None else ""
-    if found != pinned:
+    if (weights is None) != (not pinned):
+        given = f"`{weights}` was given" if weights is not None else "no file was given"
+        wanted = f"sha256 {pinned[:12]}… was planned" if pinned else "a random start was planned"
+        raise MedbenchError(f"{spec.backbone.weights or spec.backbone.name}: {given}, but {wanted}.")
+    if weights is not None and (found := sha256(weights)) != pinned:
         raise MedbenchError(
-            f"{weights or spec.backbone.weights}: sha256 is {found[:12] or 'that of no file'}…, planned was "
-            f"{pinned[:12] or 'none, as the backbone starts at random'}…. Did the file change meanwhile? "
+            f"{weights}: sha256 is {found[:12]}…, planned was {pinned[:12]}…. Did the file change meanwhile? "
             "Start again."
         )
 

@@ -244,7 +244,8 @@ class Follower:
             if lines:
                 self._read[path] = self._read.get(path, 0) + len(lines) + 1
             for line in lines.split(b"\n"):
-                with suppress(msgspec.DecodeError):  # a worker that was killed leaves half a line
+                # A worker that was killed leaves half a line.
+                with suppress(msgspec.DecodeError, UnicodeDecodeError):
                     self._sink(msgspec.json.decode(line, type=Event))
 
 
