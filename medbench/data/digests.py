@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -71,8 +72,8 @@ def _digest(path: Path, known: Digest | None) -> Digest | MedbenchError:
             return known
         data = path.read_bytes()
         width, height, channels = read_header(data, path)
-    except OSError as error:
-        return MedbenchError(f"{path}: image cannot be read ({error.strerror}).")
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        return MedbenchError(f"{path}: image cannot be read ({error}).")
     except MedbenchError as error:
         return error
     sha256 = hashlib.sha256(data).hexdigest()
@@ -90,7 +91,9 @@ def _read(path: Path | None) -> dict[str, Digest]:
 
 
 def _write(path: Path, digests: dict[str, Digest]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_bytes(msgspec.json.encode(digests))
-    partial.replace(path)
+    """Keep digests; where that is not possible, the next start only takes longer."""
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        partial.write_bytes(msgspec.json.encode(digests))
+        partial.replace(path)

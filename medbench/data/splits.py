@@ -87,7 +87,7 @@ def _deal(n: int, shares: Mapping[str, float], owed: dict[str, float]) -> dict[s
     due = {name: n * share / total + owed[name] for name, share in shares.items()}
     sizes = Counter({name: max(0, math.floor(amount)) for name, amount in due.items()})
     while sizes.total() > n:
-        sizes[max(sizes, key=lambda name: sizes[name] - due[name])] -= 1
+        sizes[max((s for s in sizes if sizes[s] > 0), key=lambda name: sizes[name] - due[name])] -= 1
     while sizes.total() < n:
         sizes[max(sizes, key=lambda name: due[name] - sizes[name])] += 1
     if n >= len(sizes):
