@@ -7,7 +7,10 @@ import hashlib
 import hmac
 import os
 import secrets
+import tempfile
 from pathlib import Path
+
+from filelock import FileLock
 
 from medbench.errors import MedbenchError
 
@@ -49,15 +52,14 @@ def _key(path: Path) -> bytes:
 
 
 def _make(path: Path) -> None:
-    """Write a new key; of two processes that do so at once, the first one's stays."""
+    """Write a new key; of two processes that want one at once, the second finds the first one's."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
+    with FileLock(path.with_name(path.name + ".lock")):
+        if path.exists():
+            return
+        descriptor, partial = tempfile.mkstemp(
+            dir=path.parent, prefix=path.name
+        )  # readable by its owner only
         with os.fdopen(descriptor, "wb") as file:
             file.write(secrets.token_bytes(_KEY_BYTES))
-        path.hardlink_to(partial)
-    except FileExistsError:
-        pass
-    finally:
-        partial.unlink(missing_ok=True)
+        Path(partial).replace(path)
