@@ -1,0 +1,331 @@
+"""Plans: every run a selection needs, once, resolved, and nothing else."""
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medbench.data.cohort import Examples
+from medbench.errors import MedbenchError
+from medbench.plan import backbone_spec, items, make_plan, run_spec
+from medbench.spec.records import (
+    Architecture,
+    Arm,
+    Arms,
+    Claim,
+    FixedRecipe,
+    HyperRule,
+    Source,
+    Suite,
+    Task,
+    Tier,
+    Upstream,
+)
+from medbench.spec.runs import Target
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass
+class Noise:
+    """A cohort of `patients` patients with two images each, which no one ever looks at."""
+
+    name: str = "noise"
+    domain: str = "chest"
+    target: Target = field(default=Target(kind="single-label", classes=("benign", "malignant")))
+    generated: bool = True
+    fingerprint: str = "c0ffee"
+    shifts: tuple[str, ...] = ("night", "fog")
+    attributes: tuple[str, ...] = ()
+    cluster: str = "patient"
+    image_area: int = 128 * 128
+    patients: int = 40
+
+    def examples(self, split: str) -> Examples:
+        assert split == "train", "a plan needs no other split"
+        names = np.repeat([f"p{i}" for i in range(self.patients)], 2)
+        labels = np.zeros((len(names), 2), np.int8)
+        labels[:, 0] = 1
+        return Examples(np.char.add(names, "-i"), names, labels, {})
+
+    def images(self, split, size):
+        raise AssertionError("a plan looks at no image")
+
+
+COHORTS: Mapping[str, Noise] = {"chest": Noise(), "skin": Noise(name="skin", shifts=("phone",))}
+
+
+def claim(name: str, **changes: object) -> Claim:
+    arms = Arms(
+        baseline=Arm(upstream="random", architecture="tiny"),
+        treatment=Arm(upstream="big", architecture="tiny"),
+    )
+    fields = {
+        "claim": name,
+        "statement": "Bigger is better.",
+        "source": Source(study="C4", strength="G"),
+        "tasks": ["chest", "skin"],
+        "arms": {"small": arms},
+        "evaluate": "id",
+        "predicate": "superiority",
+        "margin": 0.005,
+        "margin_reason": "as the tests have it",
+        "relevant_effect": 0.03,
+        "family": "scale",
+    }
+    return Claim(**{**fields, **changes})
+
+
+def task(name: str, *, horizontal_flip: bool) -> Task:
+    return Task(
+        task=name,
+        domain="chest",
+        statement="What is seen.",
+        cohorts={},
+        primary="roc_auc",
+        horizontal_flip=horizontal_flip,
+    )
+
+
+SHORT = FixedRecipe(
+    description="short",
+    deviations=[],
+    steps=10,
+    batch_size=4,
+    base_learning_rate=0.003,
+    warmup_steps=2,
+    decay_steps=[6],
+    resize=36,
+    crop=32,
+)
+
+
+@pytest.fixture
+def suite(tmp_path) -> Suite:
+    return suite_in(tmp_path)
+
+
+def suite_in(folder: Path) -> Suite:
+    (folder / "big-tiny.npz").write_bytes(b"weights")
+    return Suite(
+        root=str(folder),
+        claims={
+            "scale": claim("scale"),
+            "ood": claim("ood", evaluate="each-shift"),
+            "elsewhere": claim("elsewhere", arms={}),
+        },
+        claim_files={},
+        tasks={
+            "chest": task("chest", horizontal_flip=False),
+            "skin": task("skin", horizontal_flip=True),
+        },
+        architectures={"tiny": Architecture(blocks=[1, 1, 1, 1], width=0.5)},
+        upstreams={
+            "random": Upstream(description="none", images=0, classes=0),
+            "big": Upstream(description="many", images=9, classes=2, weights={"tiny": "big-tiny.npz"}),
+            "lost": Upstream(description="gone", images=9, classes=2, weights={"tiny": "lost-tiny.npz"}),
+        },
+        recipes={"short": SHORT, "rule": HyperRule(variant="code", description="released")},
+        tiers={
+            "small": Tier(description="small", recipe="short", seeds=[3, 1, 2], sentinels=[1]),
+            "ruled": Tier(description="ruled", recipe="rule", seeds=[1], sentinels=[]),
+        },
+    )
+
+
+def plan_of(suite: Suite, ids: set[str] | None = None):
+    found = items(suite, tier="small", cohorts=COHORTS)
+    chosen = [item for item in found if ids is None or item.id in ids]
+    return make_plan(suite, chosen, tier="small", cohorts=COHORTS)
+
+
+def test_items_are_claims_on_tasks_on_evaluation_sets_in_order_of_declaration(suite):
+    assert [item.id for item in items(suite, tier="small", cohorts=COHORTS)] == [
+        "chest/scale/id",
+        "skin/scale/id",
+        "chest/ood/night",
+        "chest/ood/fog",
+        "skin/ood/phone",
+    ]
+
+
+def test_a_task_without_a_cohort_has_no_items(suite):
+    found = items(suite, tier="small", cohorts={"skin": COHORTS["skin"]})
+    assert [item.id for item in found] == ["skin/scale/id", "skin/ood/phone"]
+
+
+def test_a_tier_without_arms_has_no_items_unless_backbones_are_named(suite):
+    assert items(suite, tier="ruled", cohorts=COHORTS) == []
+    found = items(suite, tier="ruled", cohorts=COHORTS, backbones=("bit-random-tiny", "bit-lost-tiny"))
+    assert len(found) == 7, "also those of the claim that has no arms at all"
+    assert {(item.baseline, item.treatment) for item in found} == {("bit-random-tiny", "bit-lost-tiny")}
+
+
+def test_primary_stands_for_the_metric_of_the_task(suite):
+    own = msgspec.structs.replace(suite.claims["scale"], claim="own", metric="other")
+    suite = msgspec.structs.replace(suite, claims={"scale": suite.claims["scale"], "own": own})
+    metrics = {item.claim: item.metric for item in items(suite, tier="small", cohorts=COHORTS)}
+    assert metrics == {"scale": "roc_auc", "own": "other"}
+
+
+def test_items_keep_their_ids_when_their_backbones_change(suite):
+    ids = [item.id for item in items(suite, tier="small", cohorts=COHORTS)]
+    for name in list(suite.claims):
+        arms = Arms(
+            baseline=Arm(upstream="lost", architecture="tiny"),
+            treatment=Arm(upstream="random", architecture="tiny"),
+        )
+        if suite.claims[name].arms:
+            suite.claims[name] = msgspec.structs.replace(suite.claims[name], arms={"small": arms})
+    assert [item.id for item in items(suite, tier="small", cohorts=COHORTS)] == ids
+
+
+def test_claims_share_their_runs(suite):
+    plan = plan_of(suite)
+    assert len(plan.items) == 5
+    assert plan.naive == 5 * 2 * 3
+    assert len(plan.runs) == 2 * 2 * 3, "tasks x backbones x seeds"
+
+
+def test_runs_come_by_task_then_backbone_then_seed_as_declared(suite):
+    assert [(run.task, run.backbone.name, run.seed) for run in plan_of(suite).runs] == [
+        (task, backbone, seed)
+        for task in ("chest", "skin")
+        for backbone in ("bit-random-tiny", "bit-big-tiny")
+        for seed in (3, 1, 2)
+    ]
+
+
+def test_arms_are_paired_by_seed(suite):
+    for planned in plan_of(suite).items:
+        assert list(planned.baseline) == list(planned.treatment) == [3, 1, 2]
+        for seed in planned.baseline:
+            baseline, treatment = planned.baseline[seed], planned.treatment[seed]
+            assert baseline.seed == treatment.seed == seed
+            assert msgspec.structs.replace(baseline, backbone=treatment.backbone) == treatment
+
+
+IDS = ["chest/scale/id", "skin/scale/id", "chest/ood/night", "chest/ood/fog", "skin/ood/phone"]
+
+
+@given(chosen=st.sets(st.sampled_from(IDS)))
+def test_a_selection_needs_just_the_runs_of_its_items(tmp_path_factory, chosen):
+    suite = suite_in(tmp_path_factory.mktemp("suite"))
+    plan = plan_of(suite, chosen)
+    wanted = {run for p in plan.items for arm in (p.baseline, p.treatment) for run in arm.values()}
+    assert {p.item.id for p in plan.items} == chosen
+    assert set(plan.runs) == wanted
+    assert len(plan.runs) == len(set(plan.runs)) <= plan.naive == 6 * len(chosen)
+    assert set(plan.runs) <= set(plan_of(suite).runs), "a run is the same whatever else is selected"
+
+
+def test_a_run_is_resolved_to_what_shapes_its_numbers(suite):
+    run = run_spec(suite, tier="small", task="skin", cohort=COHORTS["skin"], backbone="bit-big-tiny", seed=2)
+    assert msgspec.to_builtins(run) == {
+        "tier": "small",
+        "task": "skin",
+        "cohort": "skin",
+        "cohort_fingerprint": "c0ffee",
+        "target": {"kind": "single-label", "classes": ("benign", "malignant")},
+        "evaluation_sets": ("id", "phone"),
+        "backbone": {
+            "name": "bit-big-tiny",
+            "upstream": "big",
+            "architecture": "tiny",
+            "blocks": (1, 1, 1, 1),
+            "width": 0.5,
+            "weights": "big-tiny.npz",
+            "weights_sha256": hashlib.sha256(b"weights").hexdigest(),
+        },
+        "recipe": {
+            "name": "short",
+            "steps": 10,
+            "batch_size": 4,
+            "base_learning_rate": 0.003,
+            "momentum": 0.9,
+            "warmup_steps": 2,
+            "decay_steps": (6,),
+            "mixup_alpha": 0.0,
+            "resize": 36,
+            "crop": 32,
+            "horizontal_flip": True,
+        },
+        "fraction": 1.0,
+        "seed": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("patients", "fraction", "steps"),
+    [(9_999, 1.0, 500), (10_000, 1.0, 10_000), (10_000, 0.5, 500), (20_000, 0.5, 10_000)],
+)
+def test_the_hyperrule_goes_by_the_number_of_training_images_that_are_used(suite, patients, fraction, steps):
+    cohort = Noise(patients=patients)
+    run = run_spec(
+        suite,
+        tier="ruled",
+        task="chest",
+        cohort=cohort,
+        backbone="bit-random-tiny",
+        seed=1,
+        fraction=fraction,
+    )
+    assert run.recipe.steps == steps
+    assert run.fraction == fraction
+
+
+def test_whether_images_are_mirrored_is_the_tasks_affair(suite):
+    runs = plan_of(suite).runs
+    assert {(run.task, run.recipe.horizontal_flip) for run in runs} == {("chest", False), ("skin", True)}
+
+
+def test_random_initialisation_has_no_weights(suite):
+    backbone = backbone_spec(suite, "bit-random-tiny")
+    assert (backbone.weights, backbone.weights_sha256) == ("", "")
+
+
+def test_other_weights_under_the_same_name_are_another_run(suite):
+    before = backbone_spec(suite, "bit-big-tiny")
+    Path(suite.root, "big-tiny.npz").write_bytes(b"other weights")
+    after = backbone_spec(suite, "bit-big-tiny")
+    assert after.weights_sha256 == hashlib.sha256(b"other weights").hexdigest() != before.weights_sha256
+
+
+def test_missing_weights_are_named_with_the_place_to_put_them(suite):
+    chosen = items(suite, tier="small", cohorts=COHORTS, backbones=("bit-random-tiny", "bit-lost-tiny"))
+    with pytest.raises(MedbenchError, match=r"lost-tiny\.npz.*Put the file there.*MEDBENCH_WEIGHTS"):
+        make_plan(suite, chosen, tier="small", cohorts=COHORTS)
+
+
+def test_an_unknown_tier_is_named_with_the_nearest(suite):
+    with pytest.raises(MedbenchError) as caught:
+        items(suite, tier="smal", cohorts=COHORTS)
+    assert str(caught.value) == "unknown tier `smal`. Did you mean `small`?"
+
+
+def test_an_unknown_backbone_is_named_with_the_nearest(suite):
+    with pytest.raises(MedbenchError) as caught:
+        items(suite, tier="small", cohorts=COHORTS, backbones=("bit-random-tiny", "bit-bigg-tiny"))
+    assert str(caught.value) == "unknown backbone `bit-bigg-tiny`. Did you mean `bit-big-tiny`?"
+
+
+def test_the_command_plans_the_projects_own_suite_without_jax(tmp_path):
+    code = f"""
+import sys
+from medbench.cli import main
+status = main(["plan", {str(ROOT / "benchmarks")!r}, "-k", "mammography", "--store", {str(tmp_path)!r}])
+print(sorted({{"jax", "jaxlib", "flax", "optax"}} & set(sys.modules)), file=sys.stderr)
+sys.exit(status)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "[]\n")
+    *_, total = done.stdout.splitlines()
+    assert total.startswith("10 runs for 3 items (30 without sharing): ")

@@ -1,0 +1,87 @@
+"""`medbench plan`: which items are selected, and what a person reads."""
+
+from pathlib import Path
+
+import pytest
+
+from medbench.cli import main
+from medbench.plan_cli import _holds
+
+SUITE = str(Path(__file__).parents[1] / "benchmarks")
+NAME = "mammography/ood-robustness/vendor-b bit-cifar2k-r14x0.5 bit-cifar50k-r14x0.5"
+
+
+def plan(capsys, tmp_path, *arguments: str) -> tuple[int, str, str]:
+    """Status, output and complaint of `medbench plan` with nothing stored and nothing accepted."""
+    nowhere = ["--store", str(tmp_path / "store"), "--expectations", str(tmp_path / "expectations")]
+    status = main(["plan", SUITE, *nowhere, *arguments])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+@pytest.mark.parametrize(
+    ("expression", "holds"),
+    [
+        ("", True),
+        ("mammo", True),
+        ("Mammography".lower(), True),
+        ("r14x0.5", True),
+        ("chest", False),
+        ("not chest", True),
+        ("ood and not chest", True),
+        ("ood and not mammography", False),
+        ("chest or ood", True),
+        ("chest or derm", False),
+        ("chest and ood or vendor", True),
+        ("vendor or chest and nothing", True),
+        ("chest or not ood", False),
+        ("ood-robustness/vendor-b", True),
+        ("vendor-c", False),
+    ],
+)
+def test_words_joined_by_and_or_and_not_select_items(expression, holds):
+    assert _holds(expression, NAME) is holds
+
+
+def test_every_run_has_a_line_and_the_sum_says_what_sharing_saves(capsys, tmp_path):
+    status, out, _ = plan(capsys, tmp_path, "-k", "Dermatology")
+    assert status == 0
+    *runs, empty, total = out.splitlines()
+    assert empty == ""
+    assert len(runs) == 10
+    assert runs[0].split("  ") == ["dermatology · bit-cifar2k-r14x0.5 · all patients · seed 1", " to train"]
+    assert total == "10 runs for 3 items (30 without sharing): 10 to train"
+
+
+def test_a_single_item_is_one_item(capsys, tmp_path):
+    _, out, _ = plan(capsys, tmp_path, "-k", "chest and scale-data")
+    assert out.endswith("10 runs for 1 item (10 without sharing): 10 to train\n")
+
+
+def test_backbones_of_ones_own_replace_the_arms(capsys, tmp_path):
+    _, out, _ = plan(
+        capsys, tmp_path, "-k", "chest", "--backbones", "bit-random-r14x0.5, bit-cifar2k-r14x0.5"
+    )
+    assert "bit-random-r14x0.5" in out
+    assert "bit-cifar50k" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-k", "mamography"], "no item matches -k 'mamography'. Did you mean `mammography`?\n"),
+        (
+            ["--tier", "private"],
+            "no task has a cohort for tier `private`. Give your own with --cohort DIR.\n",
+        ),
+    ],
+)
+def test_a_plan_of_nothing_says_why(arguments, message, capsys, tmp_path):
+    assert plan(capsys, tmp_path, *arguments) == (2, "", message)
+
+
+@pytest.mark.parametrize("names", ["one", "one,", "one,two,three"])
+def test_backbones_are_two_names(names, capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        plan(capsys, tmp_path, "--backbones", names)
+    assert "expected two names, as in BASELINE,TREATMENT" in capsys.readouterr().err

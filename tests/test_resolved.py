@@ -1,0 +1,83 @@
+"""What the project's own suite resolves to, one line a value: a changed default is one line in review.
+
+python -m tests.test_resolved    writes tests/golden/resolved.txt anew
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from medbench.data.cohort import TRAIN
+from medbench.data.sources import open_cohort
+from medbench.metrics.registry import METRICS
+from medbench.plan import items, make_plan
+from medbench.spec.records import Suite
+from medbench.spec.suite import load_suite
+from medbench.training.hyperrule import resolve
+
+GOLDEN = Path(__file__).parent / "golden/resolved.txt"
+TIER = "embedded"
+
+
+def resolved() -> str:
+    """Every claim, run and recipe of the embedded tier; of runs that differ by seed only, the first."""
+    suite = load_suite(Path(__file__).parents[1] / "benchmarks")
+    cohorts = {
+        name: open_cohort(task.cohorts[TIER]) for name, task in suite.tasks.items() if TIER in task.cohorts
+    }
+    plan = make_plan(suite, items(suite, tier=TIER, cohorts=cohorts), tier=TIER, cohorts=cohorts)
+    lines = [f"plan: {len(plan.runs)} runs for {len(plan.items)} items, {plan.naive} without sharing"]
+    for planned in plan.items:
+        item, claim = planned.item, suite.claims[planned.item.claim]
+        lines += flat(
+            f"item {item.id}",
+            {
+                "baseline": item.baseline,
+                "treatment": item.treatment,
+                "metric": METRICS[item.metric].identity,
+                "predicate": claim.predicate,
+                "margin": claim.margin,
+                "relevant_effect": claim.relevant_effect,
+                "seeds": [*planned.baseline],
+                "sentinels": suite.tiers[TIER].sentinels,
+            },
+        )
+    first_seed = plan.runs[0].seed
+    for run in plan.runs:
+        if run.seed == first_seed:
+            lines += flat(f"run {run.task} {run.backbone.name}", run)
+    for task, cohort in cohorts.items():
+        lines += recipes(suite, task, len(cohort.examples(TRAIN)), cohort.image_area)
+    return "\n".join(lines) + "\n"
+
+
+def recipes(suite: Suite, task: str, n_train: int, image_area: int) -> Iterator[str]:
+    """All declared recipes as a task's cohort would have them."""
+    flip = suite.tasks[task].horizontal_flip
+    for name, recipe in suite.recipes.items():
+        found = resolve(recipe, name=name, n_train=n_train, image_area=image_area, horizontal_flip=flip)
+        yield from flat(f"recipe {name} on {task}", found)
+
+
+def flat(prefix: str, value: Any) -> Iterator[str]:
+    """`prefix.field: value` for each leaf."""
+    value = msgspec.to_builtins(value)
+    for key, part in value.items():
+        if isinstance(part, dict):
+            yield from flat(f"{prefix} {key}", part)
+        else:
+            shown = ", ".join(map(str, part)) if isinstance(part, list | tuple) else part
+            yield f"{prefix} {key}: {shown}"
+
+
+def test_the_suite_resolves_to_what_was_reviewed():
+    accepted = GOLDEN.read_text(encoding="utf-8")
+    assert resolved() == accepted, (
+        "if the change is meant: python -m tests.test_resolved, and review the diff"
+    )
+
+
+if __name__ == "__main__":
+    GOLDEN.write_text(resolved(), encoding="utf-8")
