@@ -100,10 +100,8 @@ def train_step(
     """
     augmentation, mixing = jax.random.split(jax.random.fold_in(key, step))
     inputs = scale(augment(augmentation, images, objective.crop, flip=objective.horizontal_flip))
-    share = jnp.float32(1)
     if objective.mixup_alpha:
-        share = jax.random.beta(mixing, objective.mixup_alpha, objective.mixup_alpha, dtype=jnp.float32)
-        inputs = share * inputs + (1 - share) * inputs[::-1]
+        inputs, share = mix(mixing, inputs, objective.mixup_alpha)
 
     def mixed_loss(params: Any) -> Array:
         logits, _ = network.apply(params, inputs)
@@ -159,6 +157,23 @@ def augment(key: Array, images: Array, crop: int, *, flip: bool) -> Array:
         return squares
     mirrored = jax.random.bernoulli(side, shape=(n, 1, 1, 1))
     return jnp.where(mirrored, squares[:, :, ::-1], squares)
+
+
+def mix(key: Array, inputs: Array, alpha: float) -> tuple[Array, Array]:
+    """MixUp (Zhang et al. 2018): every image with its counterpart in the reversed batch.
+
+    One share serves the whole batch, as in the released BiT code; the batch is in random order.
+
+    Args:
+      key: equal keys, equal shares.
+      inputs: (n, ...) float32.
+      alpha: the share is drawn from Beta(alpha, alpha).
+
+    Returns:
+      The mixed inputs, and the own image's share in them, a scalar in [0, 1].
+    """
+    share = jax.random.beta(key, alpha, alpha, dtype=jnp.float32)
+    return share * inputs + (1 - share) * inputs[::-1], share
 
 
 def scale(images: Array) -> Array:
