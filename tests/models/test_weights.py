@@ -1,0 +1,60 @@
+import hashlib
+import os
+import subprocess
+import sys
+
+import pytest
+
+from medbench.errors import MedbenchError
+from medbench.models import weights
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """Three empty folders: two of the variable, one shipped; and one beside the YAML."""
+    made = {name: tmp_path / name for name in ("first", "second", "near", "shipped")}
+    for folder in made.values():
+        folder.mkdir()
+    monkeypatch.setenv(weights.VARIABLE, os.pathsep.join([str(made["first"]), "", str(made["second"])]))
+    monkeypatch.setattr(weights, "SHIPPED", made["shipped"])
+    return made
+
+
+def test_the_variable_goes_before_the_suite_and_the_suite_before_what_is_shipped(folders):
+    for name in ("shipped", "near", "second", "first"):
+        (folders[name] / "a.npz").write_bytes(b"")
+        assert weights.find("a.npz", folders["near"]) == folders[name] / "a.npz"
+
+
+def test_only_the_given_folders_are_searched(folders):
+    (folders["near"] / "a.npz").write_bytes(b"")
+    with pytest.raises(MedbenchError, match=r"`a.npz` not found in "):
+        weights.find("a.npz")
+
+
+def test_a_missing_file_says_where_to_put_it_and_what_is_there(folders):
+    (folders["shipped"] / "BiT-M-R50x1.npz").write_bytes(b"")
+    (folders["near"] / "other.npz").write_bytes(b"")
+    with pytest.raises(MedbenchError) as caught:
+        weights.find("BiT-M-R50x3.npz", folders["near"])
+    message = str(caught.value)
+    assert all(str(folder) in message for folder in folders.values())
+    assert "Did you mean `BiT-M-R50x1.npz`?" in message
+    assert f"${weights.VARIABLE}" in message
+    assert "Weight files found: BiT-M-R50x1.npz, other.npz." in message
+
+
+def test_a_folder_that_does_not_exist_is_passed_over(folders, monkeypatch, tmp_path):
+    monkeypatch.setenv(weights.VARIABLE, str(tmp_path / "gone"))
+    with pytest.raises(MedbenchError, match="Weight files found: none"):
+        weights.find("a.npz")
+
+
+def test_the_digest_is_of_the_bytes(tmp_path):
+    (tmp_path / "a.npz").write_bytes(b"abc" * 100_000)
+    assert weights.sha256(tmp_path / "a.npz") == hashlib.sha256(b"abc" * 100_000).hexdigest()
+
+
+def test_looking_for_weights_imports_no_jax():
+    code = "import sys, medbench.models.weights; sys.exit('jax' in sys.modules or 'flax' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
