@@ -1,0 +1,112 @@
+"""`medbench calibrate`: how far the same seeds move elsewhere, which is what the numeric tolerance rests on.
+
+Runs of a store, made under another instruction set, thread count or jax, are held against the reference
+runs of the same specs; the largest difference of each metric is kept in `expectations/numeric.yaml`.
+"""
+
+import argparse
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from medbench.errors import MedbenchError
+from medbench.expect import Calibration
+from medbench.metrics import evaluate, metric_named
+from medbench.record import Environment
+from medbench.reference import References
+from medbench.spec.loader import dump_yaml, load_yaml
+from medbench.store import Store, StoredRun
+
+METRICS = ("roc_auc",)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `medbench calibrate`."""
+    parser.description = (
+        "Compare the runs of stores with the reference runs of the same specs, and keep the largest "
+        "difference of each metric in numeric.yaml; the tolerance for unchanged seeds is computed from it. "
+        "Make a store under another instruction set, thread count or jax first: ci/calibrate.sh does it all."
+    )
+    parser.add_argument("stores", type=Path, nargs="+", metavar="STORE", help="folder of finished runs")
+    parser.add_argument("--tier", default="embedded", metavar="NAME", help="default: embedded")
+    parser.add_argument(
+        "--expectations",
+        type=Path,
+        default=Path("expectations"),
+        metavar="DIR",
+        help="holds the reference runs and numeric.yaml (default: expectations)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write `numeric.yaml`, print its new rows, and return the exit status.
+
+    Raises:
+      MedbenchError: no run of the stores has a reference run, or a file is damaged.
+    """
+    references = References(args.expectations / args.tier / "runs")
+    rows = [row for folder in args.stores for row in calibrations(Store(folder), references)]
+    if not rows:
+        raise MedbenchError(
+            f"no run in {', '.join(map(str, args.stores))} has a reference run in {references.root}. "
+            "Make them with `pytest benchmarks --store STORE`, on the device class of the reference runs."
+        )
+    path = args.expectations / "numeric.yaml"
+    kept = load_yaml(path, list[Calibration]) if path.exists() else []
+    merged = {_key(row): row for row in (*kept, *rows)}
+    path.write_text(dump_yaml([merged[key] for key in sorted(merged)]), encoding="utf-8")
+    for row in rows:
+        print(
+            f"{row.metric} on {row.environment}, {row.variant}, jax {row.jax}: {row.largest_difference:.2e}"
+        )
+    return 0
+
+
+def calibrations(store: Store, references: References) -> list[Calibration]:
+    """The largest difference by metric and surroundings, over a store's runs and their evaluation sets."""
+    found: dict[tuple[str, ...], Calibration] = {}
+    for run, reference in _pairs(store, references):
+        surroundings = run.record.environment
+        for name in METRICS:
+            row = Calibration(
+                variant=variant(surroundings),
+                environment=surroundings.device_class,
+                jax=surroundings.libraries["jax"],
+                metric=metric_named(name).identity,
+                largest_difference=max(_differences(name, run, reference)),
+            )
+            before = found.get(_key(row))
+            if before is None or row.largest_difference > before.largest_difference:
+                found[_key(row)] = row
+    return list(found.values())
+
+
+def variant(environment: Environment) -> str:
+    """What may differ between machines of one device class, in words."""
+    flags = environment.xla_flags or "no flags"
+    return f"{environment.device}, {_count(environment.cores, 'core')}, {flags}"
+
+
+def _pairs(store: Store, references: References) -> Iterator[tuple[StoredRun, StoredRun]]:
+    """Runs with their reference runs; only a device of the same class has the same seeds' numbers."""
+    for record in store.records():
+        run, reference = store.get(record.run_id), references.get(record.spec)
+        if run is None or reference is None:
+            continue
+        if record.environment.device_class == reference.record.environment.device_class:
+            yield run, reference
+
+
+def _differences(metric: str, run: StoredRun, reference: StoredRun) -> Iterable[float]:
+    for evaluation in reference.record.evaluations:
+        name = evaluation.evaluation_set
+        here, there = (evaluate(metric, each.predictions(name))[0] for each in (run, reference))
+        if here is not None and there is not None:
+            yield round(abs(here - there), 7)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _key(row: Calibration) -> tuple[str, str, str, str]:
+    return row.environment, row.metric, row.jax, row.variant

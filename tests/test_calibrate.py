@@ -1,0 +1,77 @@
+import argparse
+
+import msgspec
+import numpy as np
+import pytest
+
+from medbench.calibrate import add_arguments, run
+from medbench.errors import MedbenchError
+from medbench.expect import Calibration
+from medbench.metrics import evaluate
+from medbench.reference import References
+from medbench.spec.loader import load_yaml
+from medbench.store import Store
+from tests import runs
+
+
+@pytest.fixture
+def expectations(tmp_path):
+    """A folder with one accepted reference run."""
+    accepted = Store(tmp_path / "accepted").put(runs.record(), runs.all_predictions(seed=1), {})
+    References(tmp_path / "expectations" / "embedded" / "runs").accept(accepted)
+    return tmp_path / "expectations"
+
+
+def calibrate(expectations, *stores):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return run(parser.parse_args([*map(str, stores), "--expectations", str(expectations)]))
+
+
+def store(tmp_path, name, *, seed, **environment):
+    """A store with a run of the same spec, whose logits are other ones than the accepted seed 1's."""
+    record = runs.record()
+    there = msgspec.structs.replace(record.environment, **environment)
+    made = Store(tmp_path / name)
+    made.put(msgspec.structs.replace(record, environment=there), runs.all_predictions(seed=seed), {})
+    return made.root
+
+
+def rows(expectations):
+    return load_yaml(expectations / "numeric.yaml", list[Calibration])
+
+
+def test_the_largest_difference_over_the_evaluation_sets_is_kept(expectations, tmp_path):
+    calibrate(expectations, store(tmp_path, "other", seed=2, xla_flags="--xla_cpu_max_isa=AVX2"))
+    auc = {
+        seed: {n: evaluate("roc_auc", p)[0] for n, p in runs.all_predictions(seed).items()} for seed in (1, 2)
+    }
+    largest = max(abs(auc[1][name] - auc[2][name]) for name in auc[1])
+    assert largest > 0
+    (row,) = rows(expectations)
+    assert row.largest_difference == pytest.approx(largest, abs=1e-7)
+    assert row.metric == "roc_auc@1"
+    assert row.variant == "a processor, 2 cores, --xla_cpu_max_isa=AVX2"
+
+
+def test_the_same_run_made_again_differs_by_nothing(expectations, tmp_path):
+    calibrate(expectations, store(tmp_path, "same", seed=1))
+    assert [row.largest_difference for row in rows(expectations)] == [0.0]
+
+
+def test_a_later_calibration_replaces_its_own_row_and_keeps_the_others(expectations, tmp_path):
+    one = store(tmp_path, "one", seed=2, cores=1)
+    calibrate(expectations, one, store(tmp_path, "two", seed=2))
+    before = rows(expectations)
+    calibrate(expectations, store(tmp_path, "again", seed=1, cores=1))
+    after = rows(expectations)
+    assert [row.variant for row in after] == [row.variant for row in before]
+    changed = np.array([a != b for a, b in zip(before, after, strict=True)])
+    assert changed.sum() == 1
+    assert "1 core," in after[int(changed.argmax())].variant
+
+
+def test_runs_of_another_device_class_say_nothing_about_this_one(expectations, tmp_path):
+    with pytest.raises(MedbenchError, match=r"no run in .* has a reference run"):
+        calibrate(expectations, store(tmp_path, "gpu", seed=2, device_class="gpu-nvidia-a100"))
+    assert not (expectations / "numeric.yaml").exists()
