@@ -465,7 +465,7 @@ def _in_words(expectation: Expectation) -> str:
 
 
 def _file(root: Path, tier: str, item: str) -> Path:
-    task, claim, _ = item.split("/", 2)
+    task, claim = item.split("/")[:2]
     return root / tier / task / f"{claim}.yaml"
 
 
@@ -473,5 +473,5 @@ def _write(path: Path, entries: list[Expectation]) -> None:
     """Replace a file whole, so that an interruption leaves the old one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    partial.write_text(dump_yaml(entries), encoding="utf-8")
+    partial.write_bytes(dump_yaml(entries).encode())
     partial.replace(path)

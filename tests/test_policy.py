@@ -70,6 +70,10 @@ def test_an_undefined_value_that_was_never_accepted_is_red_only_under_the_strict
     assert (result.category, result.red, result.sentence) == ("inconclusive", strict, "one class")
 
 
+def test_the_policy_is_lenient_unless_asked():
+    assert not outcome(judgement(verdict="inconclusive"), check()).red
+
+
 def test_the_sentences_say_why():
     assert shown("supported")[2] == "supported; unchanged"
     assert shown("supported", "no-expectation", detail="")[2] == "supported"

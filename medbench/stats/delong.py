@@ -41,14 +41,15 @@ def delong(
     lost = 1 - (ranks[:, ~positive] - rankdata(scores[:, ~positive], axis=1)) / n_positive
     areas = won.mean(axis=1)
 
+    n10, n01, n = len(in_positive), len(in_negative), len(np.unique(clusters))
+
     def by_patient(components: NDArray[np.float64], of: NDArray[np.bool_]) -> NDArray[np.float64]:
-        sums = np.zeros((len(scores), clusters.max() + 1))
+        sums = np.zeros((len(scores), n))
         np.add.at(sums.T, clusters[of], (components - areas[:, None]).T)
         return sums
 
     from_positives = by_patient(won, positive) / n_positive
     from_negatives = by_patient(lost, ~positive) / n_negative
-    n10, n01, n = len(in_positive), len(in_negative), len(np.unique(clusters))
     cross = from_positives @ from_negatives.T
     covariance = (
         from_positives @ from_positives.T * n10 / (n10 - 1)

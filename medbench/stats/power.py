@@ -33,11 +33,10 @@ def detectable_gap(spread: Spread) -> float:
     """The distance from the margin at which the power is `WANTED`; variance above 0."""
     from scipy.optimize import brentq  # noqa: PLC0415 (a second to import, and only judging needs it)
 
-    unit = spread.standard_error
-    furthest = unit
+    furthest = spread.standard_error
     while power(furthest, spread) < WANTED:
         furthest *= 2
-    return float(brentq(lambda gap: power(gap, spread) - WANTED, 0.0, furthest, xtol=1e-6 * unit))
+    return float(brentq(lambda gap: power(gap, spread) - WANTED, 0.0, furthest))
 
 
 def patients_that_settle(gap: float, spread: Spread) -> float | None:
@@ -63,7 +62,7 @@ def _smallest_factor(gap: float, enlarged: Callable[[float], Spread]) -> float |
 
     if lacking(LARGEST_FACTOR) < 0:
         return None
-    return 1.0 if lacking(1.0) >= 0 else float(brentq(lacking, 1.0, LARGEST_FACTOR, xtol=1e-3))
+    return 1.0 if lacking(1.0) >= 0 else float(brentq(lacking, 1.0, LARGEST_FACTOR))
 
 
 def seeds_that_settle(gap: float, spread: Spread) -> int | None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import roc_auc_score
@@ -47,6 +47,7 @@ def test_binary_area_is_sklearns_with_weights_and_ties():
     assert area.reason == ""
 
 
+@settings(deadline=None)
 @given(
     scores=hnp.arrays(np.float32, st.integers(1, 12), elements=st.sampled_from([-1.0, 0.0, 0.5, 3e38])),
     data=st.data(),

@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
@@ -19,6 +19,7 @@ def weights(patients, replicates, seed=SEED):
     return np.concatenate(list(patient_weights(np.array(patients), replicates, seed)))
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from("abcde"), min_size=1, max_size=20), st.integers(1, 9))
 def test_every_replicate_draws_as_many_patients_as_there_are_with_all_their_images(patients, replicates):
     drawn = weights(patients, replicates)

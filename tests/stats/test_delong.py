@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
@@ -37,6 +37,7 @@ def test_areas_and_covariance_are_those_of_the_definition(ties):
     np.testing.assert_allclose(areas, [roc_auc_score(labels, s) for s in scores])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 3)), min_size=4, max_size=20))
 def test_the_definition_holds_for_any_ties(rows):
     labels = np.array([label for label, _ in rows], dtype=np.int8)
@@ -65,6 +66,47 @@ def test_copying_every_image_of_a_patient_adds_no_information():
     np.testing.assert_allclose(areas, delong(labels, scores)[0])
 
 
+def of_clusters(labels, scores, patients):
+    """The covariance of Obuchowski (1997), patient by patient, with components found pair by pair."""
+    positive, negative = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
+    names = sorted(set(patients))
+    deviations = np.zeros((2, len(scores), len(names)))
+    for m, score in enumerate(scores):
+        won = np.array(
+            [[(score[i] > score[j]) + 0.5 * (score[i] == score[j]) for j in negative] for i in positive]
+        )
+        for c, name in enumerate(names):
+            for row, i in enumerate(positive):
+                deviations[0, m, c] += (won[row].mean() - won.mean()) * (patients[i] == name)
+            for column, j in enumerate(negative):
+                deviations[1, m, c] += (won[:, column].mean() - won.mean()) * (patients[j] == name)
+    in_positive, in_negative = len(set(patients[positive])), len(set(patients[negative]))
+    s10 = deviations[0] @ deviations[0].T * in_positive / (in_positive - 1) / len(positive)
+    s01 = deviations[1] @ deviations[1].T * in_negative / (in_negative - 1) / len(negative)
+    s11 = deviations[0] @ deviations[1].T * len(names) / (len(names) - 1)
+    return s10 / len(positive) + s01 / len(negative) + (s11 + s11.T) / (len(positive) * len(negative))
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_the_covariance_over_patients_is_that_of_the_definition(ties):
+    labels, scores = paired(40, 6, ties)
+    patients = np.array([f"p{i}" for i in np.random.default_rng(7).integers(0, 9, 40)])
+    areas, covariance = delong(labels, scores, patients)
+    np.testing.assert_allclose(covariance, of_clusters(labels, scores, patients))
+    np.testing.assert_allclose(areas, [roc_auc_score(labels, s) for s in scores])
+
+
+def test_a_patient_whose_images_of_both_classes_rise_together_is_its_own_control():
+    draw = np.random.default_rng(8)
+    patients, labels = np.repeat([f"p{i:03}" for i in range(300)], 2), np.tile([0, 1], 300).astype(np.int8)
+    scores = labels + np.repeat(draw.normal(size=300), 2) + 0.5 * draw.normal(size=600)
+    _, covariance = delong(labels, scores[None], patients)
+    (weights,) = patient_weights(patients, 3000, np.random.SeedSequence(9))
+    replicates = binary_roc_auc(scores, labels, weights, name="x").values
+    assert covariance[0, 0] == pytest.approx(np.var(replicates), rel=0.1)
+    assert covariance[0, 0] < 0.4 * delong(labels, scores[None])[1][0, 0]
+
+
 def test_with_patients_that_show_both_classes_it_agrees_with_the_patient_bootstrap():
     draw = np.random.default_rng(4)
     patients = np.repeat([f"p{i:03}" for i in range(300)], 3)
@@ -82,5 +124,8 @@ def test_with_patients_that_show_both_classes_it_agrees_with_the_patient_bootstr
 
 @pytest.mark.parametrize("labels", [[1, 1, 0, 0, 0], [0, 0, 1, 1, 1]])
 def test_one_patient_of_a_class_gives_no_covariance(labels):
-    with pytest.raises(ValueError, match="two patients"):
+    with pytest.raises(
+        ValueError,
+        match=r"^DeLong's covariance needs two patients with positive and two with negative images$",
+    ):
         delong(np.array(labels, dtype=np.int8), np.zeros((1, 5)), np.array(list("aabcd")))

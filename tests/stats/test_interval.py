@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ttest_1samp, ttest_ind
 
@@ -38,6 +38,7 @@ def test_two_sources_add_up_as_in_welchs_test():
     )
 
 
+@settings(deadline=None)
 @given(variances, variances, st.integers(2, 500), st.integers(2, 10))
 def test_degrees_of_freedom_lie_between_the_lesser_and_the_sum(patients, seeds, n_patients, n_seeds):
     spread = Spread(patients=patients, seeds=seeds, n_patients=n_patients, n_seeds=n_seeds)

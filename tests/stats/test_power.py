@@ -56,6 +56,13 @@ def test_the_patients_that_settle_are_just_enough(gap_in_errors, share, n_patien
     assert patients_that_settle(-gap, spread) == factor
 
 
+def test_a_few_more_patients_settle_what_was_nearly_settled():
+    spread = Spread(patients=1.0, seeds=0.0, n_patients=500, n_seeds=3)
+    gap = detectable_gap(spread) / 1.2
+    # The standard error must shrink by 1.2, so the patients grow by its square.
+    assert patients_that_settle(gap, spread) == pytest.approx(1.44, abs=0.01)
+
+
 def test_patients_cannot_settle_what_the_seeds_leave_open():
     assert patients_that_settle(0.01, FEW_SEEDS) is None
     assert power(0.01, FEW_SEEDS.with_patients(LARGEST_FACTOR)) < WANTED
@@ -74,6 +81,7 @@ def test_the_seeds_that_settle_are_the_fewest():
     seeds = seeds_that_settle(gap, FEW_SEEDS)
     assert power(gap, FEW_SEEDS.with_seeds(seeds)) >= WANTED > power(gap, FEW_SEEDS.with_seeds(seeds - 1))
     assert seeds_that_settle(-gap, FEW_SEEDS) == seeds
+    assert isinstance(seeds, int)
 
 
 def test_seeds_cannot_settle_what_the_patients_leave_open():
