@@ -152,11 +152,11 @@ def load_declaration(path: Path) -> Document[CohortFile]:
 def _check_target(document: Document[CohortFile]) -> None:
     declared = document.value
     if bool(declared.labels) == bool(declared.classes):
-        both = "gives both" if declared.labels else "gives neither"
+        found = "both `labels` and `classes`" if declared.labels else "neither `labels` nor `classes`"
         raise document.error(
             "labels",
-            message=f"the file {both} `labels` and `classes`; give one. `labels` for findings that are "
-            "present or not, `classes` for diagnoses of which exactly one is true.",
+            message=f"the file gives {found}; give one. `labels` for findings that are present "
+            "or not, `classes` for diagnoses of which exactly one is true.",
         )
     uncertain = declared.uncertain
     for name, label in declared.labels.items():

@@ -145,10 +145,11 @@ class _Placement:
         )
         if unknown:
             wrong = next((cell for cell in unknown if cell), "")
+            other = "validation: [dev]" if key == "split" else "clinic-b: [external]"
             self._error(
                 f"column `{column.column}` names sets that are not known: {values_in_words(unknown)}. "
-                f"{nearest(wrong, meanings.values)} Or say what the values mean: "
-                f"`{key}: {{column: {column.column}, values: {{id: [{wrong or 'test'}]}}}}`."
+                f"{nearest(wrong, meanings.values)} Correct the table, or say what its values mean, such as "
+                f"`{key}: {{column: {column.column}, values: {{id: [test], {other}}}}}`."
             )
         return np.array([LEFT_OUT if f is None else f for f in found], dtype=object)
 

@@ -3,8 +3,9 @@
 Image files are digested here, never decoded.
 """
 
+import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -24,8 +25,9 @@ from medbench.data.soundness import (
     require_all_sets,
     require_distinct_images,
 )
+from medbench.data.sources import find_declaration
 from medbench.data.table import Table, read_table
-from medbench.errors import nearest
+from medbench.errors import MedbenchError, nearest
 from medbench.spec.loader import Document, shown
 
 
@@ -79,7 +81,11 @@ def read_folder(
     for name, other_path in home.declared.shifts.items():
         if not isinstance(other_path, str):
             continue
-        other = _Source.open(_relative(path, other_path), findings, document=home.document, shift=name)
+        try:
+            declaration = find_declaration(_relative(path, other_path))
+        except MedbenchError as error:
+            raise home.document.error("shifts", name, message=str(error)) from error
+        other = _Source.open(declaration, findings, document=home.document, shift=name)
         owner = tables.setdefault(other.table_path.resolve(), f"shift `{name}`")
         if owner != f"shift `{name}`":
             raise home.document.error(
@@ -94,9 +100,10 @@ def read_folder(
     ordered = {name: parts[name] for name in (*SPLITS, *home.declared.shift_names) if name in parts}
     attributes = tuple(dict.fromkeys(chain.from_iterable(p.examples.attributes for p in ordered.values())))
     ordered = {name: _with_attributes(part, attributes) for name, part in ordered.items()}
+    if not findings.errors:  # rows with errors are not among them, and would be missed here again
+        require_all_sets(ordered, home.declared, home.table.file, findings)
+        require_all_classes(ordered, home.declared.target, findings)
     digests = digest_parts(ordered, findings, cache=cache, report=report)
-    require_all_sets(ordered, home.declared, home.table.file, findings)
-    require_all_classes(ordered, home.declared.target, findings)
     require_distinct_images(ordered, digests, findings)
     cluster = clusters[0] + (f" ({', '.join(clusters[1:])})" if clusters[1:] else "")
     return Reading(home.declared, path, ordered, attributes, cluster, digests, findings)
@@ -124,8 +131,6 @@ class _Source:
         shift: str = "",
     ) -> "_Source":
         """Read declaration and table; `document` and `shift` say for which shift of which cohort."""
-        if path.is_dir():
-            path /= "cohort.yaml"
         own = load_declaration(path)
         if document is not None:
             _require_same_task(own, document, shift)
@@ -161,12 +166,12 @@ class _Source:
             labels=rows.labels[index],
             attributes={name: groups[index] for name, groups in rows.attributes.items()},
         )
-        return Part(examples, rows.row[index], [rows.path[i] for i in index], self.table.file)
+        return Part(examples, rows.row[index], [rows.path[i] for i in index], self.root, self.table.file)
 
 
 def _relative(declaration: Path, place: str) -> Path:
     """A place that a declaration names, relative to its file."""
-    return declaration.parent / Path(place).expanduser()
+    return Path(os.path.normpath(declaration.parent / Path(place).expanduser()))
 
 
 def _nearest_folder(path: Path) -> str:
@@ -209,6 +214,4 @@ def _with_attributes(part: Part, attributes: Iterable[str]) -> Part:
     examples = part.examples
     none = np.full(len(examples), "", dtype=np.str_)
     full = {name: examples.attributes.get(name, none) for name in attributes}
-    return Part(
-        Examples(examples.image, examples.patient, examples.labels, full), part.row, part.path, part.table
-    )
+    return replace(part, examples=replace(examples, attributes=full))

@@ -8,12 +8,13 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medbench.data.declaration import AGE_BINS, AttributeColumn, CohortFile, Label
+from medbench.data.declaration import AGE_BINS, AttributeColumn, CohortFile, Label, ValueColumn
 from medbench.data.findings import Findings, counted, rows_in_words
 from medbench.data.table import Table
 from medbench.errors import nearest
@@ -143,6 +144,21 @@ def values_in_words(unknown: Mapping[str, list[int]]) -> str:
     return "; ".join(told[:_VALUES_SHOWN]) + more
 
 
+@dataclass(frozen=True)
+class _Column:
+    """A column as the declaration names it.
+
+    Attributes:
+      what: what it is for, such as "label `malignant`".
+      name: its name in the table.
+      cells: one per row.
+    """
+
+    what: str
+    name: str
+    cells: list[str]
+
+
 class _Reader:
     """Reads column after column and crosses out the rows that cannot be used."""
 
@@ -160,9 +176,14 @@ class _Reader:
         rows_of: dict[str, list[int]] = defaultdict(list)
         for row, image in zip(self.table.rows, images, strict=True):
             rows_of[image].append(row)
-        for image, rows in rows_of.items():
-            if image and len(rows) > 1:
-                self._error(f"{rows_in_words(rows)} name the same image `{image}`. Keep one row per image.")
+        repeated = {image: rows for image, rows in rows_of.items() if image and len(rows) > 1}
+        if repeated:
+            self._error(
+                f"{counted(len(repeated), 'image is', 'images are')} named by several rows: "
+                f"{values_in_words(repeated)}. Keep one row per image."
+            )
+            first = {rows[0] for rows in rows_of.values()}
+            self.usable &= [row in first for row in self.table.rows]
         return images
 
     def patients(self) -> list[str]:
@@ -187,7 +208,7 @@ class _Reader:
         """(n, k) labels; rows of a single-label task without a known label are left out, with a warning."""
         target = self.declared.target
         if self.declared.classes:
-            labels = self._classes()
+            labels = self._classes(self.declared.classes)
         else:
             columns = [self._label(name, label) for name, label in self.declared.labels.items()]
             labels = np.column_stack(columns)
@@ -227,12 +248,13 @@ class _Reader:
     def _label(self, name: str, label: str | Label) -> NDArray[np.int8]:
         """(n,) of 0, 1 and -1."""
         told = Label(column=label) if isinstance(label, str) else label
+        column = self._column(told.column, f"label `{name}`", "labels", name)
         others = "negative" if told.positive and not told.negative else None
         values = {
             "positive": told.positive or ["1"],
             "negative": told.negative or ([] if told.positive else ["0"]),
         }
-        code = {"positive": 1, "negative": 0, "uncertain": -1}
+        code = {"positive": 1, "negative": 0}
         uncertain = self.declared.uncertain
         if uncertain:
             values["uncertain"] = uncertain.values
@@ -243,106 +265,94 @@ class _Reader:
             found = meanings.of(cell)
             return others if found is None and cell and not meanings.almost(cell) else found
 
-        place = ("labels", name)
-        found = self._understood(told.column, meaning, meanings, place, f"label `{name}`")
-        self._warn_of_unused(told.column, told.positive, place, f"label `{name}`")
+        advice = "list them under `positive`, `negative` or `uncertain`"
+        if not told.positive:
+            example = f"`{name}: {{column: {told.column}, positive: […], negative: […]}}`"
+            advice = f"say which mean what: {example}, or list them under `uncertain`"
+        found = self._understood(column, meaning, meanings, advice)
+        self._warn_of_unused(column, told.positive)
         return np.array([code[f] if f else -1 for f in found], dtype=np.int8)
 
-    def _classes(self) -> NDArray[np.int8]:
+    def _classes(self, classes: ValueColumn) -> NDArray[np.int8]:
         """(n, k) with one 1 a row, or all -1."""
-        classes = self.declared.classes
-        assert classes is not None
+        column = self._column(classes.column, "`classes`", "classes")
         uncertain = self.declared.uncertain
-        values = dict(classes.values)
-        meanings = Meanings(values | ({"": uncertain.values} if uncertain else {}))
-        found = self._understood(classes.column, meanings.of, meanings, ("classes",), "`classes`")
-        self._warn_of_unused(
-            classes.column, [v for vs in values.values() for v in vs], ("classes",), "`classes`"
-        )
-        names = list(values)
+        meanings = Meanings(classes.values | ({"": uncertain.values} if uncertain else {}))
+        found = self._understood(column, meanings.of, meanings, "list them under a class or `uncertain`")
+        self._warn_of_unused(column, chain.from_iterable(classes.values.values()))
+        names = list(classes.values)
         one_hot = np.eye(len(names), dtype=np.int8)
         unknown = np.full(len(names), -1, dtype=np.int8)
         return np.stack([one_hot[names.index(f)] if f else unknown for f in found])
 
     def _attribute(self, name: str, attribute: str | AttributeColumn) -> list[str]:
         told = AttributeColumn(column=attribute) if isinstance(attribute, str) else attribute
-        place = ("columns", "attributes", name)
-        cells = column_of(self.document, self.table, told.column, *place)
-        missing = {"", *told.missing}
-        recorded = [cell for cell in cells if cell not in missing]
+        column = self._column(told.column, f"attribute `{name}`", "columns", "attributes", name)
+        absent = Meanings({"": ["", *told.missing]})
         bins = told.bins
-        if name == "age" and not told.bins and not told.values and any(is_number(c) for c in recorded):
+        if name == "age" and not bins and not told.values and any(is_number(cell) for cell in column.cells):
             bins = AGE_BINS
         if bins:
-            groups = self._binned(name, told.column, cells, missing, bins)
+            groups = self._binned(column, absent, bins)
         elif told.values:
-            meanings = Meanings(told.values)
-            what = f"attribute `{name}`"
-            found = self._understood(
-                told.column, lambda c: "" if c in missing else meanings.of(c), meanings, place, what
-            )
-            self._warn_of_unused(told.column, meanings.values, place, what)
+            meanings = Meanings({**told.values, "": ["", *told.missing]})
+            found = self._understood(column, meanings.of, meanings, "list them under `values` or `missing`")
+            self._warn_of_unused(column, chain.from_iterable(told.values.values()))
             groups = [f or "" for f in found]
         else:
-            groups = ["" if cell in missing else cell for cell in cells]
+            groups = [cell if absent.of(cell) is None else "" for cell in column.cells]
         distinct = len(set(groups) - {""})
         if distinct > MANY_GROUPS:
             self.findings.warnings.append(
-                f"{self.table.file}: attribute `{name}` (column `{told.column}`) has {distinct} groups. "
+                f"{self.table.file}: {column.what} (column `{column.name}`) has {distinct} groups. "
                 "Join them: `bins: [40, 60]` for numbers, `values: {group: [value, …]}` for names."
             )
         return groups
 
-    def _binned(
-        self, name: str, column: str, cells: list[str], missing: set[str], bins: list[float]
-    ) -> list[str]:
+    def _binned(self, column: _Column, absent: Meanings, bins: list[float]) -> list[str]:
         def meaning(cell: str) -> str | None:
-            if cell in missing:
-                return ""
-            return band(float(cell), bins) if is_number(cell) else None
+            found = absent.of(cell)
+            return band(float(cell), bins) if found is None and is_number(cell) else found
 
-        found, unknown = understand(cells, self.table.rows, meaning)
+        found, unknown = understand(column.cells, self.table.rows, meaning)
         if unknown:
             self._error(
-                f"attribute `{name}`: column `{column}` has values that are no numbers: "
+                f"{column.what}: column `{column.name}` has values that are no numbers: "
                 f"{values_in_words(unknown)}. Correct them, or list them under `missing`."
             )
             self._cross_out(found)
         return [f or "" for f in found]
 
+    def _column(self, name: str, what: str, *place: str) -> _Column:
+        return _Column(what, name, column_of(self.document, self.table, name, *place))
+
     def _understood(
-        self,
-        column: str,
-        meaning: Callable[[str], str | None],
-        meanings: Meanings,
-        place: tuple[str, ...],
-        what: str,
+        self, column: _Column, meaning: Callable[[str], str | None], meanings: Meanings, advice: str
     ) -> list[str | None]:
         """The meaning of every cell of a column; None, with an error, for what has none."""
-        cells = column_of(self.document, self.table, column, *place)
-        found, unknown = understand(cells, self.table.rows, meaning)
+        found, unknown = understand(column.cells, self.table.rows, meaning)
         if unknown:
             wrong = next((cell for cell in unknown if cell), "")
             near = meanings.almost(wrong)
-            hint = f"Did you mean `{near}`?" if near else nearest(wrong, (v for v in meanings.values if v))
+            hint = f"Did you mean `{near}`?" if near else nearest(wrong, filter(None, meanings.values))
             empty = ' An empty cell is written `""`.' if "" in unknown else ""
             self._error(
-                f"{what}: column `{column}` has values that are not understood: {values_in_words(unknown)}. "
-                f"{hint} Correct the table, or list the values in {self.document.file}, "
-                f"for labels also under `uncertain`.{empty}"
+                f"{column.what}: column `{column.name}` has values that are not understood: "
+                f"{values_in_words(unknown)}. {hint} Correct the table, or in {self.document.file} "
+                f"{advice}.{empty}"
             )
             self._cross_out(found)
         return found
 
-    def _warn_of_unused(self, column: str, values: Iterable[str], place: tuple[str, ...], what: str) -> None:
+    def _warn_of_unused(self, column: _Column, values: Iterable[str]) -> None:
         """Warn of values that are listed and never occur: perhaps they are misspelt."""
-        present = set(column_of(self.document, self.table, column, *place))
+        present = set(column.cells)
         for value in values:
             meanings = Meanings({"listed": [value]})
             if not any(meanings.of(cell) for cell in present):
                 self.findings.warnings.append(
-                    f"{self.table.file}: {what}: the value `{value}` never occurs in column `{column}`. "
-                    f"{nearest(value, present - {''})}".rstrip()
+                    f"{self.table.file}: {column.what}: the value `{value}` never occurs in column "
+                    f"`{column.name}`. {nearest(value, present - {''})}".rstrip()
                 )
 
     def _require(self, cells: list[str], problem: str, advice: str) -> None:

@@ -3,6 +3,7 @@
 Findings name rows and files; patients only as the findings' `show` allows.
 """
 
+import os
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,12 +28,14 @@ class Part:
       examples: what the models and metrics see.
       row: (n,) int64, row numbers in the table.
       path: the image files.
+      root: the folder that the table's names are relative to.
       table: the table's file, for messages.
     """
 
     examples: Examples
     row: NDArray[np.int64]
     path: list[Path]
+    root: Path
     table: str
 
 
@@ -41,40 +44,41 @@ def digest_parts(
 ) -> dict[Path, Digest]:
     """Digests of all image files; missing and unreadable ones are errors with rows and names."""
     files = [
-        (p.table, int(row), path) for p in parts.values() for row, path in zip(p.row, p.path, strict=True)
+        (part, int(row), path)
+        for part in parts.values()
+        for row, path in zip(part.row, part.path, strict=True)
     ]
     results = digest_files([path for *_, path in files], cache=cache, report=report)
-    missing: dict[str, list[tuple[int, Path]]] = defaultdict(list)
-    for (table, row, path), result in zip(files, results, strict=True):
+    missing: dict[tuple[str, Path], list[tuple[int, str]]] = defaultdict(list)
+    for (part, row, path), result in zip(files, results, strict=True):
         if isinstance(result, Digest):
             continue
         if path.is_file():
-            findings.errors.append(f"{table}: row {row}: {result}")
+            findings.errors.append(f"{part.table}: row {row}: {result}")
         else:
-            missing[table].append((row, path))
-    for table, gone in missing.items():
-        total = sum(t == table for t, *_ in files)
-        findings.errors.append(_missing(table, gone, total))
+            missing[part.table, part.root].append((row, os.path.relpath(path, part.root)))
+    for (table, root), gone in missing.items():
+        total = sum(part.table == table for part, *_ in files)
+        findings.errors.append(_missing(table, root, sorted(gone), total))
     return {path: r for (*_, path), r in zip(files, results, strict=True) if isinstance(r, Digest)}
 
 
-def _missing(table: str, gone: list[tuple[int, Path]], total: int) -> str:
+def _missing(table: str, root: Path, gone: list[tuple[int, str]], total: int) -> str:
     """One error for all files that a table names and that are not there."""
-    named = listed(f"row {row} {path}" for row, path in sorted(gone))
-    first = min(gone)[1]
+    first = root / gone[0][1]
     siblings = [p.name for p in first.parent.iterdir()] if first.parent.is_dir() else []
-    with_suffix = [s for s in siblings if Path(s).stem == first.name]
+    with_suffix = [name for name in siblings if Path(name).stem == first.name]
     if with_suffix:
-        hint = (
-            f"There is {with_suffix[0]}: name the image by a pattern, "
-            f'such as `image: "{{column}}{Path(with_suffix[0]).suffix}"`.'
-        )
+        pattern = f'`image: "{{column}}{Path(with_suffix[0]).suffix}"`'
+        hint = f"There is {with_suffix[0]}: name the images by a pattern, such as {pattern}."
     elif len(gone) == total:
-        hint = "Not one of the images is there: is `root` right, and does the column hold paths below it?"
+        hint = "Not one image is there: is `root` right, and does the column hold paths below it?"
     else:
         near = nearest(first.name, siblings)
         hint = near if near.startswith("Did") else "Copy them there, or take the rows out."
-    return f"{table}: {counted(len(gone), 'image file is', 'image files are')} missing: {named}. {hint}"
+    named = listed(f"{name} (row {row})" for row, name in gone)
+    files = counted(len(gone), "image file is", "image files are")
+    return f"{table}: {files} missing below {root}: {named}. {hint}"
 
 
 def require_all_sets(parts: Mapping[str, Part], declared: CohortFile, table: str, findings: Findings) -> None:
@@ -88,11 +92,12 @@ def require_all_sets(parts: Mapping[str, Part], declared: CohortFile, table: str
 
 
 def require_all_classes(parts: Mapping[str, Part], target: Target, findings: Findings) -> None:
-    """Every class must have images with and without it in every set, or no metric is defined there."""
+    """Every class must have images with it and without it in every set, or no metric is defined there."""
+    cases = {1: "with", 0: "without"} if target.kind == "multi-label" else {1: "with"}
     for name, part in parts.items():
         labels = part.examples.labels
         for i, label in enumerate(target.classes):
-            for value, words in ((1, "with"), (0, "without")):
+            for value, words in cases.items():
                 if len(labels) and not (labels[:, i] == value).any():
                     patients = _patients_with(parts, i, value)
                     findings.errors.append(

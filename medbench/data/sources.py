@@ -27,9 +27,14 @@ def open_cohort(reference: str, *, cache: Path | None = None, report: Report = q
         from medbench.data.phantoms.cohort import open_phantoms  # noqa: PLC0415
 
         return open_phantoms(reference.removeprefix(PHANTOMS))
+    path = Path(reference)
+    if ":" in reference and not path.exists():
+        raise MedbenchError(
+            f"{reference}: no such cohort. Expected `phantoms:<domain>`, or a folder with cohort.yaml."
+        )
     from medbench.data.folder import open_folder  # noqa: PLC0415
 
-    return open_folder(find_declaration(Path(reference)), cache=cache, report=report)
+    return open_folder(find_declaration(path), cache=cache, report=report)
 
 
 def find_declaration(path: Path) -> Path:
@@ -45,8 +50,7 @@ def find_declaration(path: Path) -> Path:
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         near = nearest(path.name, siblings) if siblings else ""
         raise MedbenchError(
-            f"{path}: no such folder or file. Give a folder with cohort.yaml, the file itself, "
-            f"or `phantoms:<domain>`. {near}".rstrip()
+            f"{path}: no such folder or file. Give a folder with cohort.yaml, or that file. {near}".rstrip()
         )
     declaration = path / "cohort.yaml"
     if not declaration.is_file():
