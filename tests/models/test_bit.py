@@ -1,3 +1,4 @@
+import functools
 import math
 
 import chex
@@ -14,6 +15,7 @@ from medbench.models import bit
 from tests.models import plain
 
 SMALL = ((1, 1, 1, 1), 0.5)
+LOSS_WEIGHTS = np.array([1, -2, 0.5], np.float32)
 R50, R101, R152 = (3, 4, 6, 3), (3, 4, 23, 3), (3, 8, 36, 3)
 
 # blocks, width: parameters of the body, with 1,000 and 21,843 classes, feature dimension, arrays in the file
@@ -31,9 +33,18 @@ def images(n, height, width, seed=1):
     return np.random.default_rng(seed).uniform(-1, 1, (n, height, width, 3)).astype(np.float32)
 
 
-def apply(blocks, width, params, batch):
-    classes = params["head"]["conv2d"]["bias"].shape[0]
-    return jax.jit(bit.BiT(blocks, width, classes).apply)({"params": params}, batch)
+@functools.cache
+def compiled(blocks, width):
+    """The net with three classes, compiled once a shape for all tests."""
+    model = bit.BiT(blocks, width, 3)
+    return jax.jit(lambda params, batch: model.apply({"params": params}, batch))
+
+
+@functools.cache
+def compiled_gradient(blocks, width):
+    """Value and gradient of the weighted sum of all logits, for all tests."""
+    forward = compiled(blocks, width)
+    return jax.jit(jax.value_and_grad(lambda params, batch: (forward(params, batch)[0] * LOSS_WEIGHTS).sum()))
 
 
 @pytest.mark.parametrize("name", RELEASED)
@@ -62,7 +73,7 @@ def test_logits_and_features_agree_with_plain_numpy_in_double_precision(
 ):
     params = random_params(blocks, width, 3)
     batch = images(2, height, breadth)
-    logits, stages = apply(blocks, width, params, batch)
+    logits, stages = compiled(blocks, width)(params, batch)
     expected_logits, expected_stages = plain.forward(params, batch)
     assert set(stages) == {"root", "block1", "block2", "block3", "block4", "pre_logits"}
     plain.assert_close(logits, expected_logits, "logits")
@@ -73,16 +84,13 @@ def test_logits_and_features_agree_with_plain_numpy_in_double_precision(
 def test_a_bright_image_with_little_contrast_keeps_its_features(random_params):
     params = random_params(*SMALL, 3)
     batch = 0.999 + 0.001 * images(2, 64, 64)
-    logits, _ = apply(*SMALL, params, batch)
+    logits, _ = compiled(*SMALL)(params, batch)
     np.testing.assert_allclose(logits, plain.forward(params, batch)[0], rtol=2e-3, atol=2e-3)
 
 
 def test_an_empty_black_image_gives_finite_logits_and_gradients(random_params):
     params = random_params(*SMALL, 3)
-    batch = np.full((1, 64, 64, 3), -1, np.float32)
-    model = bit.BiT(*SMALL, 3)
-    loss = jax.value_and_grad(lambda p: model.apply({"params": p}, batch)[0].sum())
-    chex.assert_tree_all_finite(jax.jit(loss)(params))
+    chex.assert_tree_all_finite(compiled_gradient(*SMALL)(params, np.full((2, 64, 64, 3), -1, np.float32)))
 
 
 @pytest.mark.parametrize("backend", ["cpu", "gpu"])
@@ -133,15 +141,11 @@ def test_group_norm_has_the_gradient_of_finite_differences():
 
 
 def test_the_whole_net_has_the_gradient_of_finite_differences(random_params):
-    blocks, width = (1, 1, 1, 1), 0.25
-    params = random_params(blocks, width, 3)
-    batch, weights = images(2, 64, 64), np.array([1.0, -2.0, 0.5])
-    gradient = jax.jit(
-        jax.grad(lambda p: (bit.BiT(blocks, width, 3).apply({"params": p}, batch)[0] * weights).sum())
-    )(params)
+    params, batch = random_params(*SMALL, 3), images(2, 64, 64)
+    _, gradient = compiled_gradient(*SMALL)(params, batch)
 
     def loss(tree):
-        return (plain.forward(tree, batch)[0] * weights).sum()
+        return (plain.forward(tree, batch)[0] * LOSS_WEIGHTS).sum()
 
     gradient = jax.tree.map(np.float64, gradient)
     length = math.sqrt(sum((leaf**2).sum() for leaf in jax.tree.leaves(gradient)))
@@ -163,18 +167,18 @@ def test_kernels_are_standardized_whatever_their_scale_and_offset(random_params)
     moved = traverse_util.unflatten_dict({path: rescaled(path, array) for path, array in flat.items()})
     batch = images(2, 64, 64)
     np.testing.assert_allclose(
-        apply(*SMALL, moved, batch)[0], apply(*SMALL, params, batch)[0], rtol=1e-3, atol=1e-3
+        compiled(*SMALL)(moved, batch)[0], compiled(*SMALL)(params, batch)[0], rtol=1e-3, atol=1e-3
     )
 
 
 def test_a_fresh_net_answers_zero_and_its_head_alone_has_a_gradient():
-    params = bit.init_params(*SMALL, 5, np.random.default_rng(0))
-    batch = images(2, 64, 64)
-    assert not np.asarray(apply(*SMALL, params, batch)[0]).any()
-    model = bit.BiT(*SMALL, 5)
-    gradient = jax.jit(jax.grad(lambda p: model.apply({"params": p}, batch)[0][:, 0].sum()))(params)
-    gradient = traverse_util.flatten_dict(gradient)
-    moving = {path[0] for path, leaf in gradient.items() if np.asarray(leaf).any()}
+    params, batch = bit.init_params(*SMALL, 3, np.random.default_rng(0)), images(2, 64, 64)
+    assert not np.asarray(compiled(*SMALL)(params, batch)[0]).any()
+    value, gradient = compiled_gradient(*SMALL)(params, batch)
+    moving = {
+        path[0] for path, leaf in traverse_util.flatten_dict(gradient).items() if np.asarray(leaf).any()
+    }
+    assert value == 0
     assert moving == {"head"}
 
 
