@@ -39,7 +39,7 @@ class Thing(Declared, frozen=True, kw_only=True, rename="kebab"):
     by_seed: dict[int, float] = msgspec.field(default_factory=dict)
     shape: Round | TwoSided | None = None
     mixed: str | list[str] | Part | None = None
-    number_or_text: float | str = 0.0
+    number_or_text: str | float = 0.0
     anything: Any = None
 
 
@@ -397,3 +397,8 @@ def test_a_dump_has_one_line_a_value_and_small_records_on_one_line():
         "      1: 0.81234\n"
         "      2: 0.8\n"
     )
+
+
+def test_records_at_the_top_of_a_dump_have_one_line_a_value():
+    assert dump_yaml([Part(name="lid")]) == "- name: lid\n  share: 1.0\n"
+    assert dump_yaml(Part(name="lid")) == "name: lid\nshare: 1.0\n"
