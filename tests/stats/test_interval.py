@@ -88,3 +88,17 @@ def test_each_limit_is_exceeded_by_chance_in_no_more_than_five_of_a_hundred(
         covered.append((low <= 0, high >= 0))
     # 2,000 studies: the standard error of a share near .95 is .005.
     assert (np.mean(covered, axis=0) > 0.95 - 3 * 0.005).all()
+
+
+@pytest.mark.parametrize(("n_seeds", "promised"), [(2, 0.92), (3, 0.94), (5, 0.945)])
+def test_the_worst_mixture_of_patients_and_seeds_covers_what_the_docs_say(n_seeds, promised):
+    """Without interaction, and with four times the variance from seeds as from patients."""
+    draw, n, studies = np.random.default_rng(3), 100, 6000
+    patients = draw.chisquare(n - 1, studies) / (n - 1)
+    seeds = 4 * n_seeds * draw.chisquare(n_seeds - 1, studies) / (n_seeds - 1)
+    effects = draw.normal(0, 5**0.5, studies)
+    covered = [
+        limits(effect, Spread(patients=p, seeds=s, n_patients=n, n_seeds=n_seeds))[0] <= 0
+        for effect, p, s in zip(effects, patients, seeds, strict=True)
+    ]
+    assert np.mean(covered) == pytest.approx(promised, abs=0.01)
