@@ -91,6 +91,7 @@ def fine_tune(
             name: (cohort.examples(name), images(name, recipe.crop))
             for name in (VALIDATION, *spec.evaluation_sets)
         }
+        probe = images(ID, recipe.crop)[:PROBE]
     order = subset[
         batch_order(
             len(subset),
@@ -107,7 +108,6 @@ def fine_tune(
     )
     initial = _initial_params(spec, weights, network)
     state = start(initial)
-    probe = sets[ID][1][:PROBE]
     score = partial(logits_of, network=network, batch_size=recipe.batch_size)
     probed = partial(features_of, images=probe, network=network, batch_size=recipe.batch_size)
     with clock("compile"):

@@ -127,6 +127,6 @@ def test_an_empty_training_set_is_refused():
 def test_planning_needs_no_jax():
     code = (
         "import sys; import medbench.training.hyperrule, medbench.training.streams, "
-        "medbench.training.progress; sys.exit('jax' in sys.modules)"
+        "medbench.training.progress, medbench.training.pretrain_cli; sys.exit('jax' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
