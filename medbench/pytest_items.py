@@ -56,7 +56,9 @@ class ClaimFile(pytest.File):
             return
         for item in study.items.values():
             if self.suite / study.suite.claim_files[item.claim] == self.path:
-                claim: ClaimItem = ClaimItem.from_parent(self, name=name_of(item))
+                # Spelled out, so that pytest sees the bracket as it does when it reads the id back for --lf.
+                nodeid = f"{self.nodeid}::{name_of(item)}"
+                claim: ClaimItem = ClaimItem.from_parent(self, name=name_of(item), nodeid=nodeid)
                 claim.bench, claim.suite, claim.item_id = self.bench, self.suite, item.id
                 yield claim
 

@@ -94,7 +94,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--show-ids",
         action="store_true",
-        help="show patients' ids in messages instead of keyed hashes; for your own screen only",
+        help="give tests the ids of patients and images in clear instead of as keyed hashes; for your own "
+        "screen only, as failing assertions print them",
     )
 
 
@@ -108,6 +109,11 @@ def pytest_configure(config: pytest.Config) -> None:
             )
         if not option.reason.strip():
             raise pytest.UsageError(f'--expect={option.expect} needs --reason "why these values are right".')
+        if (option.cohort or option.backbones) and not option.expectations:
+            raise pytest.UsageError(
+                f"--expect={option.expect} with --cohort or --backbones needs --expectations DIR: the "
+                "suite's own expectations speak of its own cohorts and backbones."
+            )
     if option.backbones is not None and len(_names(option.backbones)) != 2:
         raise pytest.UsageError("--backbones takes two names, as in --backbones BASELINE,TREATMENT.")
 

@@ -45,7 +45,6 @@ class Bench:
         self._suites = suites
         self._studies: dict[Path, Study | MedbenchError] = {}
         self._shown: set[str] = set()
-        self._collected: set[Path] = set()
         self._selected: dict[Path, list[str]] | None = None
         self._results: dict[str, ItemResult] = {}
         self._sink: Sink | None = None
@@ -63,7 +62,6 @@ class Bench:
 
     def claim_file(self, parent: pytest.Collector, path: Path, suite: Path) -> ClaimFile:
         """The collector of a file of claims."""
-        self._collected.add(path)
         return ClaimFile.of(parent, path, self, suite)
 
     def study(self, suite: Path) -> Study:
@@ -96,21 +94,24 @@ class Bench:
 
     # Before anything runs.
 
-    def pytest_report_header(self) -> str:
-        """Version, tier, device and store."""
-        option = self._config.option
-        generated = " (generated images)" if any(study.generated for study in self._open_studies()) else ""
-        return (
-            f"medbench {__version__} · {option.tier} tier{generated} · {environment.device_class()}, "
-            f"{environment.usable_cores()} cores · store {self._shown_path(self._store)}"
-        )
+    def pytest_report_header(self) -> list[str]:
+        """Version, tier, device and store; what the cohorts warn of."""
+        studies = self._open_studies()
+        parts = [f"medbench {__version__}", f"{self._config.option.tier} tier"]
+        if any(study.generated for study in studies):
+            parts[-1] += " (generated images)"
+        if self._config.option.cohort:
+            parts += sorted({f"{c.name} ({c.domain})" for study in studies for c in study.cohorts.values()})
+        parts.append(f"{environment.device_class()}, {environment.usable_cores()} cores")
+        parts.append(f"store {self._shown_path(self._store)}")
+        return [" · ".join(parts), *self._warnings()]
 
     @pytest.hookimpl(tryfirst=True)  # before -k deselects, so that it selects among vanished items too
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
         """Add a failing item for each that was accepted and that a suite, collected whole, no longer has."""
         for suite in self._suites:
             study = self._studies.get(suite)
-            if isinstance(study, Study) and self._collected_whole(suite, study):
+            if isinstance(study, Study) and self._asked_whole(suite):
                 folder = study.options.expectations / study.options.tier
                 items += [
                     VanishedItem.of(session, check, folder / f"{check.id.rpartition('/')[0]}.yaml")
@@ -244,6 +245,7 @@ class Bench:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             tier=self._config.option.tier,
             scope=self._scope(),
+            warnings=self._warnings(),
             environment=_session(),
             planned=sum(len(plan.runs) for plan in plans),
             naive=sum(plan.naive for plan in plans),
@@ -256,22 +258,18 @@ class Bench:
     def _scope(self) -> str:
         """What the verdicts speak of, where that is less than the tier."""
         option = self._config.option
-        parts = []
+        if not (option.cohort or option.backbones):
+            return ""
+        judgements = [result.judgement for result in self._results.values() if result.judgement]
+        pairs = "; ".join(sorted({f"{j.baseline} and {j.treatment}" for j in judgements}))
+        where = ""
         if option.cohort:
-            names = sorted(
-                {cohort.name for study in self._open_studies() for cohort in study.cohorts.values()}
-            )
-            parts.append(f"on {', '.join(names)}")
-        if option.cohort or option.backbones:
-            pairs = sorted(
-                {
-                    f"{result.judgement.baseline} and {result.judgement.treatment}"
-                    for result in self._results.values()
-                    if result.judgement
-                }
-            )
-            parts.append(f"with {'; '.join(pairs)}")
-        return f"These verdicts speak of these backbones and images only: {' '.join(parts)}." if parts else ""
+            cohorts = [cohort for study in self._open_studies() for cohort in study.cohorts.values()]
+            where = f", on {', '.join(sorted({cohort.name for cohort in cohorts}))}"
+        return f"These verdicts speak of {pairs} only{where}; not of the study's backbones."
+
+    def _warnings(self) -> list[str]:
+        return [warning for study in self._open_studies() for warning in study.warnings]
 
     # The selection and its plan.
 
@@ -316,10 +314,11 @@ class Bench:
                 lines.append(f"plan: {error}")
         return lines
 
-    def _collected_whole(self, suite: Path, study: Study) -> bool:
-        """Whether all of a suite was looked at: a partial session knows nothing of what it did not see."""
-        files = {suite / file for file in study.suite.claim_files.values()}
-        return files <= self._collected and not any("::" in arg for arg in self._config.args)
+    def _asked_whole(self, suite: Path) -> bool:
+        """Whether all claims of a suite are asked for: a part says nothing about the rest."""
+        here = self._config.invocation_params.dir
+        given = [(here / arg).resolve() for arg in self._config.args if "::" not in arg]
+        return any((suite / "claims").is_relative_to(path) for path in given)
 
     # Progress.
 
@@ -376,6 +375,7 @@ class Bench:
             backbones=(baseline.strip(), treatment.strip()) if option.backbones else None,
             worker=self._number,
             workers=self._workers,
+            show_ids=option.show_ids,
         )
 
     def _open_studies(self) -> list[Study]:

@@ -5,11 +5,12 @@ pytest's items, the `study` fixture and plain scripts go through here. Importing
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 from medbench import expect, policy
 from medbench.data.cohort import Cohort
@@ -24,6 +25,7 @@ from medbench.judge import Runs, judge
 from medbench.judgement import Check, Judgement
 from medbench.models import weights
 from medbench.plan import items, make_plan, run_spec
+from medbench.pseudonym import Pseudonyms
 from medbench.record import RunRecord
 from medbench.reference import References
 from medbench.report.record import ItemResult, RunOrigin
@@ -53,6 +55,7 @@ class Options:
       backbones: names of baseline and treatment in place of the claims' own.
       worker: number of this process among those that share the session, from 0.
       workers: how many they are.
+      show_ids: give out patients' ids and images' names in clear instead of as keyed hashes.
     """
 
     tier: str
@@ -66,6 +69,7 @@ class Options:
     backbones: tuple[str, str] | None = None
     worker: int = 0
     workers: int = 1
+    show_ids: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +103,7 @@ class Study:
       options: what was chosen for the session.
       cohorts: the opened cohort of each task that takes part.
       store: where finished runs are.
+      expectations: what was accepted for the tier; empty where nothing is to be compared with.
       references: accepted runs, which are loaded instead of trained.
       items: all items of the suite under these options, by id.
       report: where progress goes; may be replaced.
@@ -112,6 +117,9 @@ class Study:
         self.cohorts = cohorts
         self.report = report
         self.store = Store(options.store)
+        self.expectations = expect.Expectations()
+        if options.compare:
+            self.expectations = expect.load(options.expectations, options.tier)
         self.references = References(options.expectations / options.tier / "runs")
         listed = items(suite, tier=options.tier, cohorts=cohorts, backbones=options.backbones)
         self.items = {item.id: item for item in listed}
@@ -123,7 +131,7 @@ class Study:
         """Read the suite in a folder and open its cohorts; nothing is trained, and no image decoded.
 
         Raises:
-          MedbenchError: a declaration, the tier, the cohort or a backbone's name is wrong.
+          MedbenchError: a declaration, an expectation, the tier, the cohort or a backbone's name is wrong.
         """
         suite = load_suite(root)
         if options.tier not in suite.tiers:
@@ -137,12 +145,15 @@ class Study:
         """Whether any cohort's images are generated."""
         return any(cohort.generated for cohort in self.cohorts.values())
 
-    @cached_property
-    def expectations(self) -> expect.Expectations:
-        """What was accepted for the tier; empty where nothing is to be compared with."""
-        if not self.options.compare:
-            return expect.Expectations()
-        return expect.load(self.options.expectations, self.options.tier)
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know about the cohorts, such as that patients are not known."""
+        cohorts = {cohort.name: cohort for cohort in self.cohorts.values()}
+        return [
+            f"{name}: {warning}"
+            for name, cohort in cohorts.items()
+            for warning in getattr(cohort, "warnings", ())
+        ]
 
     def plan(self, item_ids: Iterable[str]) -> Plan:
         """The distinct runs that items need.
@@ -227,11 +238,18 @@ class Study:
     ) -> "Predictions":
         """Logits, labels and attributes of a run on `validation`, `id` or a shift; see `run`.
 
+        Patients and images are named by keyed hashes, the same for all runs of a store, so that no
+        failing assertion carries an id into a log; in clear with `--show-ids`.
+
         Raises:
           MedbenchError: as `run`; or the run was not scored on that set.
         """
         run = self.run(task=task, backbone=backbone, seed=seed, fraction=fraction)
-        return run.predictions(evaluation_set)
+        found = run.predictions(evaluation_set)
+        if self.options.show_ids:
+            return found
+        hashed = np.vectorize(Pseudonyms(self.store.key).of, otypes=[np.str_])
+        return replace(found, patient=hashed(found.patient), image=hashed(found.image))
 
     def judge(self, item_id: str) -> Judgement:
         """Obtain the runs of an item and judge it.
@@ -256,7 +274,7 @@ class Study:
         """Judge an item, compare it with what was accepted, and say what that means for the session.
 
         Raises:
-          MedbenchError: as `judge`; or the expectations cannot be read.
+          MedbenchError: as `judge`.
         """
         judgement = self.judge(item_id)
         check = expect.check(judgement, self.expectations)

@@ -105,6 +105,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """True where any number comes from generated images (phantoms)."""
     scope: str
     """What the verdicts speak of, where it is less than the tier: a cohort or backbones of the user's own."""
+    warnings: list[str]
+    """What to know about the cohorts before believing a number."""
     environment: Session
     runs: RunCounts
     claims: list[ClaimResult]
@@ -123,6 +125,7 @@ def build(
     created: str,
     tier: str,
     scope: str,
+    warnings: list[str],
     environment: Session,
     planned: int,
     naive: int,
@@ -135,6 +138,7 @@ def build(
       created: UTC, ISO 8601.
       tier: name of the tier.
       scope: see `Report.scope`.
+      warnings: about the cohorts.
       environment: of this session.
       planned: distinct runs of the selection.
       naive: runs without sharing.
@@ -148,6 +152,7 @@ def build(
         tier=tier,
         generated=any(result.judgement.generated for result in ordered if result.judgement),
         scope=scope,
+        warnings=warnings,
         environment=environment,
         runs=RunCounts(
             planned=planned,

@@ -35,6 +35,7 @@ def summary(report: Report) -> list[Line]:
         if check.id not in known
     ]
     lines += [Line(f"{error.id}: {error.message}", {"red": True}) for error in report.errors]
+    lines += [Line(f"warning: {warning}", {"yellow": True}) for warning in report.warnings]
     if report.scope:
         lines.append(Line(report.scope, {"bold": True}))
     lines.append(Line(provenance(report), {}))
@@ -93,8 +94,8 @@ def remarks(claim: ClaimResult) -> list[str]:
     if claim.cluster != "patient":
         texts.append(f"patients are not known: clustered by `{claim.cluster}`, intervals may be too narrow")
     distinct: list[str] = []
-    for text in texts:
-        if text and not any(text in known or known in text for known in distinct):
+    for text in filter(None, texts):
+        if not any(text in known for known in distinct):
             distinct.append(text)
     return distinct
 

@@ -1,6 +1,6 @@
-"""The conftest of the small projects that the plugin is tested on: cohorts and training without images or jax.
+"""The conftest of small projects that the plugin is tested on: cohorts and training without images or jax.
 
-Copied beside a suite by the fixture `bench`; the file `world.json` there says how good each backbone is,
+Copied beside a suite by `tests.suites.project`; the file `world.json` there says how good each backbone is,
 and `trained.log` collects what was trained. Everything after `judge` is the real thing.
 """
 
@@ -99,7 +99,7 @@ def predictions(spec, examples, name):
     n = len(examples)
     noise = 0.9 * rng.normal(size=n) + 0.45 * own.normal(size=n)
     positive = examples.labels[:, 1]
-    score = positive * (1.0 + gain) + noise + world().get("moved", 0.0) * np.arange(n) % 1.0
+    score = positive * (1.0 + gain) + noise
     return Predictions(
         evaluation_set=name,
         target=spec.target,

@@ -1,0 +1,77 @@
+"""The command `medbench`: what there is to do before and beside `pytest`, which runs and judges.
+
+A command's module is imported when that command is asked for, so that none waits for another's libraries.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from medbench import __version__
+from medbench.errors import MedbenchError
+
+COMMANDS = {
+    "plan": ("medbench.plan_cli", "list the runs that a selection of claims needs"),
+    "cohort": ("medbench.data.cohort_cli", "check a folder of your own images"),
+    "schema": ("medbench.spec.schema", "write JSON Schema, so that editors complete and check YAML"),
+    "pretrain": ("medbench.training.pretrain_cli", "train a small upstream backbone of your own"),
+}
+"""By name: the module with `add_arguments(parser)` and `run(args) -> int`, and one line of help."""
+
+ROAD = """\
+the road:
+  pytest benchmarks                       judge every claim on generated images, in minutes on a CPU
+  pytest benchmarks -k mammography        one domain; -k takes names of domains, claims, sets, backbones
+  medbench plan -k mammography            what that would train, without training it
+
+  on your own images:
+  medbench cohort check DIR               is the folder with cohort.yaml sound?
+  pytest benchmarks --cohort DIR --report report
+                                          the same claims on them; read report/report.html
+
+`pytest --help` lists all options under "medbench". A claim, task, backbone or recipe is added as YAML.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0, 2 for what a person can put right, 130 interrupted."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    chosen = next((word for word in given if not word.startswith("-")), None)
+    parser = _parser(chosen)
+    args = parser.parse_args(given)
+    if chosen is None:
+        parser.print_help()
+        return 2
+    try:
+        status: int = args.run(args)
+    except MedbenchError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return status
+
+
+def _parser(chosen: str | None) -> argparse.ArgumentParser:
+    """All commands by name; only the chosen one with its arguments."""
+    parser = argparse.ArgumentParser(
+        prog="medbench",
+        description="Claims about transfer learning for medical imaging, as benchmarks that pytest runs.",
+        epilog=ROAD,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"medbench {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name, (module, summary) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary)
+        if name == chosen:
+            found = import_module(module)
+            found.add_arguments(command)
+            command.set_defaults(run=found.run)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

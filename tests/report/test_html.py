@@ -1,0 +1,152 @@
+import re
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medbench.errors import MedbenchError
+from medbench.judgement import Check, Interval
+from medbench.report import html
+from medbench.report.record import ItemResult
+from medbench.report.write import write
+from tests.report.records import DRIFT, judgement, report, result, run
+
+
+class Page(HTMLParser):
+    """What a browser would see: open elements must be closed, and all text is collected."""
+
+    VOID = ("meta", "br", "line", "circle", "link")
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.texts = [], [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.texts).split())
+
+
+FULL = report(
+    result("chest/a/id", runs=[run(1), run(2, "loaded")]),
+    result(check=DRIFT, category="failed", red=True),
+    result("chest/b/id", state="missing", verdict=None, effect=None, reason="one class", power=None),
+    ItemResult(id="chest/c/id", category="error", red=True, sentence="weights not found"),
+    ItemResult(
+        id="chest/d/id",
+        category="failed",
+        red=True,
+        sentence="gone",
+        check=Check(id="chest/d/id", status="vanished", detail="no longer declared"),
+    ),
+    scope="These verdicts speak of two backbones only.",
+    warnings=["patients are not known"],
+)
+
+
+def test_the_page_shows_claims_evidence_verdicts_and_provenance():
+    text = Page(html.render(FULL)).text
+    for fact in (
+        "More photographs help.",
+        "+0.021 [+0.008, +0.034]",
+        "0.81000",
+        "Power 0.90",
+        "drifted",
+        "no longer declared",
+        "weights not found",
+        "one class",
+        "a reference run, not measured here",
+        "These verdicts speak of two backbones only.",
+        "patients are not known",
+    ):
+        assert fact in text, fact
+
+
+def test_differences_come_before_the_claims():
+    text = Page(html.render(FULL)).text
+    assert text.index("Differences from what was accepted") < text.index("Claims")
+
+
+def test_the_page_needs_nothing_from_outside():
+    page = Page(html.render(FULL))
+    assert "script" not in page.tags
+    assert not {"src", "href", "onload", "onclick"} & {name for name, _ in page.attributes}
+    assert not re.search(r"https?://|@import|url\(", html.render(FULL))
+
+
+def test_generated_images_are_marked_and_real_ones_are_not():
+    assert "Generated images." in Page(html.render(FULL)).text
+    assert "Generated images." not in Page(html.render(report(result(generated=False)))).text
+
+
+@given(text=st.text(st.sampled_from("<>&\"'{}%ä b/"), min_size=1, max_size=30))
+def test_whatever_a_record_says_is_text_and_never_markup(text):
+    made = report(
+        result(statement=text, groups={text: [text]}, environments=[text]),
+        ItemResult(id=text, category="error", red=True, sentence=text),
+        scope=text,
+        warnings=[text],
+    )
+    page = Page(html.render(made))
+    assert page.text.count(" ".join(text.split())) >= (5 if text.strip() else 0)
+    assert set(page.tags) <= {
+        *Page.VOID,
+        *("html", "head", "title", "style", "body", "h1", "h2", "p", "strong", "div", "table", "tr", "th"),
+        *("td", "svg", "span", "details", "summary", "code"),
+    }
+
+
+@given(
+    effects=st.lists(st.tuples(*[st.floats(-1, 1) for _ in range(3)]).map(sorted), min_size=1, max_size=4),
+    margin=st.floats(0, 0.5),
+)
+def test_bars_stay_within_the_drawing_and_keep_their_order(effects, margin):
+    made = report(
+        *(
+            result(f"chest/c{i}/id", effect=Interval(low=low, value=value, high=high), margin=margin)
+            for i, (low, value, high) in enumerate(effects)
+        )
+    )
+    for bar in html.bars(made.claims).values():
+        assert all(0 <= x <= html._WIDTH for x in bar)
+        assert bar.low <= bar.value <= bar.high
+        assert bar.zero <= bar.margin
+
+
+def test_a_report_of_nothing_but_errors_is_a_page_too():
+    made = report(ItemResult(id="chest/a/id", category="error", red=True, sentence="no weights"))
+    assert "no weights" in Page(html.render(made)).text
+
+
+def test_both_files_are_replaced_whole(tmp_path):
+    folder = tmp_path / "new/out"
+    write(report(result()), folder)
+    write(FULL, folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["report.html", "report.json"]
+    assert "weights not found" in (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MedbenchError, match=r"file.*cannot be written.*--report"):
+        write(report(result()), tmp_path / "file")
+
+
+def test_judgements_of_real_patients_are_no_less_marked_by_their_cluster():
+    assert judgement(cluster="study").cluster == "study"
+    assert "clustered by `study`" in Page(html.render(report(result(cluster="study")))).text

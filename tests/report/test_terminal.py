@@ -1,0 +1,103 @@
+import re
+
+from medbench.judgement import Check, Interval, Settle
+from medbench.report import terminal
+from tests.report.records import DRIFT, report, result, run
+
+
+def text(made):
+    return "\n".join(line.text for line in terminal.summary(made))
+
+
+def test_a_row_has_task_claim_set_effect_margin_verdict_expectation_and_drift():
+    check = Check(id="chest/scale-data/id", status="ok", check="numeric@1", accepted_verdict="supported")
+    shown = text(report(result(check=check)))
+    row = next(line for line in shown.splitlines() if line.startswith("chest"))
+    assert re.split(r" {2,}", row) == [
+        "chest",
+        "scale-data",
+        "id",
+        "+0.021",
+        "[+0.008, +0.034]",
+        "0.005",
+        "supported",
+        "supported",
+        "unchanged (numeric@1)",
+    ]
+
+
+def test_columns_stand_below_their_headings():
+    lines = text(report(result(), result("mammography/ood-robustness/vendor-b"))).splitlines()
+    column = lines[0].index("verdict")
+    assert [line[column:].startswith("supported") for line in lines[1:3]] == [True, True]
+
+
+def test_drift_shows_value_band_and_rule():
+    shown = text(report(result(check=DRIFT, category="failed", red=True)))
+    assert "drifted: baseline, seed 1 0.8200, accepted 0.8100 [0.8097, 0.8103] (numeric@1)" in shown
+
+
+def test_an_undefined_effect_is_a_dash_with_its_reason():
+    made = report(
+        result(
+            state="missing", verdict=None, effect=None, reason="no positive patient", category="inconclusive"
+        )
+    )
+    shown = text(made)
+    assert " –  " in shown
+    assert "no positive patient" in shown
+    assert "1 missing" in shown
+
+
+def test_notes_say_what_would_settle_it_and_what_to_doubt():
+    made = report(
+        result(
+            verdict="inconclusive",
+            category="inconclusive",
+            settle=Settle(patients=2.1, seeds=None),
+            note="clearly positive, but the margin is open",
+            undefined_replicates=7,
+            cluster="study",
+        )
+    )
+    shown = text(made)
+    assert "clearly positive, but the margin is open" in shown
+    assert "7 of 1000 bootstrap replicates were undefined" in shown
+    assert "clustered by `study`" in shown
+
+
+def test_a_note_is_not_said_twice():
+    made = report(result(category="failed", red=True, note="supported; why"))
+    assert text(made).count("supported; why") == 1
+
+
+def test_the_closing_line_tells_accepted_refutations_apart():
+    interval = Interval(value=-0.1, low=-0.2, high=-0.05)
+    as_accepted = result(
+        "chest/a/id", verdict="refuted", effect=interval, category="refuted-as-accepted", red=False
+    )
+    failed = result("chest/b/id", verdict="refuted", effect=interval, category="failed", red=True)
+    assert "1 refuted (as accepted)," in terminal.closing(report(as_accepted))
+    assert "2 refuted (1 as accepted)," in terminal.closing(report(as_accepted, failed))
+    assert "1 refuted," in terminal.closing(report(failed))
+
+
+def test_provenance_counts_runs_and_marks_generated_images():
+    made = report(result(runs=[run(1), run(2, "reused"), run(3, "loaded")]))
+    line = terminal.provenance(made)
+    assert line.startswith("runs: 1 trained, 1 reused, 1 loaded, 1 not made; without sharing")
+    assert "phantoms, not of patients" in line
+    assert "phantoms" not in terminal.provenance(report(result(generated=False)))
+
+
+def test_warnings_and_scope_are_shown():
+    shown = text(report(result(), scope="only these", warnings=["folder:mine: patients are not known"]))
+    assert "only these" in shown
+    assert "warning: folder:mine: patients are not known" in shown
+
+
+def test_what_is_red_is_marked():
+    lines = terminal.summary(report(result(category="failed", red=True)))
+    marks = {line.text.split("  ")[0]: line.markup for line in lines}
+    assert marks["chest"] == {"red": True}
+    assert lines[-1].markup == {"red": True}

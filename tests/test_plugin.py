@@ -1,0 +1,407 @@
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from tests.suites.project import EQUAL, REFUTED, Project
+
+pytest_plugins = ["pytester"]
+
+ARMS = "[bit-small-r14x0.5,bit-large-r14x0.5]"
+ITEMS = {
+    "chest/ood-robustness/icu",
+    "mammography/ood-robustness/vendor-b",
+    "mammography/ood-robustness/dense",
+    "chest/scale-data/id",
+    "mammography/scale-data/id",
+}
+
+
+@pytest.fixture
+def project(pytester, monkeypatch):
+    return Project(pytester, monkeypatch)
+
+
+def collected(result):
+    """Ids of the items that `--collect-only -q` lists."""
+    names = [line.partition("::")[2] for line in result.outlines if "::" in line]
+    return {name.partition("[")[0] for name in names}
+
+
+# Collection
+
+
+def test_claims_are_collected_by_domain_claim_set_and_backbones(project):
+    result = project.run("benchmarks", "--collect-only", "-q")
+    assert collected(result) == ITEMS
+    result.stdout.fnmatch_lines(
+        [f"benchmarks/claims/ood.yaml::chest/ood-robustness/icu{'[[]'}*large-r14x0.5]"]
+    )
+    assert result.ret == 0
+    assert project.trained() == []
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        ("mammography", {item for item in ITEMS if item.startswith("mammography")}),
+        ("ood and not chest", {"mammography/ood-robustness/vendor-b", "mammography/ood-robustness/dense"}),
+        ("vendor-b", {"mammography/ood-robustness/vendor-b"}),
+        ("scale-data", {"chest/scale-data/id", "mammography/scale-data/id"}),
+        ("r14x0.5", ITEMS),
+        ("r50x1", set()),
+        ("bit-large", ITEMS),
+        ("chest and icu", {"chest/ood-robustness/icu"}),
+    ],
+)
+def test_k_selects_by_every_part_of_the_name(project, selection, expected):
+    assert collected(project.run("benchmarks", "--collect-only", "-q", "-k", selection)) == expected
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        f"benchmarks/claims/scale.yaml::chest/scale-data/id{ARMS}",
+        "benchmarks/claims/scale.yaml::chest/scale-data/id",
+    ],
+)
+def test_a_node_id_selects_one_item_with_or_without_its_backbones(project, argument):
+    assert collected(project.run(argument, "--collect-only", "-q")) == {"chest/scale-data/id"}
+
+
+def test_yaml_elsewhere_is_not_touched(project):
+    (project.path / "other/claims").mkdir(parents=True)
+    (project.path / "other/claims/a.yaml").write_text("not: [a claim")
+    (project.path / "test_plain.py").write_text("def test_plain(): pass\n")
+    result = project.run("other", "test_plain.py", "-v")
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("*medbench 0*")
+
+
+def test_a_project_that_declares_no_suite_loads_nothing_of_medbench(pytester):
+    pytester.makepyfile("""
+        import sys
+        def test_light():
+            heavy = {"numpy", "jax", "pyarrow", "scipy", "msgspec", "medbench.pytest_session"}
+            assert not heavy & set(sys.modules)
+    """)
+    result = pytester.runpytest_subprocess("-p", "no:hypothesispytest", "-p", "no:xdist")
+    result.assert_outcomes(passed=1)
+
+
+def test_planning_and_collecting_import_no_jax(project):
+    code = (
+        "import sys, pytest; status = pytest.main(['benchmarks', '--collect-only', '-q']);"
+        "sys.exit(status or 'jax' in sys.modules)"
+    )
+    (project.path / "conftest.py").unlink()  # the real cohorts and training
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_session_that_asks_for_unit_tests_only_stays_as_it_is(project):
+    (project.path / "test_plain.py").write_text("def test_plain(): pass\n")
+    result = project.run("test_plain.py")
+    assert result.ret == 0
+    result.stdout.no_fnmatch_line("*judged*")
+
+
+# Mistakes
+
+
+def test_a_mistake_in_yaml_is_one_message_without_traceback(project):
+    project.edit("claims/ood.yaml", "margin: 0.005", "margn: 0.005")
+    result = project.run("benchmarks")
+    text = result.stdout.str()
+    assert "ood.yaml:15: unknown key `margn`" in text.replace("\n", " ")
+    assert "Did you mean `margin`?" in text
+    assert text.count("unknown key `margn`") == 1
+    assert "Traceback" not in text
+    assert "loader.py" not in text
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+
+
+def test_an_unknown_tier_names_the_nearest(project):
+    result = project.run("benchmarks", "--tier=privat")
+    result.stdout.fnmatch_lines(["*unknown tier `privat`. Did you mean `private`?"])
+    assert result.ret != 0
+
+
+def test_missing_weights_fail_the_items_that_need_them_with_the_message_only(project):
+    (project.suite / "large.npz").unlink()
+    result = project.run("benchmarks", "-k", "chest")
+    result.stdout.fnmatch_lines(["*weights `large.npz` not found*"])
+    assert "Traceback" not in result.stdout.str()
+    result.assert_outcomes(failed=2)
+
+
+def test_an_error_in_one_run_fails_its_items_and_leaves_the_others(project):
+    project.world(crash="chest · bit-large-r14x0.5 · all patients · seed 2")
+    report, result = project.report()
+    assert {error["id"] for error in report["errors"]} == {"chest/ood-robustness/icu", "chest/scale-data/id"}
+    assert len(report["claims"]) == 3
+    assert report["counts"]["errors"] == 2
+    assert report["runs"] == {"planned": 12, "executed": 10, "reused": 0, "loaded": 0, "naive": 30}
+    assert "Traceback" not in result.stdout.str()
+    assert result.ret == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--expect=update"], "needs --reason"),
+        (["--expect=new", "--reason= "], "needs --reason"),
+        (["--backbones=one"], "takes two names"),
+        (["--backbones=a,b,c"], "takes two names"),
+        (["--expect=update", "--reason=x", "--cohort=mine"], "--expectations"),
+    ],
+)
+def test_contradictory_options_are_refused_before_anything_runs(project, options, message):
+    result = project.run("benchmarks", *options)
+    assert message in result.stderr.str()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert project.trained() == []
+
+
+def test_an_unknown_backbone_names_the_nearest(project):
+    result = project.run("benchmarks", "--backbones=bit-smal-r14x0.5,bit-large-r14x0.5")
+    result.stdout.fnmatch_lines(["*unknown backbone `bit-smal-r14x0.5`. Did you mean `bit-small-r14x0.5`?"])
+
+
+# Outcomes without expectations
+
+
+def test_supported_passes_refuted_fails_inconclusive_has_its_own_status(project):
+    project.world({"mammography/dense": REFUTED, "chest/id": EQUAL})
+    report, result = project.report("-v")
+    verdicts = {claim["id"]: claim["verdict"] for claim in report["claims"]}
+    assert verdicts.pop("mammography/ood-robustness/dense") == "refuted"
+    assert verdicts.pop("chest/scale-data/id") == "inconclusive"
+    assert set(verdicts.values()) == {"supported"}
+    result.stdout.fnmatch_lines(
+        [
+            "*chest/ood-robustness/icu[[]*PASSED*",
+            "*dense[[]*FAILED*",
+            "*chest/scale-data/id[[]*INCONCLUSIVE*",
+            "5 judged: 3 supported, 1 refuted, 1 inconclusive · 0 drifted",
+            "*1 failed, 3 passed, 1 inconclusive in *",
+        ]
+    )
+    assert result.ret == 1
+
+
+def test_inconclusive_says_what_would_settle_it(project):
+    project.world({"chest/id": 0.12}, patients=40)
+    result = project.run("benchmarks", "-k", "chest and id")
+    result.stdout.fnmatch_lines(["    inconclusive; *would settle it*"])
+    assert result.ret == 0
+
+
+def test_strict_fails_what_is_not_supported(project):
+    project.world({"chest/id": EQUAL})
+    result = project.run("benchmarks", "--claims=strict", "-k", "chest")
+    result.assert_outcomes(passed=1, failed=1)
+    assert result.ret == 1
+
+
+def test_an_undefined_metric_is_missing_with_its_reason(project):
+    project.world(one_class="icu")
+    report, result = project.report("-k", "chest")
+    claims = {claim["id"]: claim for claim in report["claims"]}
+    missing = claims["chest/ood-robustness/icu"]
+    assert (missing["state"], missing["verdict"], missing["effect"]) == ("missing", None, None)
+    assert missing["reason"]
+    assert report["counts"]["missing"] == 1
+    assert missing["reason"] in result.stdout.str()
+
+
+def test_without_runs_nothing_is_judged_and_that_is_red(project):
+    report, result = project.report("--runs=never", "-v")
+    assert report["counts"]["not-run"] == 5
+    assert {claim["state"] for claim in report["claims"]} == {"not-run"}
+    result.stdout.fnmatch_lines(["*NOT-RUN*", "*nothing was judged*"])
+    assert result.ret == 1
+    assert project.trained() == []
+
+
+def test_a_selection_of_nothing_is_red(project):
+    result = project.run("benchmarks", "-k", "nothing-of-the-kind")
+    result.stdout.fnmatch_lines(["*nothing was judged*"])
+    assert result.ret == 1
+
+
+def test_a_suite_without_claims_for_the_tier_is_red(project):
+    result = project.run("benchmarks", "--tier=private")
+    result.stdout.fnmatch_lines(["*nothing was judged*"])
+    assert result.ret == 1
+
+
+def test_judging_nothing_is_said_quietly_too(project):
+    assert project.run("benchmarks", "-q", "-k", "nothing-of-the-kind").ret == 1
+
+
+# Sharing, the store and the plan
+
+
+def test_each_distinct_run_is_trained_once_and_reused_by_the_next_session(project):
+    result = project.run("benchmarks")
+    result.stdout.fnmatch_lines(["plan: 12 runs for 5 items (30 without sharing): 12 to train"])
+    assert len(project.trained()) == len(set(project.trained())) == 12
+    again, result = project.report()
+    assert len(project.trained()) == 12
+    assert again["runs"] == {"planned": 12, "executed": 0, "reused": 12, "loaded": 0, "naive": 30}
+    result.stdout.fnmatch_lines(["plan: 12 runs for 5 items (30 without sharing): 12 reused"])
+
+
+def test_force_trains_everything_again(project):
+    project.run("benchmarks", "-k", "chest")
+    project.run("benchmarks", "-k", "chest", "--runs=force")
+    assert len(project.trained()) == 12
+    project.run("benchmarks", "-k", "chest", "--runs=force")
+    assert len(project.trained()) == 18
+
+
+def test_one_line_a_run_where_there_is_no_terminal(project):
+    result = project.run("benchmarks", "-k", "chest")
+    result.stdout.fnmatch_lines(
+        ["[[]1/6] chest · bit-small-r14x0.5 · all patients · seed 1: trains*", "*seed 1: *s*"]
+    )
+
+
+# One's own cohort and backbones
+
+
+def test_a_cohort_of_ones_own_replaces_that_of_its_domain_and_leaves_the_others_out(project):
+    project.accept()
+    (project.path / "mine").mkdir()
+    (project.path / "mine/domain").write_text("mammography")
+    report, result = project.report("--cohort=mine")
+    assert {claim["id"] for claim in report["claims"]} == {i for i in ITEMS if i.startswith("mammography")}
+    assert report["runs"]["executed"] == 6
+    assert report["generated"] is False
+    assert {row["status"] for row in report["expectations"]} == {"no-expectation"}
+    scope = "These verdicts speak of bit-small-r14x0.5 and bit-large-r14x0.5 only, on folder:mine"
+    assert report["scope"].startswith(scope)
+    assert scope in result.stdout.str()
+    assert result.ret == 0
+
+
+def test_two_backbones_of_ones_own_replace_the_arms(project):
+    report, result = project.report("--backbones=bit-random-r14x0.5,bit-small-r14x0.5", "-k", "chest")
+    assert {(claim["baseline"], claim["treatment"]) for claim in report["claims"]} == {
+        ("bit-random-r14x0.5", "bit-small-r14x0.5")
+    }
+    assert "speak of bit-random-r14x0.5 and bit-small-r14x0.5 only" in result.stdout.str()
+
+
+def test_a_cohort_that_is_not_there_is_one_message(project):
+    result = project.run("benchmarks", "--cohort=nowhere")
+    result.stdout.fnmatch_lines(["*nowhere: no such folder.*"])
+    assert result.ret != 0
+
+
+def test_a_cluster_that_is_not_a_patient_is_said(project):
+    project.world(cluster="study")
+    result = project.run("benchmarks", "-k", "chest")
+    result.stdout.fnmatch_lines(["*clustered by `study`*"])
+
+
+# What leaves the session
+
+
+def test_junit_carries_verdict_and_effect_as_properties(project):
+    project.run("benchmarks", "--junitxml=junit.xml", "-k", "chest")
+    cases = ET.parse(project.path / "junit.xml").getroot().iter("testcase")
+    found = [{p.get("name"): p.get("value") for p in case.iter("property")} for case in cases]
+    assert {case["item"] for case in found} == {"chest/ood-robustness/icu", "chest/scale-data/id"}
+    for case in found:
+        assert case["verdict"] == "supported"
+        assert case["expectation"] == "no-expectation"
+        assert float(case["low"]) < float(case["effect"]) < float(case["high"])
+        assert float(case["margin"]) == 0.005
+
+
+def test_no_patient_leaves_the_store(project):
+    project.world({"chest/id": REFUTED}, one_class="icu")
+    result = project.run("benchmarks", "--report=out", "--junitxml=junit.xml", "-v")
+    for path in (project.path / "junit.xml", *(project.path / "out").iterdir()):
+        assert "SECRET" not in path.read_text(), path.name
+    assert "SECRET" not in result.stdout.str() + result.stderr.str()
+
+
+def test_the_report_holds_what_its_readers_rely_on(project):
+    report, result = project.report()
+    assert report["tier"] == "embedded"
+    assert report["generated"] is True
+    assert report["environment"]["device_class"] == "cpu"
+    claim = report["claims"][0]
+    assert {"id", "task", "claim", "verdict", "effect", "margin", "n_patients", "n_seeds", "power"} <= set(
+        claim
+    )
+    assert set(claim["effect"]) == {"value", "low", "high"}
+    row = report["expectations"][0]
+    assert {"id", "status", "check", "expected", "measured", "band"} <= set(row)
+    assert report["counts"]["judged"] == 5
+    assert len(report["provenance"]) == 12
+    result.stdout.fnmatch_lines(["report: out/report.html"])
+
+
+def test_the_report_is_written_when_items_fail_too(project):
+    project.world({"default": REFUTED})
+    report, result = project.report("-x")
+    assert [claim["verdict"] for claim in report["claims"]] == ["refuted"]
+    assert (project.path / "out/report.html").exists()
+    assert result.ret == 1
+
+
+def test_a_report_that_cannot_be_written_is_red_and_says_so(project):
+    (project.path / "out").write_text("a file, not a folder")
+    result = project.run("benchmarks", "-k", "chest", "--report=out")
+    result.stdout.fnmatch_lines(["*out: the report cannot be written*"])
+    assert result.ret == 1
+
+
+# The fixture
+
+
+def test_the_study_fixture_serves_plain_python(project):
+    (project.path / "test_mine.py").write_text("""
+def test_mine(study):
+    run = study.run(task="chest", backbone="bit-large-r14x0.5", seed=1)
+    assert run.record.weight_distance == {"root": 0.1}
+    shifted = study.predictions(task="chest", backbone="bit-large-r14x0.5", seed=1, evaluation_set="icu")
+    assert shifted.logits.shape == (300, 2)
+    assert not any("SECRET" in patient for patient in shifted.patient)
+    assert len(set(shifted.patient)) == 150
+    assert study.judge("chest/ood-robustness/icu").verdict == "supported"
+""")
+    result = project.run("test_mine.py")
+    result.assert_outcomes(passed=1)
+    assert len(project.trained()) == 6
+
+
+def test_show_ids_gives_the_fixture_ids_in_clear(project):
+    (project.path / "test_mine.py").write_text("""
+def test_mine(study):
+    found = study.predictions(task="chest", backbone="bit-large-r14x0.5", seed=1)
+    assert all("SECRET" in patient for patient in found.patient)
+""")
+    project.run("test_mine.py", "--show-ids").assert_outcomes(passed=1)
+
+
+def test_help_teaches_the_options(project):
+    text = project.run("--help").stdout.str()
+    for option in (
+        "--tier",
+        "--runs",
+        "--cohort",
+        "--backbones",
+        "--report",
+        "--expect",
+        "--claims",
+        "--store",
+    ):
+        assert option in text
+    assert "medbench_suites" in text
+    assert json.dumps(text)

@@ -1,0 +1,227 @@
+import pytest
+import yaml
+
+from tests.suites.project import EQUAL, REFUTED, Project
+
+pytest_plugins = ["pytester"]
+
+DENSE = "mammography/ood-robustness/dense"
+
+
+@pytest.fixture
+def project(pytester, monkeypatch):
+    return Project(pytester, monkeypatch)
+
+
+def rows(report):
+    return {row["id"]: row for row in report["expectations"]}
+
+
+def claims(report):
+    return {claim["id"]: claim for claim in report["claims"]}
+
+
+# Checking
+
+
+def test_unchanged_values_are_green_and_say_by_which_rule(project):
+    project.accept()
+    report, result = project.report()
+    assert {row["status"] for row in rows(report).values()} == {"ok"}
+    assert {row["check"] for row in rows(report).values()} == {"numeric@1"}
+    assert result.ret == 0
+
+
+def test_on_a_fresh_clone_sentinels_are_trained_and_the_rest_is_loaded(project):
+    project.accept()
+    project.forget_runs()
+    before = len(project.trained())
+    report, result = project.report()
+    assert report["runs"] == {"planned": 12, "executed": 4, "reused": 0, "loaded": 8, "naive": 30}
+    assert all(label.endswith("seed 1") for label in project.trained()[before:])
+    result.stdout.fnmatch_lines(
+        ["plan: 12 runs for 5 items*: 8 loaded (trained *, a processor), 4 to train*"]
+    )
+    loaded = [run for run in report["provenance"] if run["origin"] == "loaded"]
+    assert all(run["device"] and run["finished"] for run in loaded)
+    assert result.ret == 0
+
+
+def test_a_value_outside_its_band_is_red_and_shown_first(project):
+    project.accept()
+    project.forget_runs()
+    project.world({"mammography/dense": 0.7})
+    report, result = project.report()
+    assert report["claims"][0]["id"] == DENSE
+    row = rows(report)[DENSE]
+    assert row["status"] == "drifted"
+    low, high = row["band"]
+    assert low <= row["expected"] <= high
+    assert not low <= row["measured"] <= high
+    result.assert_outcomes(failed=1, passed=4)
+    assert claims(report)[DENSE]["red"]
+
+
+def test_supported_turned_refuted_is_red(project):
+    project.accept()
+    project.world({"mammography/dense": REFUTED})
+    report, result = project.report("--runs=force")
+    assert rows(report)[DENSE]["status"] == "verdict-changed"
+    assert rows(report)[DENSE]["accepted_verdict"] == "supported"
+    assert result.ret == 1
+
+
+def test_a_claim_accepted_as_refuted_stays_green_and_is_shown_as_refuted(project):
+    project.world({"mammography/dense": REFUTED})
+    project.accept()
+    report, result = project.report("-v")
+    assert claims(report)[DENSE]["verdict"] == "refuted"
+    assert not claims(report)[DENSE]["red"]
+    result.stdout.fnmatch_lines(
+        ["*dense*REFUTED-AS-ACCEPTED*", "*dense *refuted * refuted *unchanged*", "*1 refuted (as accepted)*"]
+    )
+    assert result.ret == 0
+
+
+def test_strict_fails_even_what_was_accepted_as_refuted(project):
+    project.world({"mammography/dense": REFUTED})
+    project.accept()
+    project.run("benchmarks", "--claims=strict").assert_outcomes(failed=1, passed=4)
+
+
+def test_a_move_to_inconclusive_is_shown_and_not_red_by_itself(project):
+    project.world({"chest/id": 0.16})
+    project.accept()
+    _, path = project.expectation("chest", "scale-data")
+    text = path.read_text()
+    assert "verdict: supported" in text
+    project.world({"chest/id": 0.16}, patients=30)
+    # Another, smaller cohort of the same name: its seeds are compared by their spread, and power is lost.
+    report, _ = project.report("-k", "chest and id", "--runs=force")
+    claim = claims(report)["chest/scale-data/id"]
+    assert claim["verdict"] == "inconclusive"
+    assert rows(report)["chest/scale-data/id"]["status"] in {"ok", "drifted"}
+    assert rows(report)["chest/scale-data/id"]["accepted_verdict"] == "supported"
+
+
+def test_a_changed_definition_is_stale_not_drifted(project):
+    project.accept()
+    project.edit("claims/scale.yaml", "margin: 0.005", "margin: 0.006")
+    report, result = project.report()
+    assert rows(report)["chest/scale-data/id"]["status"] == "stale"
+    assert report["counts"]["stale"] == 2
+    assert result.ret == 0
+
+
+# Vanished items
+
+
+def test_an_item_that_vanished_from_the_suite_is_red(project):
+    project.accept()
+    project.world(shifts={"mammography": ["vendor-b"]})
+    report, result = project.report()
+    assert rows(report)[DENSE]["status"] == "vanished"
+    assert DENSE not in claims(report)
+    assert f"{DENSE}: vanished" in result.stdout.str()
+    result.assert_outcomes(failed=1, passed=4)
+
+
+def test_a_claim_whose_file_was_removed_is_red(project):
+    project.accept()
+    (project.suite / "claims/ood.yaml").unlink()
+    report, result = project.report()
+    assert report["counts"]["vanished"] == 3
+    result.assert_outcomes(failed=3, passed=2)
+
+
+def test_k_selects_among_vanished_items_too(project):
+    project.accept()
+    (project.suite / "claims/ood.yaml").unlink()
+    report, result = project.report("-k", "chest")
+    assert report["counts"]["vanished"] == 1
+    result.assert_outcomes(failed=1, passed=1)
+
+
+def test_a_session_that_did_not_look_at_the_whole_suite_finds_nothing_vanished(project):
+    project.accept()
+    project.world(shifts={"mammography": ["vendor-b"]})
+    result = project.run("benchmarks/claims/scale.yaml")
+    result.assert_outcomes(passed=2)
+
+
+def test_a_vanished_item_fails_under_xdist_too(project):
+    project.accept()
+    project.world(shifts={"mammography": ["vendor-b"]})
+    result = project.run_apart("benchmarks", "-n2")
+    result.assert_outcomes(failed=1, passed=4)
+
+
+def test_a_vanished_sub_group_is_red(project):
+    project.accept()
+    entries, path = project.expectation("chest", "scale-data")
+    entries[0]["groups"]["sex"].append("x")
+    path.write_text(yaml.safe_dump(entries))
+    report, result = project.report("-k", "chest")
+    assert rows(report)["chest/scale-data/id"]["status"] == "vanished"
+    assert result.ret == 1
+
+
+# Updating
+
+
+def test_update_shows_before_and_after_and_records_provenance(project):
+    project.accept()
+    project.world({"mammography/dense": 0.7})
+    result = project.run(
+        "benchmarks", "--runs=force", "-k", "dense", "--expect=update", "--reason=a better recipe"
+    )
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        ["accepted values, before and after:", f"  {DENSE} [[]cpu]: supported, effect * -> *, effect *"]
+    )
+    entries, _ = project.expectation("mammography", "ood-robustness")
+    reasons = {entry["item"]: entry["accepted"]["reason"] for entry in entries}
+    assert reasons == {DENSE: "a better recipe", "mammography/ood-robustness/vendor-b": "first"}
+
+
+def test_new_accepts_only_what_has_no_expectation(project):
+    project.run("benchmarks", "-k", "chest", "--expect=update", "--reason=first")
+    _, path = project.expectation("chest", "scale-data")
+    before = path.read_text()
+    result = project.run("benchmarks", "--expect=new", "--reason=the rest")
+    assert result.ret == 0
+    assert path.read_text() == before
+    entries, _ = project.expectation("mammography", "scale-data")
+    assert entries[0]["accepted"]["reason"] == "the rest"
+
+
+def test_new_leaves_drift_red(project):
+    project.accept()
+    project.world({"mammography/dense": 0.7})
+    result = project.run("benchmarks", "--runs=force", "--expect=new", "--reason=x")
+    result.assert_outcomes(failed=1, passed=4)
+
+
+def test_a_refuted_claim_may_be_accepted(project):
+    project.world({"default": REFUTED, "chest/id": EQUAL})
+    result = project.run("benchmarks", "--expect=update", "--reason=as measured")
+    assert result.ret == 0
+
+
+def test_update_is_refused_under_ci(project, monkeypatch):
+    monkeypatch.setenv("CI", "true")
+    result = project.run("benchmarks", "--expect=update", "--reason=x")
+    assert "refused where CI is set" in result.stderr.str()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert not (project.path / "expectations").exists()
+
+
+def test_a_damaged_expectation_is_one_message(project):
+    project.accept()
+    _, path = project.expectation("chest", "scale-data")
+    path.write_text(path.read_text().replace("verdict: supported", "verdict: suported"))
+    result = project.run("benchmarks")
+    assert "suported" in result.stdout.str() + result.stderr.str()
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+    assert "INTERNALERROR" not in result.stdout.str() + result.stderr.str()
+    assert result.ret != 0

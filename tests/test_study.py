@@ -1,0 +1,147 @@
+import json
+import shutil
+
+import pytest
+
+import medbench.execute.local
+import medbench.study
+from medbench.errors import MedbenchError
+from medbench.study import Options, Study
+from tests.suites import project, stand_ins
+
+BASELINE = "bit-small-r14x0.5"
+
+
+@pytest.fixture
+def suite(tmp_path, monkeypatch):
+    """The folder of the suite `good`, in the stand-ins' world."""
+    for variable in ("CI", "MEDBENCH_WEIGHTS"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(stand_ins, "HERE", tmp_path)
+    monkeypatch.setattr(medbench.study, "open_cohort", stand_ins.open_cohort)
+    monkeypatch.setattr(medbench.execute.local, "_fine_tune", lambda store: stand_ins.fine_tune)
+    monkeypatch.setattr(medbench.execute.local, "capture", stand_ins.environment)
+    (tmp_path / "world.json").write_text(json.dumps({"gain": {"default": 1.0}}))
+    folder = tmp_path / "benchmarks"
+    shutil.copytree(project.HERE / "good", folder)
+    for name in ("small", "large"):
+        (folder / f"{name}.npz").write_text(name)
+    return folder
+
+
+def open_study(suite, **options):
+    fields = {
+        "tier": "embedded",
+        "store": suite.parent / "store",
+        "expectations": suite.parent / "expectations",
+    }
+    return Study.open(suite, Options(**(fields | options)))
+
+
+def trained(suite):
+    return (suite.parent / "trained.log").read_text().splitlines()
+
+
+def test_items_of_one_task_share_their_runs(suite):
+    study = open_study(suite)
+    study.judge("mammography/scale-data/id")
+    study.judge("mammography/ood-robustness/dense")
+    assert len(trained(suite)) == 6
+
+
+def test_two_workers_begin_with_different_runs(suite):
+    first, second = (
+        open_study(suite, store=suite.parent / f"store-{worker}", worker=worker, workers=2)
+        for worker in (0, 1)
+    )
+    first.judge("chest/scale-data/id")
+    second.judge("chest/scale-data/id")
+    labels = trained(suite)
+    assert sorted(labels[:6]) == sorted(labels[6:])
+    assert set(labels[:3]) == set(labels[9:])
+
+
+def test_a_forecast_says_where_runs_will_come_from_and_how_long_it_takes(suite):
+    study = open_study(suite)
+    plan = study.plan(study.items)
+    before = study.forecast(plan)
+    assert (len(before.to_train), before.reused, len(before.loaded), before.seconds) == (12, 0, 0, None)
+    study.judge("chest/scale-data/id")
+    after = study.forecast(plan)
+    assert (len(after.to_train), after.reused) == (6, 6)
+    assert after.seconds == pytest.approx(6.0)  # the stand-ins say a second a run
+    never = open_study(suite, runs="never").forecast(plan)
+    assert (never.reused, never.not_run, len(never.to_train)) == (6, 6, 0)
+
+
+def test_a_run_that_may_not_be_made_is_an_error_for_who_asks_for_it(suite):
+    with pytest.raises(MedbenchError, match=r"chest · bit-small.* seed 1: .*--runs=never"):
+        open_study(suite, runs="never").run(task="chest", backbone=BASELINE, seed=1)
+
+
+def test_a_fraction_of_the_patients_is_another_run(suite):
+    study = open_study(suite)
+    whole = study.run(task="chest", backbone=BASELINE, seed=1)
+    half = study.run(task="chest", backbone=BASELINE, seed=1, fraction=0.5)
+    assert whole.record.run_id != half.record.run_id
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda s: s.judge("chest/scale-dat/id"), "unknown item .*Did you mean `chest/scale-data/id`"),
+        (lambda s: s.run(task="chst", backbone=BASELINE, seed=1), "task `chst`.*Did you mean `chest`"),
+        (lambda s: s.run(task="chest", backbone="bit-smal-r14x0.5", seed=1), "Did you mean `bit-small"),
+    ],
+)
+def test_unknown_names_are_answered_with_the_nearest(suite, call, message):
+    with pytest.raises(MedbenchError, match=message):
+        call(open_study(suite))
+
+
+def test_a_cohort_of_a_domain_without_task_is_refused(suite):
+    own = suite.parent / "mine"
+    own.mkdir()
+    (own / "domain").write_text("chest")
+    (suite / "tasks/chest.yaml").unlink()
+    for claim in (suite / "claims").iterdir():
+        claim.write_text(claim.read_text().replace("[chest, mammography]", "[mammography]"))
+    with pytest.raises(MedbenchError, match=r"domain is `chest`.*there are tasks for mammography"):
+        open_study(suite, cohort=own)
+
+
+def test_pseudonyms_keep_patients_apart_and_are_the_same_for_all_runs(suite):
+    study = open_study(suite)
+    one, two = (study.predictions(task="chest", backbone=BASELINE, seed=seed) for seed in (1, 2))
+    assert (one.patient == two.patient).all()
+    assert (one.image == two.image).all()
+    raw = open_study(suite, show_ids=True).predictions(task="chest", backbone=BASELINE, seed=1)
+    assert len(set(zip(raw.patient, one.patient, strict=True))) == len(set(raw.patient))
+
+
+def test_only_runs_that_are_new_or_differ_become_reference_runs(suite):
+    study = open_study(suite, expect="update")
+    judgements = [study.judge("chest/scale-data/id")]
+    assert study.accept(judgements, reason="first", date="2026-12-01").endswith("6 reference runs accepted")
+    assert study.accept(judgements, reason="again", date="2026-12-02").endswith("0 reference runs accepted")
+    assert study.references.missing(study.plan(["chest/scale-data/id"]).runs) == []
+
+
+def test_runs_of_real_patients_never_become_reference_runs(suite):
+    own = suite.parent / "mine"
+    own.mkdir()
+    (own / "domain").write_text("chest")
+    study = open_study(suite, cohort=own, expect="update")
+    judgements = [study.judge("chest/scale-data/id")]
+    assert study.accept(judgements, reason="first", date="2026-12-01").endswith("0 reference runs accepted")
+    assert not (suite.parent / "expectations/embedded/runs").exists()
+
+
+def test_reference_runs_serve_own_backbones_although_expectations_do_not(suite):
+    study = open_study(suite, expect="update")
+    study.accept([study.judge("chest/scale-data/id")], reason="first", date="2026-12-01")
+    shutil.rmtree(suite.parent / "store")
+    own = open_study(suite, compare=False, backbones=("bit-large-r14x0.5", "bit-small-r14x0.5"))
+    result = own.result("chest/scale-data/id")
+    assert result.check.status == "no-expectation"
+    assert sorted(run.origin for run in result.runs) == ["loaded"] * 4 + ["trained"] * 2
