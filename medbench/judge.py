@@ -141,7 +141,7 @@ def _runs_there(planned: PlannedItem, runs: Runs) -> dict[str, dict[int, JudgedR
     """Every planned run by arm and seed, or which of them are not there."""
     there: dict[str, dict[int, JudgedRun]] = {arm: {} for arm in ARMS}
     absent = []
-    for arm, specs in zip(ARMS, (planned.baseline, planned.treatment), strict=True):
+    for arm, specs in {"baseline": planned.baseline, "treatment": planned.treatment}.items():
         for seed in sorted(specs):
             run = runs.get(arm, {}).get(seed)
             if run is None:

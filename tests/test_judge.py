@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import nct, t, ttest_rel
 from sklearn.metrics import roc_auc_score
 
 from medbench import judge as judging
@@ -234,7 +235,7 @@ def test_runs_scored_on_other_examples_are_never_paired(field, value, what):
     with pytest.raises(MedbenchError, match=sentence) as raised:
         shown(runs)
     assert "(120 and 120 examples)" in str(raised.value)
-    assert "--runs=force" in str(raised.value)
+    assert str(raised.value).endswith("cannot be paired. Train them afresh on one cohort with --runs=force.")
 
 
 def test_runs_with_fewer_examples_are_never_paired():
@@ -317,11 +318,46 @@ def test_a_replicate_that_one_run_leaves_undefined_is_left_out_whole(monkeypatch
     metric = Metric(name="touchy", version=1, higher_is_better=True, low=0, high=1, values=touchy)
     monkeypatch.setitem(METRICS, "touchy", metric)
     runs = study(gain=0.3)
-    runs["treatment"][3].scored.logits[0, 1] = 99
+    runs["treatment"][1].scored.logits[0, 1] = 99
     result = judge(planned(metric="touchy"), claim(), runs)
     # A patient is drawn three times or more in 8 of 100 replicates (Poisson, mean 1).
     assert result.undefined_replicates == pytest.approx(80, abs=27)
     assert result.effect.high - result.effect.low < 0.5
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_a_replicates_reason_may_come_from_any_run(monkeypatch, arm):
+    def shy(predictions, weights):
+        defined = (weights[:, 0] == 1) | (predictions.logits[0, 1] != 99)
+        return Estimates(np.full(len(weights), 0.5), defined, "" if defined.all() else "the first is shy")
+
+    metric = Metric(name="shy", version=1, higher_is_better=True, low=0, high=1, values=shy)
+    monkeypatch.setitem(METRICS, "shy", metric)
+    runs = study()
+    runs[arm][2].scored.logits[0, 1] = 99
+    reason = "shy is undefined in most replicates of the patients: the first is shy"
+    assert judge(planned(metric="shy"), claim(), runs).reason == reason
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_where_patients_do_not_matter_the_interval_is_a_paired_t_test_of_the_seeds(monkeypatch, n):
+    def first_logit(predictions, weights):
+        return Estimates(np.full(len(weights), float(predictions.logits[0, 1])), np.ones(len(weights), bool))
+
+    metric = Metric(name="first", version=1, higher_is_better=True, low=0, high=1, values=first_logit)
+    monkeypatch.setitem(METRICS, "first", metric)
+    seeds, draw = range(1, n + 1), np.random.default_rng(n)
+    runs = study(seeds=seeds)
+    values = draw.normal(size=(2, n)).astype(np.float32)
+    for arm, row in zip(ARMS, values, strict=True):
+        for seed, value in zip(seeds, row, strict=True):
+            runs[arm][seed].scored.logits[0, 1] = value
+    result = judge(planned(seeds=seeds, metric="first"), claim(margin=0.5, relevant_effect=2.0), runs)
+    test = ttest_rel(values[1], values[0])
+    expected = test.confidence_interval(0.9)
+    assert (result.effect.low, result.effect.high) == pytest.approx((expected.low, expected.high), rel=1e-5)
+    error = np.std(values[1] - values[0], ddof=1) / n**0.5
+    assert result.power == pytest.approx(nct.sf(t.isf(0.05, n - 1), n - 1, 1.5 / error), rel=1e-4)
 
 
 def test_one_seed_concludes_nothing_whatever_the_gain():

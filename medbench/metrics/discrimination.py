@@ -73,7 +73,7 @@ def binary_roc_auc(
     """
     positive = np.flatnonzero(labels == 1)
     negative = np.flatnonzero(labels == 0)
-    negative = negative[np.argsort(scores[negative], kind="stable")]
+    negative = negative[np.argsort(scores[negative])]
     positives, negatives = weights[:, positive], weights[:, negative]
     # Column j is the weight of the j negatives that score lowest.
     lowest = np.zeros((len(weights), len(negative) + 1))
@@ -83,7 +83,7 @@ def binary_roc_auc(
     won = (positives * (below + at_most)).sum(axis=1) / 2
     pairs = positives.sum(axis=1) * lowest[:, -1]
     defined = pairs > 0
-    values = np.clip(np.divide(won, pairs, out=np.zeros(len(weights)), where=defined), 0.0, 1.0)
+    values = np.divide(won, pairs, out=np.zeros(len(weights)), where=defined)
     return Estimates(values, defined, _one_class(name, positives, defined))
 
 

@@ -117,6 +117,11 @@ def test_an_area_of_one_class_is_undefined_and_says_which_label_lacks_what():
     assert reason == "`malignant` has no negative example"
 
 
+def test_an_area_that_is_defined_has_no_reason():
+    area = roc_auc(predictions(FINDINGS, [[1, 1], [0, 0]], np.zeros((2, 2))), np.ones((1, 2)))
+    assert (area.defined.all(), area.reason) == (True, "")
+
+
 def test_a_macro_mean_is_undefined_in_the_replicates_where_one_label_is():
     labels = [[1, 1], [0, 0], [1, 0]]
     weights = np.array([[1.0, 1, 1], [0, 1, 1], [1, 1, 0]])
@@ -129,11 +134,11 @@ def test_a_macro_mean_is_undefined_in_the_replicates_where_one_label_is():
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_logits_that_are_not_finite_leave_the_area_undefined(bad):
     logits = np.zeros((3, 2))
-    logits[1, :] = bad
+    logits[1, :] = logits[2, 0] = bad
     area = roc_auc(predictions(BINARY, one_hot([0, 1, 1], 2), logits), np.ones((2, 3)))
     assert not area.defined.any()
     assert area.values.shape == (2,)
-    assert area.reason == "1 of 3 examples have logits that are not finite"
+    assert area.reason == "2 of 3 examples have logits that are not finite"
 
 
 def test_all_scores_equal_is_an_area_of_one_half():
