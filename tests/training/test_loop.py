@@ -17,6 +17,7 @@ from medbench.training import step as steps
 from medbench.training.hyperrule import learning_rate
 from medbench.training.loop import fine_tune, weight_distance
 from medbench.training.progress import Progress
+from tests.training.linear import Linear, linear_params
 
 SIZES = {"train": 40, "validation": 10, "id": 22, "elsewhere": 7}
 BLOCKS, WIDTH = (1, 1, 1, 1), 1 / 4
@@ -233,11 +234,16 @@ def test_training_learns_what_can_be_learned():
     assert learned.trace[-1].loss < 0.3
 
 
-def test_several_findings_some_unknown_in_colour_with_mixup():
+def test_several_findings_some_unknown_in_colour_with_mixup(monkeypatch):
+    """With a network that compiles at once: whatever reaches the step and the metric depends on it little."""
+    monkeypatch.setattr(loop, "Network", lambda blocks, width, classes: Linear(classes))
+    monkeypatch.setattr(loop, "_initial_params", lambda *_: linear_params(16 * 16 * 3, 2))
     cohort = Plain(target=Target(kind="multi-label", classes=("nodule", "effusion")), channels=3)
     tuned = run(spec(cohort, mixup_alpha=0.2), cohort)
-    assert tuned.trace[0].loss < 2 * np.log(2)
-    assert np.isfinite(tuned.predictions["elsewhere"].logits).all()
+    assert all(np.isfinite(logged.loss) for logged in tuned.trace)
+    assert tuned.predictions["elsewhere"].logits.shape == (7, 2)
+    assert -1 in tuned.predictions["validation"].labels
+    assert tuned.validation[-1].value is not None
 
 
 def test_runs_of_equal_shapes_share_one_compilation(tuned, monkeypatch):
