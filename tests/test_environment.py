@@ -75,21 +75,25 @@ def test_jax_is_not_imported_to_know_the_device():
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
 
 
-def test_the_environment_is_what_jax_sees(monkeypatch):
-    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+def test_the_environment_is_what_jax_sees():
     found = capture()
-    assert found.device_class == device_class() == "cpu"
+    assert found.device_class == device_class()
     assert found.cores == environment.usable_cores() >= 1
     assert set(found.libraries) == {"jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn"}
     assert all(found.libraries.values())
     assert found.device
 
 
-def test_falling_back_to_the_cpu_in_silence_is_an_error(monkeypatch):
-    monkeypatch.setattr(environment, "device_class", lambda: "gpu-nvidia-l4")
+def test_falling_back_to_the_cpu_in_silence_is_an_error():
     with pytest.raises(
         MedbenchError, match=r"planned for `gpu-nvidia-l4`, but jax uses `cpu`.*medbench\[cuda13\]"
     ):
+        environment._require_platform(planned="gpu-nvidia-l4", seen="cpu")
+
+
+def test_an_environment_that_was_not_planned_for_is_not_captured(monkeypatch):
+    monkeypatch.setattr(environment, "device_class", lambda: "abacus")
+    with pytest.raises(MedbenchError, match="planned for `abacus`, but jax uses"):
         capture()
 
 
