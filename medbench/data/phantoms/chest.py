@@ -1,7 +1,7 @@
-"""Generated chest films: frontal views with ribs, heart, vessels; findings are effusion and nodules.
+"""Generated chest films: frontal views with ribs, heart, vessels; findings are edema and nodules.
 
-Effusion is a change of shape (a concave meniscus where the lung's corner was sharp), nodules one of
-texture (round spots where healthy lungs have streaks); neither moves the overall brightness by design.
+Both are textures of the lungs: a net of thickened septa, and round spots. Their mean is taken off, so
+that overall brightness says little.
 """
 
 import math
@@ -54,7 +54,7 @@ def cases(rng: np.random.Generator, setting: Setting) -> list[Case]:
     for _ in range(1 + rng.binomial(2, 0.25)):
         view = "AP" if often and rng.random() < 0.9 else "PA"
         severity = 0.8 * habitual + 0.6 * rng.standard_normal(2) + 0.15 * (view == "AP")
-        positive = report(rng, severity, threshold=0.35, reading_error=0.4)
+        positive = report(rng, severity, threshold=0.35, reading_error=0.5)
         attributes = {"age": age_band(years), "sex": sex, "view": view, "site": site}
         result.append(Case(severity, positive, attributes))
     return result
@@ -63,7 +63,7 @@ def cases(rng: np.random.Generator, setting: Setting) -> list[Case]:
 def draw(rng: np.random.Generator, case: Case, setting: Setting) -> NDArray[np.uint8]:
     """A film, (SIZE, SIZE, 1) uint8; dense tissue is bright."""
     portable = case.attributes["view"] == "AP"
-    effusion, nodules = (visible(severity) for severity in case.severity)
+    edema, nodules = (visible(severity) for severity in case.severity)
     scale = 0.95 + 0.05 * rng.standard_normal() + 0.06 * portable
     tilt = 0.03 * rng.standard_normal()
     x = (X - 0.05 * rng.standard_normal()) / scale
@@ -73,15 +73,15 @@ def draw(rng: np.random.Generator, case: Case, setting: Setting) -> NDArray[np.u
 
     body = _body(rng, x, y)
     heart, column = _heart(rng, x, y, portable), _column(x, y)
-    sick = rng.integers(3)
     lungs = np.zeros_like(x)
     for side in (-1, 1):
-        fluid = effusion if sick in (2, (side + 1) // 2) else effusion * 0.15
-        lungs = lungs + _lung(rng, x * side, y, breath + 0.04 * (side > 0), fluid)
+        lungs = lungs + _lung(rng, x * side, y, breath + 0.04 * (side > 0))
     air = lungs * (1 - 0.8 * heart) * (1 - 0.9 * column)
     film = 0.64 * body - 0.44 * air
     film = film + air * (0.08 * _vessels(rng, x, y) + 0.03 * noise(rng, 7))
-    film = film + lungs * _nodules(rng, nodules)
+    disease = _edema(rng, edema) + _nodules(rng, nodules)
+    disease = disease - (disease * air).sum() / air.sum() + 0.03 * rng.standard_normal()
+    film = film + air * disease
     film = film + body * (_bones(rng, x, y) + _soft_tissue(rng, x, y, case.attributes["sex"]))
     film = film + 0.07 * column + 0.05 * heart * lungs
     if portable:
@@ -96,16 +96,15 @@ def _body(rng: np.random.Generator, x: Field, y: Field) -> Field:
     return edge(half - np.abs(x), 0.035) * (0.86 + 0.14 * (1 - np.clip(np.abs(x), 0, 1) ** 2))
 
 
-def _lung(rng: np.random.Generator, u: Field, y: Field, breath: float, fluid: float) -> Field:
-    """One lung field; `u` grows towards the side. Fluid fills its lower outer corner with a meniscus."""
+def _lung(rng: np.random.Generator, u: Field, y: Field, breath: float) -> Field:
+    """One lung field above its half of the diaphragm; `u` grows towards the side."""
     width = 0.24 + 0.13 * ramp(-0.7, 0.4, y) + 0.012 * rng.standard_normal()
     centre = 0.41 + 0.02 * rng.standard_normal()
     outline = 1 - ((u - centre) / width) ** 2 - ((y - 0.12) / 0.86) ** 2
-    dome = 0.36 + breath + 0.06 * rng.standard_normal()
+    dome = 0.38 + breath + 0.05 * rng.standard_normal()
     flatness = 0.26 + 0.06 * rng.standard_normal()
     floor = dome + flatness * ((u - centre + 0.06) / 0.36) ** 2
-    level = dome + 0.30 - 0.62 * fluid * (0.25 + ramp(0.1, 0.85, u) ** 1.5)
-    return edge(outline, 0.16) * edge(floor - y, 0.025) * edge(level - y, 0.05)
+    return edge(outline, 0.16) * edge(floor - y, 0.025)
 
 
 def _vessels(rng: np.random.Generator, x: Field, y: Field) -> Field:
@@ -119,15 +118,21 @@ def _vessels(rng: np.random.Generator, x: Field, y: Field) -> Field:
     return lines * np.exp(-1.6 * radius) + 0.8 * np.exp(-((radius / 0.14) ** 2))
 
 
+def _edema(rng: np.random.Generator, strength: float) -> Field:
+    """A net of thickened septa all over the lungs."""
+    return 0.36 * strength * np.clip(1 - 1.5 * np.abs(noise(rng, 7)), 0, 1)
+
+
 def _nodules(rng: np.random.Generator, strength: float) -> Field:
-    """Round spots within either lung, and small vessels seen end-on that everybody has."""
+    """Round spots scattered over both lungs, less their expected density, so that no place is brighter."""
     spots = np.zeros_like(X)
-    for _ in range(rng.integers(5, 9)):
-        side = rng.integers(2) * 2.0 - 1
-        radius = rng.uniform(0.055, 0.085)
-        spot = blob(side * rng.uniform(0.2, 0.65), rng.uniform(-0.55, 0.35), radius, hardness=1.8)
+    for _ in range(rng.integers(8, 13)):
+        side = rng.integers(2) * 2 - 1
+        radius = rng.uniform(0.065, 0.11)
+        spot = blob(side * rng.uniform(0.15, 0.7), rng.uniform(-0.65, 0.45), radius, hardness=2.5)
         spots = spots + rng.uniform(0.7, 1.3) * spot
-    return 0.2 * strength * spots
+    density = edge(0.275 - np.abs(np.abs(X) - 0.425), 0.09) * edge(0.55 - np.abs(Y + 0.1), 0.09)
+    return 0.7 * strength * (spots - 0.27 * density)
 
 
 def _bones(rng: np.random.Generator, x: Field, y: Field) -> Field:
@@ -203,7 +208,7 @@ def _expose(rng: np.random.Generator, film: Field, setting: Setting, portable: b
 DOMAIN = Domain(
     name="chest",
     number=1,
-    target=Target(kind="multi-label", classes=("effusion", "nodules")),
+    target=Target(kind="multi-label", classes=("edema", "nodules")),
     attributes=("age", "sex", "view", "site"),
     settings={"train": HOME, "validation": HOME, "id": HOME, "hospital-b": HOSPITAL_B, "icu": ICU},
     cases=cases,

@@ -15,7 +15,7 @@ from medbench.data.cohort import ID, TRAIN, VALIDATION, Examples
 from medbench.data.phantoms.domain import SIZE, Case, Domain
 from medbench.errors import MedbenchError
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Goes up with every change of a label or a visible change of pixels; docs/phantoms.md has the log."""
 
 SEED = 20

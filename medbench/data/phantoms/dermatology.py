@@ -11,7 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medbench.data.phantoms.domain import Case, Domain, age_band, report, visible
-from medbench.data.phantoms.texture import Field, X, Y, blob, blur, clouds, curve, edge, noise, ramp, to_bytes
+from medbench.data.phantoms.texture import (
+    Field,
+    X,
+    Y,
+    blob,
+    blur,
+    clouds,
+    curve,
+    edge,
+    noise,
+    ramp,
+    to_bytes,
+    waves,
+)
 from medbench.spec.runs import Target
 
 SKIN = np.array(
@@ -65,7 +78,7 @@ def cases(rng: np.random.Generator, setting: Setting) -> list[Case]:
     result = []
     for _ in range(1 + rng.binomial(2, 0.25)):
         severity = 0.5 * habitual + 0.87 * rng.standard_normal(1)
-        result.append(Case(severity, report(rng, severity, threshold=0.3, reading_error=0.4), attributes))
+        result.append(Case(severity, report(rng, severity, threshold=0.3, reading_error=0.5), attributes))
     return result
 
 
@@ -73,9 +86,8 @@ def draw(rng: np.random.Generator, case: Case, setting: Setting) -> NDArray[np.u
     """A colour picture of a mole, (SIZE, SIZE, 3) uint8."""
     malignancy = visible(float(case.severity[0]))
     skin = SKIN[int(case.attributes["skin_type"]) - 1]
-    skin = skin * (1 + 0.05 * rng.standard_normal(3)).astype(np.float32)
-    relief = 0.035 * clouds(rng, 14, 4) + 0.03 * noise(rng, 40)
-    picture = skin * (1 + relief)[:, :, None]
+    skin = skin * (1 + 0.03 * rng.standard_normal(3)).astype(np.float32)
+    picture = skin * (1 + 0.045 * clouds(rng, 24, 5))[:, :, None]
     flush = 0.08 * rng.uniform(0, 1) * clouds(rng, 40, 3)
     picture = picture * (1 - np.clip(flush, -0.1, 0.2)[:, :, None] * RED)
     for pigment, density in _mole(rng, malignancy, 0.65 if setting.phone else 1.0):
@@ -95,18 +107,18 @@ def _mole(
     dx, dy = X - float(x), Y - float(y)
     angle = np.arctan2(dy, dx) + rng.uniform(0, 2 * math.pi)
     r = np.sqrt(dx * dx + dy * dy) / (radius * (1 + 0.12 * np.cos(2 * angle)))
-    waves = sum(rng.standard_normal() / k * np.cos(k * angle + rng.uniform(0, 6.28)) for k in range(2, 9))
-    fray = 0.3 * waves + 0.22 * clouds(rng, 16, 3)
+    fray = 0.28 * waves(rng, angle, range(2, 9)) + 0.16 * clouds(rng, 18, 3)
     inside = 1 - r + malignancy * fray
     mole = edge(inside, 0.10 + 0.06 * rng.uniform())
     darkness = rng.uniform(0.45, 0.8)
     clumps = clouds(rng, 20, 3)
     even = 0.8 + 0.2 * ramp(0.0, 0.7, inside)
     net = 0.12 * np.abs(noise(rng, 3)) * (1 - malignancy)
-    brown = mole * darkness * (even - net + malignancy * 0.35 * clumps)
-    veil = mole * malignancy * 0.75 * edge(clouds(rng, 26, 3) - 0.7, 0.3)
-    rose = mole * malignancy * 0.6 * edge(clouds(rng, 26, 2) - 0.8, 0.4)
-    dots = mole * malignancy * 0.5 * edge(noise(rng, 4) - 1.5, 0.25)
+    brown = mole * darkness * (even - net + malignancy * 0.45 * clumps)
+    regions = clouds(rng, 26, 3)
+    veil = mole * malignancy * 0.85 * edge(regions - 0.7, 0.3)
+    rose = mole * malignancy * 0.6 * edge(-0.8 - regions, 0.4)
+    dots = mole * malignancy * 0.65 * edge(noise(rng, 4) - 1.5, 0.25)
     return [
         (BROWN, np.clip(brown, 0, 1)),
         (BLUE_GREY, np.clip(veil + dots, 0, 1)),
@@ -117,7 +129,7 @@ def _mole(
 def _hairs(rng: np.random.Generator) -> Field:
     """A few dark hairs that run about the same way."""
     lie = rng.uniform(0, math.pi)
-    total = np.zeros_like(X)
+    total: Field = np.zeros_like(X)
     for _ in range(rng.integers(2, 9)):
         place = rng.uniform(-1, 1, 2)
         total = total + curve(
@@ -137,9 +149,8 @@ def _dermatoscope(rng: np.random.Generator, picture: NDArray[np.floating]) -> ND
     cast = (1 + 0.04 * rng.standard_normal(3)).astype(np.float32) * math.exp(0.07 * rng.standard_normal())
     picture = _blur_channels(picture, 0.4 + rng.uniform(0, 0.5)) * cast
     if rng.random() < 0.15:
-        picture = (
-            picture * (0.05 + 0.95 * edge(rng.uniform(1.0, 1.2) - np.sqrt(X * X + Y * Y), 0.03))[:, :, None]
-        )
+        tube = edge(rng.uniform(1.0, 1.2) - np.sqrt(X * X + Y * Y), 0.03)
+        picture = picture * (0.05 + 0.95 * tube[:, :, None])
     return picture + 0.012 * noise(rng, 1.0)[:, :, None]
 
 

@@ -3,6 +3,7 @@
 Labels are drawn here, without pixels; the domains' modules say what a severity looks like.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +69,7 @@ def report(
 
 def visible(severity: float) -> float:
     """The share of a finding's full appearance that is drawn at a severity, in (0, 1)."""
-    return 1 / (1 + float(np.exp(-1.7 * severity)))
+    return 1 / (1 + math.exp(-3 * (severity - 0.3)))
 
 
 def age_band(years: float) -> str:

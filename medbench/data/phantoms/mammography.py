@@ -23,6 +23,7 @@ from medbench.data.phantoms.texture import (
     ramp,
     sample,
     to_bytes,
+    waves,
 )
 from medbench.spec.runs import Target
 
@@ -61,7 +62,7 @@ def cases(rng: np.random.Generator, setting: Setting) -> list[Case]:
     years = float(np.clip(setting.age + 11 * rng.standard_normal(), 35, 90))
     density = DENSITIES[rng.choice(4, p=setting.density)]
     severity = rng.standard_normal(1)
-    positive = report(rng, severity, threshold=0.25, reading_error=0.4)
+    positive = report(rng, severity, threshold=0.25, reading_error=0.5)
     attributes = {
         "age": age_band(years),
         "sex": "female",
@@ -97,41 +98,41 @@ def draw(rng: np.random.Generator, case: Case, setting: Setting) -> NDArray[np.u
 
 
 def _gland(rng: np.random.Generator, density: int, reach: float, centre: float) -> Field:
-    """Fibroglandular tissue: patches behind the nipple, strands towards it."""
-    dx, dy = X + 1 - reach, Y - centre
-    radius = np.sqrt(dx * dx + dy * dy) + 0.05
+    """Fibroglandular tissue: patches behind the nipple and fine ligaments, both drawn towards it."""
+    dx, dy = X + 0.6 - reach, Y - centre
+    radius = np.sqrt(dx * dx + dy * dy)
     angle = np.arctan2(dy, -dx)
-    strands = noise(rng, 4, 18) + 0.6 * noise(rng, 2.5, 9)
-    lines = sample(strands, 45 * radius, 45 * angle + 64)
-    patches = clouds(rng, 28, 4)
-    zone = blob(-1 + 0.52 * reach, centre, 0.62 + 0.05 * density, hardness=2.5)
-    share = (-0.7, -0.1, 0.5, 1.2)[density] + 0.15 * rng.standard_normal()
-    gland = edge(patches + share + 0.5 * lines - 1.4 * (1 - zone), 0.8)
-    ridges = np.clip(1 - 1.6 * np.abs(lines), 0, 1)
-    return gland * (0.24 + 0.05 * density + 0.05 * patches) + 0.10 * ridges * (0.3 + 0.7 * zone)
+    row, column = 60 * radius, 75 * angle + 64
+    lines = sample(clouds(rng, 14, 3), row, column)
+    patches = sample(clouds(rng, 30, 4), row, column)
+    zone = blob(-1 + 0.55 * reach, centre, 0.6 + 0.06 * density, hardness=2)
+    share = (-1.0, -0.3, 0.4, 1.1)[density] + 0.2 * rng.standard_normal()
+    gland = edge(patches + share - 1.6 * (1 - zone), 0.9) * (1 + 0.25 * lines)
+    ligaments = np.clip(1 - 2.2 * np.abs(lines), 0, 1)
+    return gland * (0.26 + 0.04 * density) + 0.09 * ligaments * (0.35 + 0.65 * zone)
 
 
 def _mass(rng: np.random.Generator, x: float, y: float, malignancy: float) -> Field:
     """A mass at (x, y): smooth and oval at 0; broken, spiculated and calcified at 1."""
-    radius = rng.uniform(0.13, 0.2)
+    radius = rng.uniform(0.18, 0.27)
     turn = rng.uniform(0, 2 * math.pi)
     dx, dy = X - x, Y - y
     r = np.sqrt(dx * dx + dy * dy)
     angle = np.arctan2(dy, dx) + turn
-    oval = 1 + 0.15 * np.cos(2 * angle)
-    lobes = sum(rng.standard_normal() / k * np.cos(k * angle + rng.uniform(0, 6.28)) for k in range(3, 8))
-    outline = radius * (oval + 0.35 * malignancy * lobes)
-    body = edge(outline - r, 0.015 + 0.05 * malignancy)
-    count = rng.integers(9, 15)
-    rays = np.cos(count * angle + 1.2 * np.sin(3 * angle + turn)) * 0.5 + 0.5
-    reach = radius * (2.0 + 0.5 * np.cos(2 * angle + 3 * turn))
-    spicules = rays**4 * ramp(0.4, 0.9, r / radius) * (1 - ramp(0.5, 1.0, r / reach))
-    specks = np.zeros_like(X)
-    for _ in range(rng.integers(6, 14)):
-        away, towards = radius * 1.3 * math.sqrt(rng.random()), rng.uniform(0, 2 * math.pi)
-        specks = specks + blob(x + away * math.cos(towards), y + away * math.sin(towards), 0.014)
-    level = rng.uniform(0.16, 0.26)
-    return level * body * (1 - 0.2 * malignancy) + malignancy * (0.2 * spicules + 0.3 * specks)
+    lobes = waves(rng, angle, range(3, 8))
+    rays = np.zeros_like(X)
+    for k in (7, 9, 11, 13, 16):
+        rays = rays + np.cos(k * angle + rng.uniform(0, 2 * math.pi) + 0.25 * r / radius)
+    outline = radius * (1 + 0.15 * np.cos(2 * angle) + 0.65 * malignancy * lobes)
+    body = edge(outline - r, 0.012 + 0.04 * malignancy)
+    spicules = ramp(0.6, 2.6, rays) * ramp(0.3, 0.8, r / radius) * np.exp(-((r / (1.8 * radius)) ** 2))
+    level = rng.uniform(0.18, 0.28)
+    film = level * body * (1 - 0.35 * malignancy) + 0.6 * malignancy * spicules
+    for _ in range(rng.integers(12, 20)):
+        away, towards = radius * 1.4 * math.sqrt(rng.random()), rng.uniform(0, 2 * math.pi)
+        speck = blob(x + away * math.cos(towards), y + away * math.sin(towards), 0.018)
+        film = film + 0.5 * malignancy * speck
+    return film
 
 
 def _muscle(rng: np.random.Generator) -> Field:

@@ -5,6 +5,7 @@ pixel, so that machines differ by a level at most.
 """
 
 import math
+from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
@@ -110,18 +111,27 @@ def curve(
     """
     along = (X - x) * math.cos(angle) + (Y - y) * math.sin(angle)
     aside = (Y - y) * math.cos(angle) - (X - x) * math.sin(angle)
-    aside = aside - bend * rng.standard_normal() * along**2
-    return np.exp(-0.5 * (aside / width) ** 2) / (1 + (along / length) ** 8)
+    aside = aside - bend * rng.standard_normal() * along * along
+    return np.exp(-0.5 * np.minimum(np.abs(aside / width), 6) ** 2) * edge(length - np.abs(along), 0.05)
+
+
+def waves(rng: np.random.Generator, angle: Field, orders: Iterable[int]) -> Field:
+    """A random periodic function of the angle, smoother for lower orders: what makes an outline uneven."""
+    total = np.zeros_like(angle)
+    for k in orders:
+        total += rng.standard_normal() / k * np.cos(k * angle + rng.uniform(0, 2 * math.pi))
+    return total
 
 
 def sample(field: Field, row: Field, column: Field) -> Field:
     """`field` at fractional pixel positions, linearly interpolated, wrapping round."""
     r, c = np.floor(row), np.floor(column)
     fr, fc = row - r, column - c
-    i, j = r.astype(np.int64) % SIZE, c.astype(np.int64) % SIZE
-    below, right = (i + 1) % SIZE, (j + 1) % SIZE
-    upper = field[i, j] * (1 - fc) + field[i, right] * fc
-    lower = field[below, j] * (1 - fc) + field[below, right] * fc
+    i, j = r.astype(np.int32) % SIZE * SIZE, c.astype(np.int32) % SIZE
+    below, right = (i + SIZE) % (SIZE * SIZE), (j + 1) % SIZE
+    flat = field.ravel()
+    upper = flat.take(i + j) * (1 - fc) + flat.take(i + right) * fc
+    lower = flat.take(below + j) * (1 - fc) + flat.take(below + right) * fc
     return upper * (1 - fr) + lower * fr
 
 
