@@ -147,12 +147,18 @@ class Study:
 
     @property
     def warnings(self) -> list[str]:
-        """What a person should know about the cohorts, such as that patients are not known."""
+        """What a person should know about the cohorts, such as that one gives a claim nothing to judge."""
         cohorts = {cohort.name: cohort for cohort in self.cohorts.values()}
-        return [
+        shifted = [claim.claim for claim in self.suite.claims.values() if claim.evaluate == "each-shift"]
+        declared = [
             f"{name}: {warning}"
             for name, cohort in cohorts.items()
             for warning in getattr(cohort, "warnings", ())
+        ]
+        return declared + [
+            f"{name}: declares no shift, so there is nothing to judge for {', '.join(shifted)}"
+            for name, cohort in cohorts.items()
+            if shifted and not cohort.shifts
         ]
 
     def plan(self, item_ids: Iterable[str]) -> Plan:

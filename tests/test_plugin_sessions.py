@@ -108,6 +108,15 @@ def test_two_workers_train_each_run_once_and_the_controller_reports_all(project)
     assert not list((project.path / ".medbench/progress").glob("*/*.jsonl"))
 
 
+def test_two_workers_force_each_run_once(project):
+    project.run("benchmarks")
+    result = project.run_apart("benchmarks", "-n2", "--runs=force")
+    result.assert_outcomes(passed=5)
+    assert len(project.trained()) == 24
+    assert set(project.trained()[12:]) == set(project.trained()[:12])
+    assert not list((project.path / ".medbench/campaigns").glob("*")), "the next force begins anew"
+
+
 def test_a_worker_waits_for_a_run_that_another_session_trains_and_says_so(project):
     project.world(seconds=6)
     first = subprocess.Popen(

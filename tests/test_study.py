@@ -145,3 +145,9 @@ def test_reference_runs_serve_own_backbones_although_expectations_do_not(suite):
     result = own.result("chest/scale-data/id")
     assert result.check.status == "no-expectation"
     assert sorted(run.origin for run in result.runs) == ["loaded"] * 4 + ["trained"] * 2
+
+
+def test_a_cohort_without_shifts_says_which_claims_it_leaves_out(suite):
+    (suite.parent / "world.json").write_text(json.dumps({"gain": {}, "shifts": {"chest": []}}))
+    (warning,) = open_study(suite).warnings
+    assert warning == "phantoms:chest: declares no shift, so there is nothing to judge for ood-robustness"
