@@ -120,26 +120,24 @@ def _patients_with(parts: Mapping[str, Part], column: int, value: int) -> int:
 def require_distinct_images(
     parts: Mapping[str, Part], digests: Mapping[Path, Digest], findings: Findings
 ) -> None:
-    """The same bytes under two patients, or in two sets, are an error; within a patient, a warning."""
-    copies: dict[str, list[tuple[str, str, str, str]]] = defaultdict(list)
+    """The same bytes under two patients are an error; within a patient, who is in one set, a warning."""
+    copies: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
     for name, part in parts.items():
-        examples = part.examples
-        for patient, row, path in zip(examples.patient.tolist(), part.row, part.path, strict=True):
+        for patient, row, path in zip(part.examples.patient.tolist(), part.row, part.path, strict=True):
             if path in digests:
-                where = f"row {row} {path.name} ({name})"
-                copies[digests[path].sha256].append((patient, name, part.table, where))
+                copy = (patient, part.table, f"row {row} {path.name} ({name})")
+                copies[digests[path].sha256].append(copy)
     repeats = 0
     for same in copies.values():
-        if len(same) > 1:
-            if len({(patient, name) for patient, name, *_ in same}) == 1:
-                repeats += len(same) - 1
-            else:
-                patients = listed(filter(None, dict.fromkeys(findings.show(s[0]) for s in same)))
-                findings.errors.append(
-                    f"{same[0][2]}: the same image under different patients or in different sets"
-                    f"{f' ({patients})' if patients else ''}: {listed(s[3] for s in same)}. "
-                    "Keep one of them, and give them one patient if it is one."
-                )
+        patients = {patient: None for patient, _, _ in same}
+        if len(patients) == 1:
+            repeats += len(same) - 1
+            continue
+        shown = listed(filter(None, (findings.show(patient) for patient in patients)))
+        findings.errors.append(
+            f"{same[0][1]}: the same image under different patients{f' ({shown})' if shown else ''}: "
+            f"{listed(where for *_, where in same)}. Keep one of them, or give them the same patient."
+        )
     if repeats:
         findings.warnings.append(
             f"{counted(repeats, 'image repeats', 'images repeat')} another of the same patient byte for byte."

@@ -338,6 +338,14 @@ class TestFingerprint:
         before = open_folder(clinic.write()).fingerprint
         assert open_folder(clinic.write(edited(clinic.declaration, change))).fingerprint != before
 
+    @pytest.mark.parametrize(
+        ("column", "value"), [("sex", ""), ("age", "90"), ("dx", "NEV"), ("patient_id", "P-9999")]
+    )
+    def test_it_changes_with_a_cell_that_is_used(self, clinic, column, value):
+        before = open_folder(clinic.write()).fingerprint
+        clinic.rows[0][column] = clinic.rows[1][column] = value
+        assert open_folder(clinic.write()).fingerprint != before
+
     def test_it_changes_with_the_bytes_of_one_image(self, clinic, tmp_path):
         before = open_folder(clinic.write(), cache=tmp_path / "cache").fingerprint
         write_noise(clinic.image(0), seed=999)

@@ -182,6 +182,16 @@ IN_TABLE = {
         cells("mel", 2, column="dx"),
         r"`mel` in row 2\. Did you mean `MEL`\?",
     ),
+    "empty label, others negative": (
+        {", negative: [NEV]": ""},
+        cells("", 5, column="dx"),
+        r"an empty cell in row 5\.",
+    ),
+    "finding that all have": (
+        {LABELS: "labels: {a: {column: dx, positive: [MEL, BCC], negative: [NEV]}, b: one}"},
+        lambda clinic: [row.update(one="1") for row in clinic.rows],
+        r"no image without `b` is in `train`",
+    ),
     "unknown values": (
         {},
         cells("SEK", 5, 7, column="dx"),
@@ -406,7 +416,7 @@ class TestPatients:
         clinic.image(5).write_bytes(clinic.image(0).read_bytes())
         errors = check(clinic.path).errors
         assert len(errors) == 1
-        assert "the same image under different patients or in different sets: row 2 000_0.png" in errors[0]
+        assert "the same image under different patients: row 2 000_0.png" in errors[0]
         assert "row 7 002_1.png" in errors[0]
 
     def test_the_same_image_in_a_shift_from_elsewhere_is_an_error(self, clinic, tmp_path):
@@ -414,7 +424,7 @@ class TestPatients:
         other.write()  # the same seeds, so the same images
         errors = check(clinic.write(clinic.declaration + "shifts: {clinic-b: ../clinic-b}\n")).errors
         assert len(errors) == 12
-        assert all("the same image under different patients or in different sets" in e for e in errors)
+        assert all("the same image under different patients" in e for e in errors)
 
     def test_a_repeat_within_a_patient_is_only_a_warning(self, clinic):
         clinic.write()

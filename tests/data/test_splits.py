@@ -72,13 +72,20 @@ def test_a_rare_label_reaches_every_split_if_it_can(sick):
     assert set(splits[:sick]) == set(SHARES)
 
 
-def test_a_patient_counts_by_the_rarest_of_several_labels():
+@pytest.mark.parametrize("seed", range(8))
+def test_a_patient_counts_by_the_rarest_of_several_labels(seed):
     patients = np.array([f"p{i}" for i in range(100)])
     labels = np.zeros((100, 2), dtype=np.int8)
     labels[:90, 0] = 1  # common, and had by those with the rare one too
-    labels[:6, 1] = 1
-    splits = split_by_patient(patients, labels, SHARES, 1)
-    assert set(splits[:6]) == set(SHARES)
+    labels[:3, 1] = 1
+    assert set(split_by_patient(patients, labels, SHARES, seed)[:3]) == set(SHARES)
+
+
+def test_shares_are_met_over_many_labels_that_few_have():
+    labels = np.repeat(np.eye(100, dtype=np.int8), 2, axis=0)
+    splits = split_by_patient(np.array([f"p{i}" for i in range(200)]), labels, SHARES, 0)
+    for name, share in SHARES.items():
+        assert abs((splits == name).sum() - 200 * share) <= 1
 
 
 def test_another_seed_deals_another_hand():
