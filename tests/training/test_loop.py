@@ -16,6 +16,7 @@ from medbench.training import loop, scoring, streams
 from medbench.training import step as steps
 from medbench.training.hyperrule import learning_rate
 from medbench.training.loop import fine_tune, weight_distance
+from medbench.training.order import batch_order
 from medbench.training.progress import Progress
 from tests.training.linear import Linear, linear_params
 
@@ -207,6 +208,22 @@ def test_arms_of_one_seed_see_the_same_batches_in_the_same_order(monkeypatch, tm
         monkeypatch.setattr(loop, "train_step", watched)
         run(spec(), weights=file)
     assert seen["random"] == seen["pre-trained"]
+
+
+def test_batches_and_augmentation_follow_the_seeds_own_streams(monkeypatch):
+    seen = []
+    step = loop.train_step
+
+    def watched(state, images, labels, **rest):
+        seen.append((images.tobytes(), jax.random.key_data(rest["key"]).tolist()))
+        return step(state, images, labels, **rest)
+
+    monkeypatch.setattr(loop, "train_step", watched)
+    run(spec(seed=4))
+    order = batch_order(40, batch_size=8, steps=6, generator=streams.generator(4, streams.ORDER))
+    key = jax.random.key_data(steps.random_key(streams.key_seed(4, streams.AUGMENTATION))).tolist()
+    pool = Plain().images("train", 20)
+    assert seen == [(pool[batch].tobytes(), key) for batch in order]
 
 
 def test_a_pre_trained_backbone_starts_from_its_file_under_a_head_of_zeros(tmp_path):
