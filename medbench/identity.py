@@ -55,14 +55,16 @@ def run_id(spec: RunSpec, code: str) -> str:
 
 
 def why_new(spec: RunSpec, store: "Store") -> str:
-    """Why the store has no run for this spec: how the nearest stored run differs, in words."""
-    nearest = min(store.records(), key=lambda record: len(_spec_changes(record.spec, spec)), default=None)
-    if nearest is None:
-        return "nothing is stored yet"
+    """Why a run that the store seems to have is trained again: what changed since, in words.
+
+    Empty where the store has no run of the same task, backbone, fraction and seed.
+    """
+    known = [record for record in store.records() if record.spec.label == spec.label]
+    if not known:
+        return ""
+    nearest = min(known, key=lambda record: len(_spec_changes(record.spec, spec)))
     changes = [*_spec_changes(nearest.spec, spec), *_code_changes(nearest)]
-    if not changes:
-        return "the stored run was damaged or removed"
-    return "differs from the nearest stored run in " + ", ".join(changes)
+    return f"changed: {', '.join(changes)}" if changes else "the stored run was damaged or removed"
 
 
 def _spec_changes(stored: RunSpec, wanted: RunSpec) -> list[str]:

@@ -204,14 +204,19 @@ def stored(folder, *records):
 
 
 def test_an_empty_store_has_nothing_to_compare_with(tmp_path):
-    assert why_new(runs.spec(), Store(tmp_path)) == "nothing is stored yet"
+    assert why_new(runs.spec(), Store(tmp_path)) == ""
 
 
 def test_a_new_run_is_explained_by_the_nearest_stored_one(tmp_path):
-    far = runs.record(runs.spec(seed=7, task="chest", recipe={"steps": 90}))
+    other = runs.record(runs.spec(seed=7))
+    far = runs.record(runs.spec(recipe={"steps": 90, "batch_size": 8}))
     near = runs.record(runs.spec(recipe={"steps": 150}))
-    store = stored(tmp_path, far, near)
-    assert why_new(runs.spec(), store) == "differs from the nearest stored run in recipe.steps (150 → 3)"
+    store = stored(tmp_path, other, far, near)
+    assert why_new(runs.spec(), store) == "changed: recipe.steps (150 → 3)"
+
+
+def test_a_run_of_another_seed_explains_nothing(tmp_path):
+    assert why_new(runs.spec(seed=2), stored(tmp_path, runs.record(runs.spec(seed=1)))) == ""
 
 
 @pytest.mark.parametrize(
@@ -232,7 +237,7 @@ def test_changed_surroundings_are_named(tmp_path, monkeypatch, environment, expl
     )
     store = stored(tmp_path, msgspec.structs.replace(record, environment=then))
     found = why_new(runs.spec(), store)
-    assert re.fullmatch(f"differs from the nearest stored run in {explanation}.*", found)
+    assert re.fullmatch(f"changed: {explanation}.*", found)
     assert "the code" not in found
 
 

@@ -138,7 +138,8 @@ class Console:
 
     def _show_start(self, event: Event) -> None:
         if not self._live:
-            self._print(f"[{self._estimate.finished + 1}/{self._total}] {event.run}: trains, {event.text}")
+            reason = f" ({event.text})" if event.text else ""
+            self._print(f"[{self._estimate.finished + 1}/{self._total}] {event.run}: trains{reason}")
             return
         if self._bars is None:
             self._bars = Progress(

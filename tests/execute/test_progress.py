@@ -91,7 +91,7 @@ def test_more_runs_than_planned_do_no_harm(clock):
 RUN = "chest · bit-s-r50x1 · all patients · seed 1"
 EVENTS = [
     Event(kind="waiting", run=RUN, text="process 7, since 10:11:12 UTC"),
-    Event(kind="started", run=RUN, text="nothing is stored yet"),
+    Event(kind="started", run=RUN, text="changed: the code"),
     Event(kind="stage", run=RUN, stage="decode id", done=2, total=4),
     *(Event(kind="stage", run=RUN, stage="train", done=i, total=4) for i in range(1, 5)),
     Event(kind="stage", run=RUN, stage="evaluate", done=1, total=1),
@@ -105,7 +105,7 @@ def test_without_a_terminal_a_run_is_a_line_at_its_start_and_one_at_its_end():
     for event in EVENTS[1:]:
         console(event)
     assert stream.getvalue().splitlines() == [
-        f"[1/2] {RUN}: trains, nothing is stored yet",
+        f"[1/2] {RUN}: trains (changed: the code)",
         f"{RUN}: 0 s, about 0 s left",
     ]
 
@@ -151,7 +151,7 @@ def test_square_brackets_are_shown_as_they_are():
     stream = io.StringIO()
     console = Console(stream, total=1)
     console(Event(kind="started", run="[red]chest[/red]", text="[bold]"))
-    assert stream.getvalue() == "[1/1] [red]chest[/red]: trains, [bold]\n"
+    assert stream.getvalue() == "[1/1] [red]chest[/red]: trains ([bold])\n"
 
 
 @pytest.fixture
