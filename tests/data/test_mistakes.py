@@ -85,6 +85,14 @@ IN_DECLARATION = {
         {"age: age": "age: {column: age, bins: [60, 40]}"},
         r":4: `bins` of attribute `age` must ascend",
     ),
+    "bins repeat": (
+        {"age: age": "age: {column: age, bins: [40, 40]}"},
+        r":4: `bins` of attribute `age` must ascend",
+    ),
+    "shares too small": (
+        {LABELS: LABELS + "\nsplits: {train: 0.5, validation: 0.2, id: 0.2}"},
+        r":6: train, validation and id add up to 0\.9; as shares they must give 1",
+    ),
     "bins and values": (
         {"age: age": "age: {column: age, bins: [60], values: {a: [1]}}"},
         r":4: attribute `age` has both `bins` and `values`",
