@@ -121,6 +121,8 @@ def test_the_verdict_is_given_at_half_and_twice_the_margin_too():
     )
     at = shown(study(gain=0.8, n_patients=200), margin=effect.low * 2.2, relevant_effect=0.9)
     assert at.verdict_at_half_margin == "inconclusive"
+    at = shown(study(gain=0.8, n_patients=200), margin=effect.high * 0.4, relevant_effect=0.9)
+    assert at.verdict_at_twice_margin == "inconclusive"
     at = shown(study(gain=0.8, n_patients=200), margin=effect.value, relevant_effect=0.9)
     assert (at.verdict_at_half_margin, at.verdict, at.verdict_at_twice_margin) == (
         "supported",
