@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import PIL
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from medbench.data import images
 from medbench.data.cohort import Cohort
 from medbench.errors import MedbenchError
 
-DECODING_VERSION = 1
-"""Raise when reading or resizing changes, so that arrays on disk are made anew."""
+_READER = hashlib.sha256(Path(images.__file__).read_bytes() + PIL.__version__.encode()).hexdigest()
+"""Identifies the code that reads and resizes, so that arrays on disk are made anew when it changes."""
 
 Report = Callable[[str, int, int], None]
 """Told the split, the images decoded so far, and how many there are."""
@@ -72,7 +74,7 @@ class DecodedImages:
 
     def path(self, split: str, size: int) -> Path:
         """Where the array of a split at a size is kept."""
-        content = f"{DECODING_VERSION}/{self._cohort.fingerprint}/{split}/{size}"
+        content = f"{_READER}/{self._cohort.fingerprint}/{split}/{size}"
         return self._cache_dir / f"{hashlib.sha256(content.encode()).hexdigest()[:20]}-{size}px.npy"
 
     def _decode(self, path: Path, split: str, size: int) -> NDArray[np.uint8]:

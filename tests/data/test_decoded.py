@@ -59,6 +59,14 @@ def test_splits_sizes_and_cohorts_are_kept_apart(tmp_path):
     assert len(first.calls) == len(other.calls) == 3
 
 
+def test_other_reading_code_makes_the_arrays_anew(tmp_path, monkeypatch):
+    cohort = Slides()
+    DecodedImages(cohort, tmp_path)("id", 6)
+    monkeypatch.setattr("medbench.data.decoded._READER", "changed")
+    DecodedImages(cohort, tmp_path)("id", 6)
+    assert cohort.calls == [("id", 6)] * 2
+
+
 def test_the_arrays_are_mapped_and_cannot_be_written(tmp_path):
     mapped = DecodedImages(Slides(), tmp_path)("id", 6)
     assert isinstance(mapped, np.memmap)
