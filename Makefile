@@ -41,6 +41,10 @@ format: $(ready)
 	$(python) -m ruff check --fix .
 	$(python) -m ruff format .
 
+mutation: $(ready)
+	$(python) -m mutmut run
+	$(python) -m mutmut results
+
 .venv/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'medbench needs Python 3.11 or newer, $(PYTHON) is older. Name one: make PYTHON=/path/to/python3.11 …'; exit 1; }

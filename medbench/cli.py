@@ -15,6 +15,7 @@ COMMANDS = {
     "plan": ("medbench.plan_cli", "list the runs that a selection of claims needs"),
     "cohort": ("medbench.data.cohort_cli", "check a folder of your own images"),
     "schema": ("medbench.spec.schema", "write JSON Schema, so that editors complete and check YAML"),
+    "calibrate": ("medbench.calibrate", "measure how far unchanged seeds move on other machines"),
     "pretrain": ("medbench.training.pretrain_cli", "train a small upstream backbone of your own"),
 }
 """By name: the module with `add_arguments(parser)` and `run(args) -> int`, and one line of help."""

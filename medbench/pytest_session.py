@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from medbench import __version__, environment
+from medbench import __version__, environment, policy
 from medbench.errors import MedbenchError
 from medbench.execute.progress import Console, Event, Follower, Journal, Sink, duration, this_worker
 from medbench.pytest_items import ClaimFile, ResultItem, VanishedItem, name_of
@@ -253,7 +253,8 @@ class Bench:
 
     @property
     def _judged(self) -> bool:
-        return any(r.judgement and r.judgement.state == "judged" for r in self._results.values())
+        judgements = (result.judgement for result in self._results.values() if result.judgement)
+        return not policy.judged_nothing(judgements)
 
     def _scope(self) -> str:
         """What the verdicts speak of, where that is less than the tier."""
