@@ -44,6 +44,7 @@ Made by
 
     {command}
 
-with `DIR` the folder of CIFAR-10. The same command on the same kind of machine gives the same weights up to
-rounding; the recipe is BiT's own for pre-training (Kolesnikov et al., arXiv 1912.11370), scaled down.
+with `DIR` the folder of CIFAR-10. On one CPU the same command gives the same bytes; on another machine or an
+accelerator it gives weights that are as good, not the same. The recipe is BiT's own for pre-training (Kolesnikov
+et al., arXiv 1912.11370), scaled down.
 """

@@ -9,7 +9,7 @@ from medbench.spec.runs import ResolvedRecipe
 from medbench.training.cifar10 import SIZE
 from medbench.training.hyperrule import MOMENTUM
 
-STEPS = 3_000
+STEPS = 12_000
 WEIGHT_DECAY = 1e-4
 _LEARNING_RATE_AT_256 = 0.03
 # BiT-S warms up for 5,000 of its 28,151 steps (90 epochs of 1,281,167 images in batches of 4,096).

@@ -96,7 +96,7 @@ def test_the_card_shows_the_accuracy():
 
 
 def test_the_recipe_is_bits_upstream_recipe_scaled_to_the_steps():
-    recipe = upstream_recipe(Settings(images=50_000))
+    recipe = upstream_recipe(Settings(images=50_000, steps=3_000))
     assert (recipe.steps, recipe.batch_size, recipe.momentum) == (3_000, 128, 0.9)
     assert (recipe.warmup_steps, recipe.decay_steps) == (533, (900, 1_800, 2_400))
     peak = 0.03 * 128 / 256
