@@ -22,8 +22,8 @@ SEED = 20
 
 DOMAINS = ("chest", "mammography", "dermatology")
 
-_PATIENTS = {TRAIN: 700, VALIDATION: 120, ID: 400}
-_SHIFT_PATIENTS = 400
+PATIENTS = {TRAIN: 700, VALIDATION: 120}
+EVALUATION_PATIENTS = 400
 _FIRST_PATIENT = 10_000
 """Each split's patients are numbered from a multiple of this, so that one may grow without moving others."""
 
@@ -39,16 +39,15 @@ class PhantomCohort:
     cluster = "patient"
     image_area = SIZE * SIZE
 
-    def __init__(self, domain: Domain, patients: Mapping[str, int] | None = None) -> None:
-        """Declare a cohort of a domain; `patients` overrides the number of patients by split (for tests)."""
+    def __init__(self, domain: Domain, patients: Mapping[str, int]) -> None:
+        """Declare a cohort of a domain with so many patients by split."""
         self.domain = domain.name
         self.name = f"phantoms:{domain.name}"
         self.target = domain.target
         self.attributes = domain.attributes
-        self.shifts = tuple(split for split in domain.settings if split not in _PATIENTS)
+        self.shifts = tuple(split for split in domain.settings if split not in (TRAIN, VALIDATION, ID))
         self._domain = domain
-        self._patients = {split: _PATIENTS.get(split, _SHIFT_PATIENTS) for split in domain.settings}
-        self._patients |= patients or {}
+        self._patients = dict(patients)
         identity = f"{self.name} version={GENERATOR_VERSION} seed={SEED} patients={self._patients}"
         self.fingerprint = hashlib.sha256(identity.encode()).hexdigest()
         self._cases = cache(self._draw_cases)
@@ -122,8 +121,13 @@ class PhantomCohort:
         return positive if self.target.kind == "multi-label" else np.hstack([1 - positive, positive])
 
 
-def open_phantoms(domain: str) -> PhantomCohort:
+def open_phantoms(domain: str, *, patients: int | None = None) -> PhantomCohort:
     """The phantom cohort of a domain (`phantoms:<domain>`).
+
+    Args:
+      domain: `chest`, `mammography` or `dermatology`.
+      patients: so many in every split, for a smaller cohort of the first patients; by default
+        PATIENTS, and EVALUATION_PATIENTS in `id` and each shift.
 
     Raises:
       MedbenchError: there is no such domain; the message names the nearest.
@@ -133,7 +137,9 @@ def open_phantoms(domain: str) -> PhantomCohort:
         hint = f" Did you mean `phantoms:{near[0]}`?" if near else ""
         raise MedbenchError(f"`phantoms:{domain}`: phantoms exist for {', '.join(DOMAINS)}.{hint}")
     module = import_module(f"medbench.data.phantoms.{domain}")
-    return PhantomCohort(cast("Domain", module.DOMAIN))
+    declared = cast("Domain", module.DOMAIN)
+    usual = {split: PATIENTS.get(split, EVALUATION_PATIENTS) for split in declared.settings}
+    return PhantomCohort(declared, usual if patients is None else dict.fromkeys(usual, patients))
 
 
 def _resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
