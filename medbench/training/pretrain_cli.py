@@ -12,7 +12,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Pre-train a small BiT (one unit a block, half width) on CIFAR-10 at 32 pixels, as an upstream of "
         "the embedded tier. Writes the weights and a card beside them. Takes about three quarters "
-        "of an hour on two cores; interrupt it at any time, the same command goes on from its last checkpoint."
+        "of an hour on two cores; interrupt it at any time, the same command goes on from its last "
+        "checkpoint."
     )
     parser.add_argument(
         "--data",
