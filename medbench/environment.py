@@ -14,7 +14,7 @@ from pathlib import Path
 from medbench.errors import MedbenchError
 from medbench.record import Environment
 
-SHAPING_LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy")
+SHAPING_LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "pillow")
 """Distributions whose version may move a run's numbers."""
 
 SHAPING_SETTINGS = ("XLA_FLAGS", "JAX_DEFAULT_MATMUL_PRECISION", "JAX_ENABLE_X64", "NVIDIA_TF32_OVERRIDE")

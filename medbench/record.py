@@ -19,7 +19,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     platform: str
     python: str
     libraries: dict[str, str]
-    """Versions of jax, jaxlib, flax, optax, numpy, scikit-learn, by distribution name."""
+    """Versions by distribution name, above all of those that may move numbers."""
     xla_flags: str
     commit: str
     """Revision of the medbench checkout, with `+` if it had changes; empty where there is none."""
@@ -34,7 +34,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Validation(msgspec.Struct, frozen=True, kw_only=True):
-    """The primary metric on the validation set during training."""
+    """The ROC AUC on the validation set during training."""
 
     step: int
     value: float | None

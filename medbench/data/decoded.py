@@ -18,7 +18,8 @@ from medbench.data import images
 from medbench.data.cohort import Cohort
 from medbench.errors import MedbenchError
 
-_READER = hashlib.sha256(Path(images.__file__).read_bytes() + PIL.__version__.encode()).hexdigest()
+_SOURCES = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))
+_READER = hashlib.sha256(_SOURCES + PIL.__version__.encode()).hexdigest()
 """Identifies the code that reads and resizes, so that arrays on disk are made anew when it changes."""
 
 Report = Callable[[str, int, int], None]

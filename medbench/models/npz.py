@@ -5,7 +5,6 @@ Every array is held against the architecture before it is used; nothing is compu
 
 import os
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -75,16 +74,15 @@ def save(path: Path, params: Params, dtype: DTypeLike = np.float32) -> None:
             raise MedbenchError(
                 f"{path.name}: array `{name}` has values that {array.dtype} cannot hold; not written"
             )
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with partial.open("wb") as file:
             np.savez(file, **stored)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink()
-        raise
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def adapt_head(params: Params, classes: int) -> dict[str, Any]:
