@@ -14,7 +14,6 @@ import PIL
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from medbench.data import images
 from medbench.data.cohort import Cohort
 from medbench.errors import MedbenchError
 
