@@ -41,19 +41,18 @@ def run(args: argparse.Namespace) -> int:
     """Write `numeric.yaml`, print its new rows, and return the exit status.
 
     Raises:
-      MedbenchError: no run of the stores has a reference run, or a file is damaged.
+      MedbenchError: no run of the stores is of the reference runs' own code, or a file is damaged.
     """
     references = References(args.expectations / args.tier / "runs")
-    rows = [row for folder in args.stores for row in calibrations(Store(folder), references)]
-    if not rows:
-        raise MedbenchError(
-            f"no run in {', '.join(map(str, args.stores))} has a reference run in {references.root}. "
-            "Make them with `pytest benchmarks --store STORE`, on the device class of the reference runs."
-        )
+    stores = [Store(folder) for folder in args.stores]
+    _require_same_code(stores, references)
+    rows = [row for store in stores for row in calibrations(store, references)]
     path = args.expectations / "numeric.yaml"
     kept = load_yaml(path, list[Calibration]) if path.exists() else []
     merged = {_key(row): row for row in (*kept, *rows)}
-    path.write_text(dump_yaml([merged[key] for key in sorted(merged)]), encoding="utf-8")
+    partial = path.with_suffix(".partial")
+    partial.write_text(dump_yaml([merged[key] for key in sorted(merged)]), encoding="utf-8")
+    partial.replace(path)
     for row in rows:
         print(
             f"{row.metric} on {row.environment}, {row.variant}, jax {row.jax}: {row.largest_difference:.2e}"
@@ -78,6 +77,21 @@ def calibrations(store: Store, references: References) -> list[Calibration]:
             if before is None or row.largest_difference > before.largest_difference:
                 found[_key(row)] = row
     return list(found.values())
+
+
+def _require_same_code(stores: Iterable[Store], references: References) -> None:
+    """Some run must be of the code and surroundings of the reference runs: else a change of code would count.
+
+    Raises:
+      MedbenchError: none is.
+    """
+    pairs = [pair for store in stores for pair in _pairs(store, references)]
+    if not any(run.record.code == reference.record.code for run, reference in pairs):
+        raise MedbenchError(
+            f"no run in these stores was made by the code and libraries of the reference runs in "
+            f"{references.root}, so a difference may come from changed code. Accept those anew, or add a "
+            "store made with `pytest benchmarks --store STORE` in the surroundings they were made in."
+        )
 
 
 def variant(environment: Environment) -> str:

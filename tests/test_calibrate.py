@@ -72,6 +72,14 @@ def test_a_later_calibration_replaces_its_own_row_and_keeps_the_others(expectati
 
 
 def test_runs_of_another_device_class_say_nothing_about_this_one(expectations, tmp_path):
-    with pytest.raises(MedbenchError, match=r"no run in .* has a reference run"):
+    with pytest.raises(MedbenchError, match="no run in these stores"):
         calibrate(expectations, store(tmp_path, "gpu", seed=2, device_class="gpu-nvidia-a100"))
+    assert not (expectations / "numeric.yaml").exists()
+
+
+def test_runs_of_changed_code_alone_are_refused(expectations, tmp_path):
+    changed = Store(tmp_path / "changed")
+    changed.put(runs.record(code="changed", run_id="0" * 20), runs.all_predictions(seed=2), {})
+    with pytest.raises(MedbenchError, match="may come from changed code"):
+        calibrate(expectations, changed.root)
     assert not (expectations / "numeric.yaml").exists()

@@ -62,7 +62,7 @@ class Claim(Declared, frozen=True, kw_only=True):
     relevant_effect: float
     """The smallest true effect worth detecting: power is stated for it. Larger than the margin."""
     family: str
-    """Claims of one family share a correction for multiplicity."""
+    """Groups claims that ask one question, such as `ood`; a label so far: no verdict depends on it."""
 
 
 class Task(Declared, frozen=True, kw_only=True):
