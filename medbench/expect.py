@@ -4,7 +4,7 @@ Whether the study is reproduced plays no part here (that is `judge`): this room 
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,10 +17,10 @@ from medbench.judge import ARMS
 from medbench.judgement import Check, Definition, Interval, Judgement, Status, Verdict
 from medbench.spec.loader import dump_yaml, load_yaml
 from medbench.spec.records import Declared
-from medbench.stats.prediction import half_width, pooled_spread
+from medbench.stats.prediction import half_width, moderated_spread, prior_spread
 
 NUMERIC: Literal["numeric@1"] = "numeric@1"
-PREDICTION: Literal["pooled-prediction-familywise@1"] = "pooled-prediction-familywise@1"
+PREDICTION: Literal["moderated-prediction-familywise@1"] = "moderated-prediction-familywise@1"
 SAFETY, LEAST, UNCALIBRATED = 3, 1e-4, 1e-3
 """The numeric tolerance is `SAFETY` times the largest calibrated difference and at least `LEAST`;
 `UNCALIBRATED` where a metric has not been calibrated on a device class."""
@@ -32,7 +32,7 @@ class Rule(Declared, frozen=True, kw_only=True, rename="kebab"):
     """The named rules that compute an item's bands; a changed rule gets a new name."""
 
     same_seeds: Literal["numeric@1"] = NUMERIC
-    new_seeds: Literal["pooled-prediction-familywise@1"] = PREDICTION
+    new_seeds: Literal["moderated-prediction-familywise@1"] = PREDICTION
 
 
 class Accepted(Declared, frozen=True, kw_only=True):
@@ -41,9 +41,10 @@ class Accepted(Declared, frozen=True, kw_only=True):
     date: str
     """ISO 8601 day."""
     commit: str
-    """Revision of the medbench checkout that made the values."""
+    """Revision of the medbench checkout that trained the runs, with `+` if it had changes."""
     reason: str
     jax: str
+    """Version that trained the runs."""
 
 
 Values = Annotated[dict[int, float], msgspec.Meta(min_length=1)]
@@ -133,18 +134,23 @@ class Expectations:
     def band(self, expectation: Expectation, arm: str, new: int) -> float | None:
         """Half the width around an arm's accepted mean for the mean of `new` seeds; None if unknown.
 
-        The spread between seeds is pooled over the items of the same metric and device class; the
-        level is shared over all accepted items and arms of that class (`pooled-prediction-familywise@1`).
+        The arm's own spread between seeds is moderated by those of all arms of the same metric and
+        device class; the level is shared over all accepted items and arms of that class
+        (`moderated-prediction-familywise@1`).
         """
         environment, metric = expectation.environment, expectation.definition.metric
         family = [e for e in self.accepted if e.environment == environment]
-        spread = pooled_spread(
-            list(e.values(arm).values()) for e in family if e.definition.metric == metric for arm in ARMS
+        alike = [(e, other) for e in family if e.definition.metric == metric for other in ARMS]
+        prior = prior_spread(
+            [list(e.values(other).values()) for e, other in alike],
+            # Items of a task are scores of the same runs where they have a backbone in common.
+            arms=len({(e.item.partition("/")[0], getattr(e.backbones, other)) for e, other in alike}),
         )
+        values = list(expectation.values(arm).values())
+        spread = moderated_spread(values, prior)
         if not spread.degrees_of_freedom:
             return None
-        accepted = len(expectation.values(arm))
-        half = half_width(spread, accepted=accepted, new=new, family=len(family) * len(ARMS))
+        half = half_width(spread, accepted=len(values), new=new, family=len(family) * len(ARMS))
         return max(half, self.tolerance(metric, environment))
 
 
@@ -206,7 +212,7 @@ def check(judgement: Judgement, expectations: Expectations) -> Check:
 
     Seeds that were accepted on the same device class and cohort are compared one by one (`numeric@1`).
     Of all other trained seeds, each arm's mean is compared with the accepted mean
-    (`pooled-prediction-familywise@1`). Loaded runs of another class or cohort measure nothing.
+    (`moderated-prediction-familywise@1`). Loaded runs of another class or cohort measure nothing.
 
     Returns:
       Its status, and the value that lies furthest out relative to its band.
@@ -242,6 +248,14 @@ def check(judgement: Judgement, expectations: Expectations) -> Check:
         measured=furthest.measured,
         band=furthest.band,
         quantity=furthest.quantity,
+    )
+
+
+def measured(judgement: Judgement) -> tuple[int, int]:
+    """How many of an item's values were measured by this code, and of how many; the rest was loaded."""
+    return (
+        sum(len(judgement.trained.get(arm, ())) for arm in ARMS),
+        sum(len(judgement.samples.get(arm, ())) for arm in ARMS),
     )
 
 
@@ -332,7 +346,17 @@ def _detail(expectation: Expectation, judgement: Judgement, comparisons: Sequenc
         parts.append("the cohort's images changed")
     if not comparisons:
         parts.append("no value could be compared")
-    return "; ".join(parts) or "unchanged"
+    return "; ".join([*(parts or ["unchanged"]), *_loaded(judgement)])
+
+
+def _loaded(judgement: Judgement) -> list[str]:
+    """How little was measured, where that is less than all."""
+    count, total = measured(judgement)
+    if count == total:
+        return []
+    if not count:
+        return ["all values are loaded, nothing was measured"]
+    return [f"{count} of {total} values were measured, the rest is loaded"]
 
 
 @dataclass(frozen=True)
@@ -352,7 +376,13 @@ class Change:
 
 
 def update(
-    judgements: Sequence[Judgement], *, root: Path, tier: str, accepted: Accepted, only_new: bool = False
+    judgements: Sequence[Judgement],
+    *,
+    root: Path,
+    tier: str,
+    reason: str,
+    provenance: Callable[[str], Accepted],
+    only_new: bool = False,
 ) -> list[Change]:
     """Accept judged items; touches no other item and no other device class.
 
@@ -362,25 +392,26 @@ def update(
       judgements: the selected items.
       root: the folder `expectations`.
       tier: whose folder is written.
-      accepted: provenance, with a reason.
+      reason: why the new values are right.
+      provenance: of an item's values, by its id; may refuse by a MedbenchError.
       only_new: leave items alone that have something accepted on their device class (`--expect=new`).
 
     Returns:
       One change an item, before and after.
 
     Raises:
-      MedbenchError: the environment variable CI is set, no reason is given, or an item's runs come
-        from several device classes. Nothing is written then.
+      MedbenchError: the environment variable CI is set, no reason is given, an item's runs come
+        from several device classes, or `provenance` refuses. Nothing is written then.
     """
     if os.environ.get("CI"):
         raise MedbenchError(
             "expectations are not updated in continuous integration (the environment variable CI is "
             "set): update them at home and have the difference reviewed."
         )
-    if not accepted.reason.strip():
+    if not reason.strip():
         raise MedbenchError('an update of expectations needs --reason "why the new values are right".')
     old = {(e.item, e.environment): e for e in load(root, tier).accepted}
-    changes = [_change(judgement, old, accepted, only_new=only_new) for judgement in judgements]
+    changes = [_change(judgement, old, provenance, only_new=only_new) for judgement in judgements]
     touched = {
         (c.item, c.after.environment): c.after for c in changes if c.after is not None and c.after != c.before
     }
@@ -408,29 +439,35 @@ def summary(changes: Iterable[Change]) -> str:
 def _change(
     judgement: Judgement,
     old: dict[tuple[str, str], Expectation],
-    accepted: Accepted,
+    provenance: Callable[[str], Accepted],
     *,
     only_new: bool,
 ) -> Change:
     """What accepting a judgement would change."""
     if judgement.state != "judged":
         return Change(judgement.id, None, None, f"{judgement.state}: {judgement.reason}")
-    after = _accept(judgement, accepted)
-    before = old.get((judgement.id, after.environment))
+    environment = _device_class(judgement)
+    before = old.get((judgement.id, environment))
     if before is not None and only_new:
         return Change(judgement.id, before, before, "it has accepted values already")
+    after = _accept(judgement, environment, provenance(judgement.id))
     unchanged = before is not None and msgspec.structs.replace(after, accepted=before.accepted) == before
     return Change(judgement.id, before, before if unchanged else after)
 
 
-def _accept(judgement: Judgement, accepted: Accepted) -> Expectation:
-    """The expectation that a judgement makes."""
+def _device_class(judgement: Judgement) -> str:
+    """The one device class that an item's runs come from."""
     classes = sorted({device for arm in ARMS for device in judgement.devices[arm].values()})
     if len(classes) > 1:
         raise MedbenchError(
             f"{judgement.id}: its runs come from {' and '.join(classes)}, and values of one device class "
             "only can be accepted. Train them all on one with --runs=force."
         )
+    return classes[0]
+
+
+def _accept(judgement: Judgement, environment: str, accepted: Accepted) -> Expectation:
+    """The expectation that a judgement makes."""
     assert judgement.verdict is not None
     assert judgement.effect is not None
     assert judgement.definition is not None
@@ -443,7 +480,7 @@ def _accept(judgement: Judgement, accepted: Accepted) -> Expectation:
         ),
         definition=judgement.definition,
         rule=Rule(),
-        environment=classes[0],
+        environment=environment,
         cohort_fingerprint=judgement.cohort_fingerprint,
         backbones=Backbones(baseline=judgement.baseline, treatment=judgement.treatment),
         accepted=accepted,

@@ -15,8 +15,7 @@ import numpy as np
 from medbench import expect, policy
 from medbench.data.cohort import Cohort
 from medbench.data.sources import open_cohort
-from medbench.environment import commit as checkout_commit
-from medbench.environment import device_class, library_versions
+from medbench.environment import device_class
 from medbench.errors import MedbenchError, nearest
 from medbench.execute.local import locate, obtain
 from medbench.execute.progress import Event, Sink
@@ -318,20 +317,41 @@ class Study:
           What changed, before and after, one line an item.
 
         Raises:
-          MedbenchError: CI is set, no reason is given, or an item's runs come from several device classes.
+          MedbenchError: CI is set, no reason is given, or an item's runs come from several device classes
+            or versions of the code. Nothing is written then.
         """
-        accepted = expect.Accepted(
-            date=date, commit=checkout_commit(), reason=reason, jax=library_versions()["jax"]
-        )
         changes = expect.update(
             judgements,
             root=self.options.expectations,
             tier=self.options.tier,
-            accepted=accepted,
+            reason=reason,
+            provenance=lambda item_id: self._provenance(item_id, reason=reason, date=date),
             only_new=self.options.expect == "new",
         )
         taken = self._accept_runs([change.item for change in changes if not change.why_kept])
         return f"{expect.summary(changes)}\n{taken} reference runs accepted"
+
+    def _provenance(self, item_id: str, *, reason: str, date: str) -> expect.Accepted:
+        """Who made an item's values and when, from the records of its runs."""
+        code = code_fingerprint()
+        runs = [
+            self.store.get(run_id(spec, code)) or self.references.get(spec)
+            for spec in self.plan([item_id]).runs
+        ]
+        records = [run.record for run in runs if run is not None]
+        if len({record.code for record in records}) > 1:
+            older = sum(record.code != code for record in records)
+            raise MedbenchError(
+                f"{item_id}: {older} of its {len(records)} runs are reference runs that other code, "
+                "libraries or settings made, and values of one code only can be accepted. Nothing was "
+                "accepted; train them all with --runs=force."
+            )
+        return expect.Accepted(
+            date=date,
+            commit=", ".join(sorted({record.environment.commit for record in records})),
+            reason=reason,
+            jax=", ".join(sorted({record.environment.libraries["jax"] for record in records})),
+        )
 
     def _accept_runs(self, item_ids: Iterable[str]) -> int:
         """Commit the stored runs of items that are not references yet, or differ; returns how many."""

@@ -17,12 +17,13 @@ from medbench.expect import (
     Expectations,
     check,
     load,
+    measured,
     summary,
     update,
     vanished_items,
 )
 from medbench.judgement import Interval
-from medbench.stats.prediction import FALSE_ALARMS
+from medbench.stats.prediction import FALSE_ALARMS, prior_spread
 from tests.judging import judgement
 
 TODAY = Accepted(date="2026-12-01", commit="1a2b3c4", reason="first acceptance", jax="0.10.2")
@@ -39,9 +40,21 @@ def root(tmp_path):
     return tmp_path / "expectations"
 
 
+def accept(judgements, root, provenance=TODAY, *, tier="embedded", **options):
+    """Update with one provenance for all items."""
+    return update(
+        judgements,
+        root=root,
+        tier=tier,
+        reason=provenance.reason,
+        provenance=lambda item: provenance,
+        **options,
+    )
+
+
 def accepted(root, *judgements, calibration=(), tier="embedded"):
     """The expectations after accepting judgements, read back from the files."""
-    update(judgements or [judgement()], root=root, tier=tier, accepted=TODAY)
+    accept(judgements or [judgement()], root, tier=tier)
     return Expectations(load(root, tier).accepted, tuple(calibration))
 
 
@@ -123,20 +136,23 @@ def test_the_numeric_tolerance_is_three_times_the_largest_difference_within_limi
     assert Expectations(calibration=tuple(rows)).tolerance("roc_auc@1", "cpu") == pytest.approx(tolerance)
 
 
-def half(spread, df, n, k, family):
-    """The band by its formula."""
+def half(group, groups, k, *, arms, family):
+    """The band of one group's mean by its formula."""
+    prior = prior_spread(groups, arms=arms)
+    df = prior.degrees_of_freedom + len(group) - 1
+    own = np.var(group, ddof=1) * (len(group) - 1)
+    spread = ((prior.degrees_of_freedom * prior.deviation**2 + own) / df) ** 0.5
     level = 1 - (1 - FALSE_ALARMS) ** (1 / family)
-    return t.ppf(1 - level / 2, df) * spread * (1 / n + 1 / k) ** 0.5
+    return t.ppf(1 - level / 2, df) * spread * (1 / len(group) + 1 / k) ** 0.5
 
 
-def test_new_seeds_are_compared_by_their_mean_with_the_spread_pooled_over_the_tier(root):
+def test_new_seeds_are_compared_by_their_mean_with_their_arms_own_spread_moderated_by_the_tier(root):
     other = replace(
         samples([0.70, 0.74, 0.72, 0.75], [0.71, 0.73, 0.75, 0.76]), id="mammography/ood-robustness/vendor-b"
     )
     expectations = accepted(root, judgement(), other)
     groups = [list(v.values()) for item in (judgement(), other) for v in item.samples.values()]
-    spread = (sum((len(g) - 1) * np.var(g, ddof=1) for g in groups) / 10) ** 0.5
-    width = half(spread, 10, n=3, k=2, family=4)
+    width = half(TREAT, groups, 2, arms=2, family=4)
     result = check(samples([0.80, 0.812], [0.83, 0.84], first=6), expectations)
     assert result.check == PREDICTION
     assert result.status == "ok"
@@ -152,7 +168,7 @@ def test_new_seeds_are_compared_by_their_mean_with_the_spread_pooled_over_the_ti
 def test_accepted_and_new_seeds_of_one_night_are_each_compared_by_their_own_rule(root):
     expectations = accepted(root)
     result = check(samples([0.82, 0.81], [0.84, 0.83], first=3), expectations)
-    assert result.check == f"{NUMERIC} + {PREDICTION}"
+    assert result.check == f"{PREDICTION} + {NUMERIC}"
     assert result.status == "ok"
     drifted = check(samples([0.80, 0.81], [0.84, 0.83], first=3), expectations)
     assert (drifted.quantity, drifted.expected, drifted.measured) == ("baseline, seed 3", 0.82, 0.80)
@@ -166,6 +182,18 @@ def test_a_loaded_seed_is_still_compared_so_that_a_changed_metric_shows(root):
     assert check(loaded, expectations).status == "drifted"
 
 
+def test_it_is_told_how_many_values_were_measured(root):
+    expectations = accepted(root)
+    assert measured(judgement()) == (6, 6)
+    some = judgement(trained={"baseline": [1], "treatment": [1]})
+    assert measured(some) == (2, 6)
+    assert check(some, expectations).detail == "unchanged; 2 of 6 values were measured, the rest is loaded"
+    none = judgement(trained={"baseline": [], "treatment": []})
+    assert measured(none) == (0, 6)
+    assert check(none, expectations).detail == "unchanged; all values are loaded, nothing was measured"
+    assert measured(judgement(state="not-run", samples={}, trained={})) == (0, 0)
+
+
 def test_a_loaded_seed_of_another_device_class_is_no_news(root):
     expectations = accepted(root)
     elsewhere = replace(
@@ -177,7 +205,7 @@ def test_a_loaded_seed_of_another_device_class_is_no_news(root):
     assert result.measured in (0.81, 0.83)
     nothing = check(replace(elsewhere, trained={"baseline": [], "treatment": []}), expectations)
     assert (nothing.status, nothing.check, nothing.band, nothing.quantity) == ("ok", "", None, "")
-    assert nothing.detail.endswith("no value could be compared")
+    assert nothing.detail.endswith("no value could be compared; all values are loaded, nothing was measured")
     assert (nothing.expected, nothing.measured) == (None, None)
 
 
@@ -193,6 +221,20 @@ def test_other_images_are_compared_by_the_spread_of_seeds(root):
     result = check(samples([0.812, 0.799, 0.822], TREAT, cohort_fingerprint="f2"), accepted(root))
     assert (result.status, result.check) == ("ok", PREDICTION)
     assert result.detail == "the cohort's images changed"
+
+
+def test_items_of_the_same_runs_do_not_make_the_prior_surer(root):
+    """Six arms in three items of one task are two arms' runs; of three tasks they are six."""
+    shifts = [replace(judgement(), id=f"mammography/ood/{name}") for name in ("a", "b")]
+    tasks = [replace(judgement(), id=f"{name}/scale-data/id") for name in ("chest", "dermatology")]
+    later = samples([0.81, 0.80], TREAT[:2], first=6)
+    widths = {}
+    for arms, others in ((2, shifts), (6, tasks)):
+        folder = root / str(arms)
+        low, high = check(later, accepted(folder, judgement(), *others)).band
+        widths[arms] = (high - low) / 2
+        assert widths[arms] == pytest.approx(half(BASE, [BASE, TREAT] * 3, 2, arms=arms, family=6))
+    assert widths[6] < widths[2]
 
 
 def test_one_accepted_seed_gives_no_band(root):
@@ -220,11 +262,11 @@ def test_the_spread_of_another_metric_or_device_class_is_not_pooled(root):
     )
     device = replace(samples(wide, wide, device="gpu-x"), id="mammography/scale-data/vendor-b")
     expectations = accepted(root, ours, metric, device)
-    # Four bands on this device class; the spread of one metric of it: .01 and, thrice, .0006.
-    spread = ((2 * 0.01**2 + 3 * 0.0006) / 5) ** 0.5
-    for baseline, treatment, n in (([0.84] * 2, [0.83] * 2, 3), ([0.81] * 2, [0.87] * 2, 4)):
+    # Four bands on this device class, and two groups of this metric on it.
+    groups = [BASE, [0.80, 0.83, 0.86, 0.83]]
+    for baseline, treatment, moved in (([0.84] * 2, [0.83] * 2, 0), ([0.81] * 2, [0.87] * 2, 1)):
         result = check(samples(baseline, treatment, first=5), expectations)
-        width = half(spread, 5, n=n, k=2, family=4)
+        width = half(groups[moved], groups, 2, arms=2, family=4)
         assert result.band == pytest.approx((result.expected - width, result.expected + width))
 
 
@@ -344,7 +386,7 @@ def test_the_file_reads_like_a_list_of_accepted_values(root):
   effect: {value: 0.02, low: 0.01, high: 0.03}
   definition: {predicate: superiority, margin: 0.005, metric: roc_auc@1, evaluate: id, \
 cohort: 'phantoms:mammography', labels: 'single-label: benign, malignant'}
-  rule: {same-seeds: numeric@1, new-seeds: pooled-prediction-familywise@1}
+  rule: {same-seeds: numeric@1, new-seeds: moderated-prediction-familywise@1}
   environment: cpu
   cohort_fingerprint: f1
   backbones: {baseline: bit-s-r, treatment: bit-m-r}
@@ -384,7 +426,7 @@ def test_an_update_touches_what_was_selected_and_nothing_else(root):
     chest = (root / "embedded/chest/scale-data.yaml").stat().st_mtime_ns
     new = samples([0.9, 0.9, 0.9], TREAT, verdict="refuted")
     later = replace(TODAY, date="2026-12-24", reason="new weights")
-    (change,) = update([new], root=root, tier="embedded", accepted=later)
+    (change,) = accept([new], root, later)
     after = load(root, "embedded").accepted
     assert [(e.item, e.environment) for e in after] == [(e.item, e.environment) for e in before]
     assert [a == b for a, b in zip(after, before, strict=True)] == [True, False, True, True]
@@ -400,7 +442,7 @@ def test_an_item_whose_values_did_not_change_keeps_its_provenance(root):
     accepted(root)
     path = root / "embedded/mammography/scale-data.yaml"
     text, written = path.read_text(), path.stat().st_mtime_ns
-    (change,) = update([judgement()], root=root, tier="embedded", accepted=replace(TODAY, reason="again"))
+    (change,) = accept([judgement()], root, replace(TODAY, reason="again"))
     assert change.before == change.after
     assert change.after.accepted.reason == "first acceptance"
     assert (path.read_text(), path.stat().st_mtime_ns) == (text, written)
@@ -409,7 +451,7 @@ def test_an_item_whose_values_did_not_change_keeps_its_provenance(root):
 def test_accepting_new_items_leaves_accepted_ones_alone(root):
     accepted(root)
     moved, fresh = samples([0.9, 0.9], TREAT), replace(judgement(), id="mammography/scale-data/b")
-    kept, added = update([moved, fresh], root=root, tier="embedded", accepted=TODAY, only_new=True)
+    kept, added = accept([moved, fresh], root, only_new=True)
     assert kept.before == kept.after
     assert kept.why_kept == "it has accepted values already"
     assert added.before is None
@@ -420,7 +462,7 @@ def test_accepting_new_items_leaves_accepted_ones_alone(root):
 def test_an_item_that_was_not_judged_is_kept(root):
     accepted(root)
     idle = judgement(state="missing", reason="one class")
-    (change,) = update([idle], root=root, tier="embedded", accepted=TODAY)
+    (change,) = accept([idle], root)
     assert change == Change("mammography/scale-data/id", None, None, "missing: one class")
     assert load(root, "embedded").accepted[0].samples.baseline[1] == 0.81
 
@@ -428,7 +470,7 @@ def test_an_item_that_was_not_judged_is_kept(root):
 def test_an_update_is_refused_in_continuous_integration(root, monkeypatch):
     monkeypatch.setenv("CI", "true")
     with pytest.raises(MedbenchError, match=r"^expectations are not updated in .* variable CI is set"):
-        update([judgement()], root=root, tier="embedded", accepted=TODAY)
+        accept([judgement()], root)
     assert not root.exists()
 
 
@@ -437,7 +479,7 @@ def test_an_update_is_refused_without_a_reason(root, reason):
     with pytest.raises(
         MedbenchError, match=r'^an update of expectations needs --reason "why the new values are right".$'
     ):
-        update([judgement()], root=root, tier="embedded", accepted=replace(TODAY, reason=reason))
+        accept([judgement()], root, replace(TODAY, reason=reason))
     assert not root.exists()
 
 
@@ -446,23 +488,46 @@ def test_values_of_several_device_classes_are_never_accepted_together(root):
     with pytest.raises(
         MedbenchError, match=r"mammography/scale-data/id: its runs come from cpu and gpu-x"
     ) as raised:
-        update([replace(judgement(), id="a/b/c"), mixed], root=root, tier="embedded", accepted=TODAY)
+        accept([replace(judgement(), id="a/b/c"), mixed], root)
     assert str(raised.value).endswith("can be accepted. Train them all on one with --runs=force.")
     assert not root.exists()
+
+
+def test_provenance_is_asked_of_each_item_that_is_accepted_and_may_refuse_all(root):
+    def provenance(item):
+        if item.endswith("bad"):
+            raise MedbenchError(f"{item}: mixed")
+        return replace(TODAY, commit=item)
+
+    items = [replace(judgement(), id=f"mammography/scale-data/{name}") for name in ("id", "bad")]
+    with pytest.raises(MedbenchError, match="bad: mixed"):
+        update(items, root=root, tier="embedded", reason="x", provenance=provenance)
+    assert not root.exists()
+    update(items[:1], root=root, tier="embedded", reason="x", provenance=provenance)
+    assert load(root, "embedded").accepted[0].accepted.commit == "mammography/scale-data/id"
+    accept(items, root)
+    kept = update(items, root=root, tier="embedded", reason="x", provenance=provenance, only_new=True)
+    assert all(change.why_kept for change in kept)
+
+
+def test_an_old_rule_is_refused(root):
+    accepted(root)
+    path = root / "embedded/mammography/scale-data.yaml"
+    path.write_text(path.read_text().replace("moderated-prediction", "pooled-prediction"))
+    with pytest.raises(MedbenchError, match=r"scale-data\.yaml:\d+: .*moderated-prediction-familywise@1"):
+        load(root, "embedded")
 
 
 def test_the_summary_shows_before_and_after(root):
     fresh = replace(judgement(), id="mammography/scale-data/b")
     accepted(root)
-    changes = update(
+    changes = accept(
         [
             samples([0.9, 0.9, 0.9], TREAT, verdict="refuted", effect=Interval(value=-0.07, low=-1, high=0)),
             fresh,
             replace(judgement(state="not-run", reason="no run"), id="mammography/scale-data/c"),
         ],
-        root=root,
-        tier="embedded",
-        accepted=TODAY,
+        root,
     )
     assert summary(changes).split("\n") == [
         (
@@ -472,12 +537,12 @@ def test_the_summary_shows_before_and_after(root):
         "mammography/scale-data/b [cpu]: new: supported, effect +0.0200 (baseline 0.8100, treatment 0.8300)",
         "mammography/scale-data/c: kept (not-run: no run)",
     ]
-    again = update([fresh], root=root, tier="embedded", accepted=TODAY)
+    again = accept([fresh], root)
     assert summary(again) == (
         "mammography/scale-data/b [cpu]: unchanged: supported, effect +0.0200 "
         "(baseline 0.8100, treatment 0.8300)"
     )
-    kept = update([fresh], root=root, tier="embedded", accepted=TODAY, only_new=True)
+    kept = accept([fresh], root, only_new=True)
     assert summary(kept) == "mammography/scale-data/b: kept (it has accepted values already)"
 
 

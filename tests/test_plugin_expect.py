@@ -44,7 +44,18 @@ def test_on_a_fresh_clone_sentinels_are_trained_and_the_rest_is_loaded(project):
     )
     loaded = [run for run in report["provenance"] if run["origin"] == "loaded"]
     assert all(run["device"] and run["finished"] for run in loaded)
+    result.stdout.fnmatch_lines(["chest *scale-data *id *unchanged (numeric@1, 2 of 6 measured)"])
     assert result.ret == 0
+
+
+def test_loaded_values_are_never_shown_as_measured(project):
+    project.accept()
+    project.forget_runs()
+    report, result = project.report("--runs=never")
+    assert report["runs"]["loaded"] == 12
+    assert all("nothing was measured" in row["detail"] for row in rows(report).values())
+    result.stdout.fnmatch_lines(["chest *scale-data *id * loaded, nothing measured"])
+    result.stdout.no_fnmatch_line("*unchanged (*")
 
 
 def test_a_value_outside_its_band_is_red_and_shown_first(project):
@@ -182,6 +193,53 @@ def test_update_shows_before_and_after_and_records_provenance(project):
     entries, _ = project.expectation("mammography", "ood-robustness")
     reasons = {entry["item"]: entry["accepted"]["reason"] for entry in entries}
     assert reasons == {DENSE: "a better recipe", "mammography/ood-robustness/vendor-b": "first"}
+
+
+@pytest.fixture
+def other_code(project, monkeypatch):
+    """As on another machine after a change of the code: the references are all of the old one."""
+    project.accept()
+    project.forget_runs()
+    for place in ("medbench.study", "medbench.execute.local"):
+        monkeypatch.setattr(f"{place}.code_fingerprint", lambda: "new")
+
+
+@pytest.mark.usefixtures("other_code")
+def test_values_of_two_versions_of_the_code_are_never_accepted_together(project):
+    before = contents(project.path / "expectations")
+    result = project.run("benchmarks", "--expect=update", "--reason=new code")
+    assert "4 of its 6 runs are reference runs that other code" in " ".join(result.stdout.str().split())
+    assert "--runs=force" in result.stdout.str()
+    assert result.ret != 0
+    assert contents(project.path / "expectations") == before
+
+
+@pytest.mark.usefixtures("other_code")
+def test_values_of_new_code_alone_are_accepted(project):
+    project.world({"mammography/dense": 0.7})
+    result = project.run("benchmarks", "--runs=force", "--expect=update", "--reason=new code")
+    assert result.ret == 0, result.stdout.str()
+    entries, _ = project.expectation("mammography", "ood-robustness")
+    assert "new code" in {entry["accepted"]["reason"] for entry in entries}
+
+
+@pytest.mark.usefixtures("other_code")
+def test_new_items_are_not_asked_for_what_was_accepted_already(project):
+    before = contents(project.path / "expectations")
+    project.run("benchmarks", "--expect=new", "--reason=x", "-k", "scale")
+    assert contents(project.path / "expectations") == before
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_provenance_comes_from_the_runs_not_from_who_accepts_them(project):
+    project.run("benchmarks")
+    project.accept()
+    entries, _ = project.expectation("chest", "scale-data")
+    assert entries[0]["accepted"]["jax"] == "0.10.2"  # as the stand-ins' records say
+    assert not entries[0]["accepted"]["commit"]
 
 
 def test_new_accepts_only_what_has_no_expectation(project):

@@ -6,7 +6,8 @@ Text only: takes a report, returns lines with the markup that pytest's terminal 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from medbench.judgement import Check, Interval
+from medbench.expect import measured
+from medbench.judgement import Check, Interval, Judgement
 from medbench.report.record import ClaimResult, Report
 
 HEADINGS = ("task", "claim", "evaluation", "effect, 90 % interval", "margin", "verdict", "accepted", "drift")
@@ -53,7 +54,7 @@ def row(claim: ClaimResult, check: Check | None) -> tuple[str, ...]:
         f"{claim.margin:.3f}",
         claim.verdict or claim.state,
         accepted(check),
-        drift(check),
+        drift(check, claim),
     )
 
 
@@ -69,12 +70,12 @@ def accepted(check: Check | None) -> str:
     return (check.accepted_verdict if check else None) or "–"
 
 
-def drift(check: Check | None) -> str:
-    """How the values compare with the accepted ones, and by which rule."""
+def drift(check: Check | None, judgement: Judgement | None = None) -> str:
+    """How the values compare with the accepted ones, by which rule, and how many of them were measured."""
     if check is None or check.status == "no-expectation":
         return "no expectation"
     if check.status == "ok":
-        return f"unchanged ({check.check})" if check.check else "unchanged"
+        return _unchanged(check, judgement)
     if check.measured is None or check.expected is None or check.band is None:
         return check.status
     low, high = check.band
@@ -82,6 +83,16 @@ def drift(check: Check | None) -> str:
         f"{check.status}: {check.quantity} {check.measured:.4f}, "
         f"accepted {check.expected:.4f} [{low:.4f}, {high:.4f}] ({check.check})"
     )
+
+
+def _unchanged(check: Check, judgement: Judgement | None) -> str:
+    """Loaded values are as they were accepted because nobody made them anew: that is said."""
+    count, total = measured(judgement) if judgement and judgement.trained else (0, 0)
+    if total and not count:
+        return "loaded, nothing measured"
+    notes = [check.check, f"{count} of {total} measured" if count != total else ""]
+    noted = ", ".join(filter(None, notes))
+    return f"unchanged ({noted})" if noted else "unchanged"
 
 
 def remarks(claim: ClaimResult) -> list[str]:

@@ -1,7 +1,8 @@
 """Where the mean of a few new seeds should lie, given a few accepted ones, for a whole suite at once.
 
-The spread between seeds is pooled over items: an interval from one item's five seeds alone is so wide
-that it would never alarm.
+Each arm's variance between seeds is its own, moderated by what the others' have in common: from five
+seeds alone an interval is so wide that it hardly alarms, and one variance for all arms alarms all the
+time for those that scatter and never for those that do not.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,42 +13,75 @@ import numpy as np
 FALSE_ALARMS = 0.04
 """Designed share of unchanged nights on which any band of the suite is left."""
 
+LEAST_DEVIATION = 1e-5
+"""A spread below this, as of a metric at its ceiling, counts as this: the logarithm of 0 is no number."""
+
 
 @dataclass(frozen=True)
 class SeedSpread:
-    """The standard deviation between seeds, pooled over groups.
+    """A standard deviation between seeds.
 
     Attributes:
       deviation: at least 0; 0 where there are no degrees of freedom.
-      degrees_of_freedom: how much it rests on.
+      degrees_of_freedom: how much it rests on, at least 0.
     """
 
     deviation: float
-    degrees_of_freedom: int
+    degrees_of_freedom: float
 
 
-def pooled_spread(groups: Iterable[Sequence[float]]) -> SeedSpread:
-    """The square root of the mean variance within groups, weighted by their degrees of freedom."""
-    squares, freedom = 0.0, 0
-    for group in groups:
-        squares += float(np.sum((np.asarray(group) - np.mean(group)) ** 2))
-        freedom += len(group) - 1
-    return SeedSpread((squares / freedom) ** 0.5 if freedom else 0.0, freedom)
+def prior_spread(groups: Iterable[Sequence[float]], *, arms: int) -> SeedSpread:
+    """What the variances of groups have in common: a scaled inverse chi-square by moments of their logs.
+
+    Smyth 2004 (Stat Appl Genet Mol Biol 3:3, section 6.2), the estimator of limma. The degrees of freedom
+    are large where the groups scatter alike and small where each has a variance of its own.
+
+    Args:
+      groups: values by seed; groups of one seed say nothing.
+      arms: how many of the groups come from different runs. The prior never weighs more than `arms` - 1
+        seeds, since it is estimated from no more variances than that.
+    """
+    from scipy.optimize import brentq  # noqa: PLC0415 (a second to import, and only judging needs it)
+    from scipy.special import digamma, polygamma  # noqa: PLC0415
+
+    telling = [group for group in groups if len(group) > 1]
+    if len(telling) < 2 or arms < 2:
+        return SeedSpread(0.0, 0.0)
+    halves = np.array([(len(group) - 1) / 2 for group in telling])
+    deviations = np.array([np.std(group, ddof=1) for group in telling])
+    logs = 2 * np.log(np.maximum(deviations, LEAST_DEVIATION)) - digamma(halves) + np.log(halves)
+    excess = float(np.var(logs, ddof=1) - np.mean(polygamma(1, halves)))
+    alike = 1e4
+    half = alike
+    if excess > polygamma(1, alike):
+        half = brentq(lambda candidate: float(polygamma(1, candidate)) - excess, 1e-4, alike)
+    log_variance = float(np.mean(logs) + digamma(half) - np.log(half))
+    return SeedSpread(float(np.exp(log_variance / 2)), float(min(2 * half, arms - 1)))
+
+
+def moderated_spread(group: Sequence[float], prior: SeedSpread) -> SeedSpread:
+    """A group's own variance and the prior one, weighted by their degrees of freedom."""
+    own = float(np.sum((np.asarray(group) - np.mean(group)) ** 2))
+    freedom = prior.degrees_of_freedom + len(group) - 1
+    if not freedom:
+        return SeedSpread(0.0, 0.0)
+    variance = (prior.degrees_of_freedom * prior.deviation**2 + own) / freedom
+    return SeedSpread(variance**0.5, freedom)
 
 
 def half_width(spread: SeedSpread, *, accepted: int, new: int, family: int) -> float:
     """Half the width of a prediction interval for the mean of `new` seeds around that of `accepted`.
 
     t times s times sqrt(1/accepted + 1/new) (Hahn 1970), its level shared over `family` intervals by
-    Sidak's rule, so that all hold together with probability 1 - `FALSE_ALARMS` or more.
+    Sidak's rule, so that all hold together with a probability near 1 - `FALSE_ALARMS`.
 
     Args:
-      spread: with at least one degree of freedom.
+      spread: with degrees of freedom.
       accepted: seeds behind the accepted mean.
       new: seeds behind the mean to come.
       family: intervals that are checked together.
     """
-    from scipy.stats import t  # noqa: PLC0415 (a second to import, and only judging needs it)
+    from scipy.stats import t  # noqa: PLC0415
 
     level = 1 - (1 - FALSE_ALARMS) ** (1 / family)
     return (
