@@ -10,7 +10,9 @@ import secrets
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from filelock import FileLock
+from numpy.typing import NDArray
 
 from medbench.errors import MedbenchError
 
@@ -28,8 +30,18 @@ class Pseudonyms:
         self._key = _key(key_file)
 
     def of(self, patient: str) -> str:
-        """The name of a patient: `#` and eight hexadecimal digits."""
-        return "#" + hmac.new(self._key, patient.encode(), hashlib.sha256).hexdigest()[:8]
+        """The short name of a patient for messages: `#` and eight hexadecimal digits."""
+        return self._name(patient, 8)
+
+    def each(self, ids: NDArray[np.str_]) -> NDArray[np.str_]:
+        """Names for data, (n,) str: twice as many digits, so that not two in a million ids coincide.
+
+        They begin with the short name of the same id.
+        """
+        return np.array([self._name(id_, 16) for id_ in ids.tolist()], dtype=np.str_)
+
+    def _name(self, id_: str, digits: int) -> str:
+        return "#" + hmac.new(self._key, id_.encode(), hashlib.sha256).hexdigest()[:digits]
 
 
 def _key(path: Path) -> bytes:

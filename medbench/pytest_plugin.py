@@ -6,7 +6,7 @@ heavier. What a session with claims does is in `pytest_session`, registered when
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 SUITES = "medbench_suites"
 BENCH = "medbench-session"
+WORKER = "medbench_worker"
+"""Key under which the controller of xdist tells each worker its number, from 0."""
+
+_started = pytest.StashKey[int]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -124,6 +128,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         _bench(session.config)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Number the workers of xdist, whatever their ids are (`--tx popen//id=left`)."""
+    number = node.config.stash.get(_started, 0)
+    node.workerinput[WORKER] = number
+    node.config.stash[_started] = number + 1
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Collect the claims of declared suites, and no other YAML."""
     if file_path.suffix != ".yaml":
@@ -149,7 +161,8 @@ def study(pytestconfig: pytest.Config) -> "Study":
             assert large.record.weight_distance["block4"] < small.record.weight_distance["block4"]
 
     `study.predictions(task=…, backbone=…, seed=…, evaluation_set=…)` gives logits, labels and
-    attributes, and `study.judge("chest/scale-data/id")` the judgement of an item.
+    attributes, and `study.judge("chest/scale-data/id")` the judgement of an item. Patients and images are
+    named by keyed hashes, unless `--show-ids` is given.
     """
     suites = _suites(pytestconfig)
     if not suites:

@@ -23,6 +23,7 @@ from medbench import __version__, environment, policy
 from medbench.errors import MedbenchError
 from medbench.execute.progress import Console, Event, Follower, Journal, Sink, duration, this_worker
 from medbench.pytest_items import ClaimFile, ResultItem, VanishedItem, name_of
+from medbench.pytest_plugin import WORKER
 from medbench.report import terminal
 from medbench.report.record import ItemResult, Report, Session, build
 from medbench.spec.runs import Plan
@@ -54,8 +55,8 @@ class Bench:
         self._worker: dict[str, Any] | None = getattr(config, "workerinput", None)
         self._number, self._workers = 0, 1
         if self._worker is not None:
-            self._number = int(self._worker["workerid"].removeprefix("gw"))
             self._workers = self._worker["workercount"]
+            self._number = self._worker[WORKER] % self._workers  # one that takes over from a dead one too
             share_accelerators(self._number, self._workers)
 
     # What the collectors and items ask for.
@@ -188,7 +189,9 @@ class Bench:
         except MedbenchError as error:
             self._closing.append(terminal.Line(str(error), {"red": True}))
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED) and not self._judged:
+        nothing_ran = exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
+        judging = exitstatus == pytest.ExitCode.OK and bool(self._selected)  # else only tests in Python ran
+        if nothing_ran or (judging and not self._judged):
             text = "nothing was judged: no item was selected, or none had its runs. That is never a success."
             self._closing.append(terminal.Line(text, {"red": True, "bold": True}))
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

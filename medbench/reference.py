@@ -4,17 +4,22 @@ Layout: `<root>/<task>/<spec_id>/{record.json, predictions/<evaluation set>.parq
 spec alone: code, libraries and device may have changed since, which is what the sentinels are trained for.
 """
 
+import re
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
+
+import msgspec
 
 from medbench.errors import MedbenchError
 from medbench.identity import spec_id
+from medbench.record import RunRecord
 from medbench.spec.runs import RunSpec
-from medbench.store import RECORD, StoredRun, read_run, write_run
+from medbench.store import StoredRun, read_run, write_run
 
 GENERATED = "phantoms:"
 """Prefix of the names of generated cohorts: the only ones whose predictions may be committed."""
+
+_MACHINE = re.compile(r"-(x86_64|amd64|aarch64|arm64|ppc64le|riscv64|s390x|i686)\b", re.IGNORECASE)
 
 
 class References:
@@ -33,10 +38,13 @@ class References:
         Raises:
           MedbenchError: its record is damaged, or of a later version of medbench.
         """
-        return read_run(self.path(spec), "loaded")
+        return read_run(self.path(spec), "loaded") or read_run(self._aside(spec), "loaded")
 
     def accept(self, run: StoredRun) -> Path:
         """Commit a run: copy its record and predictions, without features; returns the folder.
+
+        Of the platform, the record keeps the system and the machine. An earlier run is there until the
+        new one is.
 
         Raises:
           MedbenchError: the run is of real patients, or its predictions are damaged.
@@ -48,24 +56,34 @@ class References:
                 f"cohorts (`{GENERATED}…`) can be reference runs: predictions of real patients stay in "
                 "the store."
             )
-        target = self.path(record.spec)
+        target, aside = self.path(record.spec), self._aside(record.spec)
         predictions = {e.evaluation_set: run.predictions(e.evaluation_set) for e in record.evaluations}
         incoming = target.with_name(target.name + ".new")
         shutil.rmtree(incoming, ignore_errors=True)
         try:
-            write_run(incoming, record, predictions, {})
+            write_run(incoming, _committed(record), predictions, {})
             if target.exists():
-                shutil.rmtree(target)
+                shutil.rmtree(aside, ignore_errors=True)
+                target.rename(aside)
             incoming.rename(target)
+            shutil.rmtree(aside, ignore_errors=True)
         except OSError as error:
             raise MedbenchError(f"{target}: the reference run cannot be written ({error}).") from error
         return target
 
-    def missing(self, specs: Iterable[RunSpec]) -> list[RunSpec]:
-        """The specs that have no reference run."""
-        return [spec for spec in specs if not (self.path(spec) / RECORD).is_file()]
+    def _aside(self, spec: RunSpec) -> Path:
+        """Where a run steps aside while another takes its place."""
+        target = self.path(spec)
+        return target.with_name(target.name + ".old")
 
-    def surplus(self, specs: Iterable[RunSpec]) -> list[Path]:
-        """Folders of reference runs that none of the specs needs."""
-        needed = {self.path(spec) for spec in specs}
-        return sorted(file.parent for file in self.root.glob(f"*/*/{RECORD}") if file.parent not in needed)
+
+def _committed(record: RunRecord) -> RunRecord:
+    platform = _without_kernel(record.environment.platform)
+    environment = msgspec.structs.replace(record.environment, platform=platform)
+    return msgspec.structs.replace(record, environment=environment)
+
+
+def _without_kernel(platform: str) -> str:
+    """System and machine alone, such as `Linux-x86_64`: what is committed names nobody's kernel."""
+    machine = _MACHINE.search(platform)
+    return "-".join([platform.partition("-")[0], *(machine.groups() if machine else ())])

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medbench.errors import MedbenchError
+from medbench.pseudonym import Pseudonyms
 from medbench.record import SCHEMA_VERSION, Evaluation, RunRecord
 
 if TYPE_CHECKING:  # pyarrow takes a third of a second to import, which planning need not wait for
@@ -147,6 +148,15 @@ class Store:
         """Where the key lies that patients' ids are hashed with."""
         return self.root / "key"
 
+    def pseudonyms(self) -> Pseudonyms:
+        """What patients are named by outside the store; the key is made on first use.
+
+        Raises:
+          MedbenchError: the store cannot be written, or the key is damaged.
+        """
+        self._folder("")
+        return Pseudonyms(self.key)
+
     def cache(self, name: Literal["xla", "decoded", "digests"]) -> Path:
         """A folder whose content can be made again: compiled programs, decoded images, digests of files."""
         return self._folder(f"cache/{name}")
@@ -252,11 +262,10 @@ class Store:
     def _folder(self, name: str) -> Path:
         folder = self.root / name
         with _writing(self.root):
-            if not self.root.is_dir():
-                self.root.mkdir(parents=True, exist_ok=True)
-                # Patients' ids must not be committed by accident, whatever folder the store lies in.
-                (self.root / ".gitignore").write_text("*\n", encoding="utf-8")
             folder.mkdir(parents=True, exist_ok=True)
+            ignored = self.root / ".gitignore"
+            if not ignored.exists():  # patients' ids must not be committed by accident
+                ignored.write_text("*\n", encoding="utf-8")
         return folder
 
     def _filelock(self, run_id: str) -> filelock.FileLock:

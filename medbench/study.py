@@ -72,6 +72,29 @@ class Options:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NamelessRun(StoredRun):
+    """A run that names patients and images by keyed hashes, the same for all runs of a store.
+
+    So that no failing assertion carries an id into a log.
+
+    Attributes:
+      pseudonyms: the store's.
+    """
+
+    pseudonyms: Pseudonyms
+
+    def predictions(self, evaluation_set: str) -> "Predictions":
+        """As of any run, but for the names.
+
+        Raises:
+          MedbenchError: the run was not scored on that set, or the file is missing or altered.
+        """
+        found = super().predictions(evaluation_set)
+        each = self.pseudonyms.each
+        return replace(found, patient=each(found.patient), image=each(found.image))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Forecast:
     """Where the runs of a plan will come from.
 
@@ -215,6 +238,8 @@ class Study:
     def run(self, *, task: str, backbone: str, seed: int, fraction: float = 1.0) -> StoredRun:
         """One run: from the store, from a reference run, or trained now.
 
+        Its predictions name patients and images by keyed hashes; in clear with `--show-ids`.
+
         Args:
           task: name of a task of the suite.
           backbone: `bit-<upstream>-<architecture>`.
@@ -236,25 +261,22 @@ class Study:
         found = self._obtain(spec)
         if found is None:
             raise MedbenchError(f"{spec.label}: neither stored nor a reference run, and --runs=never.")
-        return found
+        if self.options.show_ids:
+            return found
+        return NamelessRun(
+            record=found.record, path=found.path, origin=found.origin, pseudonyms=self.store.pseudonyms()
+        )
 
     def predictions(
         self, *, task: str, backbone: str, seed: int, evaluation_set: str = "id", fraction: float = 1.0
     ) -> "Predictions":
         """Logits, labels and attributes of a run on `validation`, `id` or a shift; see `run`.
 
-        Patients and images are named by keyed hashes, the same for all runs of a store, so that no
-        failing assertion carries an id into a log; in clear with `--show-ids`.
-
         Raises:
           MedbenchError: as `run`; or the run was not scored on that set.
         """
         run = self.run(task=task, backbone=backbone, seed=seed, fraction=fraction)
-        found = run.predictions(evaluation_set)
-        if self.options.show_ids:
-            return found
-        hashed = np.vectorize(Pseudonyms(self.store.key).of, otypes=[np.str_])
-        return replace(found, patient=hashed(found.patient), image=hashed(found.image))
+        return run.predictions(evaluation_set)
 
     def judge(self, item_id: str) -> Judgement:
         """Obtain the runs of an item and judge it.
@@ -471,9 +493,29 @@ def _origin(run: StoredRun) -> RunOrigin:
 
 
 def _same_predictions(run: StoredRun, reference: StoredRun | None) -> bool:
-    return reference is not None and {e.evaluation_set: e.sha256 for e in run.record.evaluations} == {
-        e.evaluation_set: e.sha256 for e in reference.record.evaluations
-    }
+    """Whether all values are the same, whichever version of Parquet's writer they were written by."""
+    if reference is None:
+        return False
+    names, accepted = ({e.evaluation_set for e in r.record.evaluations} for r in (run, reference))
+    try:
+        return names == accepted and all(
+            _equal(run.predictions(name), reference.predictions(name)) for name in names
+        )
+    except MedbenchError:  # a damaged reference is put right by accepting the run again
+        return False
+
+
+def _equal(one: "Predictions", other: "Predictions") -> bool:
+    return (
+        one.target == other.target
+        and one.attributes.keys() == other.attributes.keys()
+        and all(
+            np.array_equal(getattr(one, name), getattr(other, name))
+            for name in ("image", "patient", "labels")
+        )
+        and np.array_equal(one.logits, other.logits, equal_nan=True)
+        and all(np.array_equal(groups, other.attributes[name]) for name, groups in one.attributes.items())
+    )
 
 
 def _cost(spec: RunSpec) -> tuple[object, ...]:

@@ -378,7 +378,39 @@ def test_mine(study):
 """)
     result = project.run("test_mine.py")
     result.assert_outcomes(passed=1)
+    assert result.ret == 0
     assert len(project.trained()) == 6
+
+
+@pytest.mark.parametrize("arguments", [["test_mine.py"], [".", "-k", "test_mine"]])
+def test_a_test_that_asks_for_runs_only_needs_no_judgement(project, arguments):
+    (project.path / "test_mine.py").write_text("""
+def test_mine(study):
+    assert study.run(task="chest", backbone="bit-large-r14x0.5", seed=1).record.trace
+""")
+    result = project.run(*arguments)
+    result.assert_outcomes(passed=1, deselected=0 if len(arguments) == 1 else 5)
+    result.stdout.no_fnmatch_line("*nothing was judged*")
+    assert result.ret == 0
+
+
+def test_tests_that_pass_do_not_make_up_for_claims_without_runs(project):
+    (project.path / "test_plain.py").write_text("def test_plain(): pass\n")
+    result = project.run("benchmarks", "test_plain.py", "--runs=never")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*nothing was judged*"])
+    assert result.ret == 1
+
+
+def test_a_failing_assertion_carries_no_id_into_junit(project):
+    (project.path / "test_mine.py").write_text("""
+def test_mine(study):
+    found = study.run(task="chest", backbone="bit-large-r14x0.5", seed=1).predictions("id")
+    assert not found.patient.tolist()
+""")
+    result = project.run("test_mine.py", "--junitxml=junit.xml", "-vv")
+    result.assert_outcomes(failed=1)
+    assert "SECRET" not in (project.path / "junit.xml").read_text() + result.stdout.str()
 
 
 def test_show_ids_gives_the_fixture_ids_in_clear(project):

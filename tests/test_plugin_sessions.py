@@ -108,6 +108,14 @@ def test_two_workers_train_each_run_once_and_the_controller_reports_all(project)
     assert not list((project.path / ".medbench/progress").glob("*/*.jsonl"))
 
 
+def test_workers_may_have_names_of_their_own(project):
+    result = project.run_apart("benchmarks", "--dist=load", "--tx=popen//id=left", "--tx=popen//id=right")
+    assert "INTERNALERROR" not in result.stdout.str()
+    result.stdout.fnmatch_lines(["5 judged: 5 supported*"])
+    assert len(set(project.trained())) == len(project.trained()) == 12
+    assert result.ret == 0
+
+
 def test_two_workers_force_each_run_once(project):
     project.run("benchmarks")
     result = project.run_apart("benchmarks", "-n2", "--runs=force")

@@ -3,6 +3,7 @@ import hmac
 import stat
 import threading
 
+import numpy as np
 import pytest
 
 from medbench.errors import MedbenchError
@@ -13,6 +14,21 @@ def test_a_pseudonym_is_the_keyed_hash_of_the_id(tmp_path):
     name = Pseudonyms(tmp_path / "key").of("P-0017")
     key = (tmp_path / "key").read_bytes()
     assert name == "#" + hmac.new(key, b"P-0017", hashlib.sha256).hexdigest()[:8]
+
+
+def test_data_get_longer_names_that_begin_with_the_short_one(tmp_path):
+    names = Pseudonyms(tmp_path / "key")
+    key = (tmp_path / "key").read_bytes()
+    found = names.each(np.array(["P-0017", "P-0018", "P-0017"]))
+    assert found[0] == found[2] == "#" + hmac.new(key, b"P-0017", hashlib.sha256).hexdigest()[:16]
+    assert found[1].startswith(names.of("P-0018"))
+    assert names.each(np.array([], dtype=np.str_)).shape == (0,)
+
+
+def test_a_hundred_thousand_images_keep_their_own_names(tmp_path):
+    (tmp_path / "key").write_bytes(b"k" * 32)
+    ids = np.array([f"image-{i}" for i in range(200_000)])
+    assert len(np.unique(Pseudonyms(tmp_path / "key").each(ids))) == len(ids)
 
 
 def test_the_same_store_gives_the_same_name_and_another_store_another(tmp_path):

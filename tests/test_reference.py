@@ -1,3 +1,7 @@
+import shutil
+from pathlib import Path
+
+import msgspec
 import numpy as np
 import pytest
 
@@ -95,16 +99,54 @@ def test_altered_reference_predictions_say_to_restore_them(store, references):
         references.get(runs.spec()).predictions("id")
 
 
-def test_what_is_missing_and_what_is_surplus_follow_from_the_plan(store, references):
-    accepted = [runs.spec(seed=seed) for seed in (1, 2)]
-    for spec in accepted:
-        references.accept(trained(store, spec))
-    planned = [runs.spec(seed=seed) for seed in (2, 3)]
-    assert references.missing(planned) == [runs.spec(seed=3)]
-    assert references.surplus(planned) == [references.path(runs.spec(seed=1))]
+class Killed(BaseException):
+    """Nobody catches it, as nobody catches a SIGKILL."""
+
+
+@pytest.mark.parametrize("after", range(5))
+def test_killed_at_any_step_one_of_two_runs_is_there_whole(store, references, monkeypatch, after):
+    references.accept(trained(store, seed=1))
+    newer = trained(store, seed=2)
+    steps = iter(range(100))
+
+    def killing(step):
+        def stepped(*arguments, **options):
+            if next(steps) == after:
+                raise Killed
+            return step(*arguments, **options)
+
+        return stepped
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", killing(Path.rename))
+        patch.setattr(shutil, "rmtree", killing(shutil.rmtree))
+        with pytest.raises(Killed):
+            references.accept(newer)
+    found = references.get(runs.spec()).predictions("id").logits.tolist()
+    assert found in [runs.predictions("id", seed).logits.tolist() for seed in (1, 2)]
+    references.accept(newer)
+    assert references.get(runs.spec()).predictions("id").logits.tolist() == (
+        runs.predictions("id", 2).logits.tolist()
+    )
+    assert [path.name for path in (references.root / "dermatology").iterdir()] == [newer.record.spec_id]
+
+
+@pytest.mark.parametrize(
+    ("platform", "kept"),
+    [
+        ("Linux-6.1.44-custom-v6-x86_64-with-glibc2.36", "Linux-x86_64"),
+        ("Linux-4.18.0-553.el8_10.x86_64-x86_64-with-glibc2.28", "Linux-x86_64"),
+        ("macOS-14.1-arm64-arm-64bit", "macOS-arm64"),
+        ("Windows-10-10.0.19041-SP0", "Windows"),
+    ],
+)
+def test_what_is_committed_names_no_kernel(store, references, platform, kept):
+    record = runs.record()
+    environment = msgspec.structs.replace(record.environment, platform=platform)
+    record = msgspec.structs.replace(record, environment=environment)
+    references.accept(store.put(record, runs.all_predictions(), {}))
+    assert references.get(runs.spec()).record.environment.platform == kept
 
 
 def test_a_folder_that_is_not_there_holds_no_references(references):
     assert references.get(runs.spec()) is None
-    assert references.missing([runs.spec()]) == [runs.spec()]
-    assert references.surplus([runs.spec()]) == []

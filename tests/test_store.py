@@ -77,9 +77,18 @@ def test_what_is_in_the_store_is_not_committed_by_accident(store):
     assert (store.root / ".gitignore").read_text() == "*\n"
 
 
-def test_a_folder_that_was_there_gets_no_gitignore(tmp_path):
+@pytest.mark.parametrize(
+    "write", [put, lambda store: store.pseudonyms(), lambda store: store.cache("digests")]
+)
+def test_a_folder_that_was_there_is_not_committed_either(tmp_path, write):
+    write(Store(tmp_path))
+    assert (tmp_path / ".gitignore").read_text() == "*\n"
+
+
+def test_a_gitignore_of_ones_own_is_left_alone(tmp_path):
+    (tmp_path / ".gitignore").write_text("mine\n")
     put(Store(tmp_path))
-    assert not (tmp_path / ".gitignore").exists()
+    assert (tmp_path / ".gitignore").read_text() == "mine\n"
 
 
 def test_a_run_that_is_put_again_replaces_the_first(store):

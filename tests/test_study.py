@@ -1,6 +1,11 @@
+import hashlib
 import json
+import re
 import shutil
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import medbench.execute.local
@@ -110,6 +115,17 @@ def test_a_cohort_of_a_domain_without_task_is_refused(suite):
         open_study(suite, cohort=own)
 
 
+def test_a_run_names_patients_and_images_by_hashes_unless_ids_are_shown(suite):
+    asked = {"task": "chest", "backbone": BASELINE, "seed": 1}
+    study, clear = open_study(suite), open_study(suite, show_ids=True)
+    run, raw = (s.run(**asked).predictions("id") for s in (study, clear))
+    assert all(patient.startswith("SECRET") for patient in raw.patient)
+    for names in (run.patient, run.image):
+        assert all(re.fullmatch("#[0-9a-f]{16}", name) for name in names)
+    assert (run.patient == study.predictions(**asked).patient).all()
+    assert "SECRET" not in repr(study.run(**asked))
+
+
 def test_pseudonyms_keep_patients_apart_and_are_the_same_for_all_runs(suite):
     study = open_study(suite)
     one, two = (study.predictions(task="chest", backbone=BASELINE, seed=seed) for seed in (1, 2))
@@ -124,7 +140,35 @@ def test_only_runs_that_are_new_or_differ_become_reference_runs(suite):
     judgements = [study.judge("chest/scale-data/id")]
     assert study.accept(judgements, reason="first", date="2026-12-01").endswith("6 reference runs accepted")
     assert study.accept(judgements, reason="again", date="2026-12-02").endswith("0 reference runs accepted")
-    assert study.references.missing(study.plan(["chest/scale-data/id"]).runs) == []
+    assert all(map(study.references.get, study.plan(["chest/scale-data/id"]).runs))
+
+
+def test_equal_values_in_other_bytes_are_the_same_run(suite):
+    study = open_study(suite, expect="update")
+    judgements = [study.judge("chest/scale-data/id")]
+    study.accept(judgements, reason="first", date="2026-12-01")
+    first, second, third, *_ = (study.references.path(s) for s in study.plan(["chest/scale-data/id"]).runs)
+    rewrite(first, lambda table: table)
+    rewrite(second, with_a_logit_moved)
+    (third / "predictions/id.parquet").write_bytes(b"damaged")
+    assert study.accept(judgements, reason="again", date="2026-12-02").endswith("2 reference runs accepted")
+
+
+def rewrite(run, change):
+    """Write predictions on `id` again, uncompressed, with the hash in the record."""
+    file, record = run / "predictions/id.parquet", run / "record.json"
+    before = hashlib.sha256(file.read_bytes()).hexdigest()
+    pq.write_table(change(pq.read_table(file)), file, compression="none")
+    after = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert before != after
+    record.write_text(record.read_text().replace(before, after))
+
+
+def with_a_logit_moved(table):
+    index = table.column_names.index("logit/malignant")
+    values = table[index].to_numpy().copy()
+    values[7] += np.float32(1e-3)
+    return table.set_column(index, "logit/malignant", pa.array(values))
 
 
 def test_runs_of_real_patients_never_become_reference_runs(suite):

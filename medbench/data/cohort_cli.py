@@ -10,7 +10,7 @@ from pathlib import Path
 
 from medbench.data.check import CohortCheck, SetCount, check
 from medbench.data.findings import counted
-from medbench.pseudonym import Pseudonyms
+from medbench.store import Store
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,9 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check the cohort, print what was found, and return 1 if there are errors."""
-    show = str if args.show_ids else Pseudonyms(args.store / "key").of
+    store = Store(args.store)
+    show = str if args.show_ids else store.pseudonyms().of
     progress = _Progress()
-    found = check(args.cohort, show=show, cache=args.store / "cache" / "digests", report=progress)
+    found = check(args.cohort, show=show, cache=store.cache("digests"), report=progress)
     progress.clear()
     print(in_words(found))
     return 1 if found.errors else 0

@@ -4,10 +4,12 @@ Findings name rows and files; patients only as the findings' `show` allows.
 """
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from medbench.data.cohort import Examples
 from medbench.data.declaration import SPLITS, CohortFile
 from medbench.data.digests import Digest, Report, digest_files
-from medbench.data.findings import Findings, counted, listed
+from medbench.data.findings import Findings, ShowPatient, counted, listed
 from medbench.errors import nearest
 from medbench.spec.runs import Target
 
@@ -44,39 +46,71 @@ def digest_parts(
 ) -> dict[Path, Digest]:
     """Digests of all image files; missing and unreadable ones are errors with rows and names."""
     files = [
-        (part, int(row), path)
-        for part in parts.values()
-        for row, path in zip(part.row, part.path, strict=True)
+        (part, int(row), path, Mask(name, patient, findings.show))
+        for name, part in parts.items()
+        for row, path, patient in zip(part.row, part.path, part.examples.patient.tolist(), strict=True)
     ]
-    results = digest_files([path for *_, path in files], cache=cache, report=report)
-    missing: dict[tuple[str, Path], list[tuple[int, str]]] = defaultdict(list)
-    for (part, row, path), result in zip(files, results, strict=True):
+    results = digest_files([path for _, _, path, _ in files], cache=cache, report=report)
+    missing: dict[tuple[str, Path], list[_Missing]] = defaultdict(list)
+    for (part, row, path, mask), result in zip(files, results, strict=True):
         if isinstance(result, Digest):
             continue
+        name = os.path.relpath(path, part.root)
         if os.path.isfile(path):  # noqa: PTH113  (False, not an error, for a name that no file can have)
-            findings.errors.append(f"{part.table}: row {row}: {result}")
+            told = str(result).replace(str(path), str(part.root / mask(name)))
+            findings.errors.append(f"{part.table}: row {row}: {told}")
         else:
-            missing[part.table, part.root].append((row, os.path.relpath(path, part.root)))
+            missing[part.table, part.root].append(_Missing(row, name, mask))
     for (table, root), gone in missing.items():
         total = sum(part.table == table for part, *_ in files)
-        findings.errors.append(_missing(table, root, sorted(gone), total))
-    return {path: r for (*_, path), r in zip(files, results, strict=True) if isinstance(r, Digest)}
+        findings.errors.append(_missing(table, root, sorted(gone, key=lambda file: file[:2]), total))
+    return {path: r for (_, _, path, _), r in zip(files, results, strict=True) if isinstance(r, Digest)}
 
 
-def _missing(table: str, root: Path, gone: list[tuple[int, str]], total: int) -> str:
+@dataclass(frozen=True)
+class Mask:
+    """Takes the patient's id out of a file's name, unless ids are to be shown.
+
+    Attributes:
+      set_name: of the row's set.
+      patient: of the row; that of a shift from elsewhere is qualified by the set's name.
+      show: as the findings'.
+    """
+
+    set_name: str
+    patient: str
+    show: ShowPatient
+
+    def __call__(self, name: str) -> str:
+        """The name with what may be shown of the patient in place of the id, in capitals or not."""
+        shown, id_ = self.show(self.patient), self.patient.removeprefix(f"{self.set_name}/")
+        if shown == self.patient or not id_:
+            return name
+        return re.sub(re.escape(id_), lambda _: shown or "…", name, flags=re.IGNORECASE)
+
+
+class _Missing(NamedTuple):
+    row: int
+    name: str
+    """Below the root."""
+    mask: Mask
+
+
+def _missing(table: str, root: Path, gone: list[_Missing], total: int) -> str:
     """One error for all files that a table names and that are not there."""
-    first = root / gone[0][1]
+    first, mask = root / gone[0].name, gone[0].mask
     siblings = [p.name for p in first.parent.iterdir()] if first.parent.is_dir() else []
     with_suffix = [name for name in siblings if Path(name).stem == first.name]
     if with_suffix:
         pattern = f'`image: "{{column}}{Path(with_suffix[0]).suffix}"`'
-        hint = f"There is {with_suffix[0]}: name the images by a pattern, such as {pattern}."
+        hint = f"There is {mask(with_suffix[0])}: name the images by a pattern, such as {pattern}."
     elif len(gone) == total:
         hint = "Not one image is there: is `root` right, and does the column hold paths below it?"
     else:
-        near = nearest(first.name, siblings)
+        # Where names hold patients' ids, the nearest may hold another patient's.
+        near = nearest(first.name, siblings) if mask(first.name) == first.name else ""
         hint = near if near.startswith("Did") else "Copy them there, or take the rows out."
-    named = listed(f"{name} (row {row})" for row, name in gone)
+    named = listed(f"{mask(name)} (row {row})" for row, name, mask in gone)
     files = counted(len(gone), "image file is", "image files are")
     return f"{table}: {files} missing below {root}: {named}. {hint}"
 
@@ -125,7 +159,8 @@ def require_distinct_images(
     for name, part in parts.items():
         for patient, row, path in zip(part.examples.patient.tolist(), part.row, part.path, strict=True):
             if path in digests:
-                copy = (patient, part.table, f"row {row} {path.name} ({name})")
+                shown_name = Mask(name, patient, findings.show)(path.name)
+                copy = (patient, part.table, f"row {row} {shown_name} ({name})")
                 copies[digests[path].sha256].append(copy)
     repeats = 0
     for same in copies.values():

@@ -49,6 +49,13 @@ def test_errors_give_the_status_one_and_name_patients_by_keyed_hash(clinic, tmp_
     assert "P-0000" not in text
 
 
+def test_the_store_that_a_check_makes_is_not_committed_by_accident(clinic, tmp_path):
+    clinic.write()
+    medbench_cohort("check", clinic.folder, "--store", tmp_path / "store")
+    assert (tmp_path / "store" / "key").exists()
+    assert (tmp_path / "store" / ".gitignore").read_text() == "*\n"
+
+
 def test_ids_are_shown_when_they_are_asked_for(clinic, tmp_path, capsys):
     medbench_cohort("check", torn(clinic), "--show-ids", "--store", tmp_path / "store")
     assert "P-0000 rows 2, 3" in capsys.readouterr().out

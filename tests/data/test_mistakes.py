@@ -1,5 +1,6 @@
 """Every mistake a writer of cohort.yaml or its table can make is one message that says what to do."""
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from medbench.data.check import check
+from medbench.data.findings import hide
 from medbench.data.folder import open_folder
 from medbench.errors import MedbenchError
 from tests.data.clinic import Clinic, edited, table_text, write_noise
@@ -385,6 +387,41 @@ class TestFiles:
         errors = check(clinic.path).errors
         assert len(errors) == 21
         assert errors[-1] == "5 more damaged images."
+
+    @pytest.mark.parametrize(
+        "show", [hide, lambda patient: "#" + hashlib.sha256(patient.encode()).hexdigest()[:8], str]
+    )
+    @pytest.mark.parametrize("accident", ["missing", "not an image", "suffix", "twice"])
+    def test_files_named_after_patients_show_ids_only_if_asked_for(self, clinic, show, accident):
+        for number, row in enumerate(clinic.rows):
+            row["file"] = f"{row['patient_id'].lower()}_{number % 2}.png"
+        clinic.write()
+        image = clinic.image(3)  # of P-0001
+        match accident:
+            case "missing":
+                image.unlink()
+            case "not an image":
+                image.write_bytes(b"a letter to the editor")
+            case "suffix":
+                image.rename(image.with_name(image.name + ".jpg"))
+            case "twice":
+                image.write_bytes(clinic.image(10).read_bytes())
+        (error,) = check(clinic.path, show=show).errors
+        assert "row 5" in error
+        assert ("p-0" in error) == (show is str)
+        expected = "p-0001" if show is str else show("P-0001") or "…"
+        assert f"{expected}_1.png" in error
+
+    def test_files_of_a_shift_from_elsewhere_are_masked_too(self, clinic, tmp_path):
+        other = Clinic(tmp_path / "elsewhere")
+        for number, row in enumerate(other.rows):
+            row["file"] = f"{row['patient_id']}_{number % 2}.png"
+        other.write()
+        clinic.write(clinic.declaration + "shifts: {elsewhere: ../elsewhere/cohort.yaml}\n")
+        other.image(3).unlink()
+        errors = check(clinic.path).errors
+        assert any("…_1.png (row 5)" in error for error in errors)
+        assert not any("P-0" in error for error in errors)
 
     def test_a_folder_in_place_of_an_image_is_missing(self, clinic):
         clinic.write()

@@ -150,3 +150,11 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 def test_judgements_of_real_patients_are_no_less_marked_by_their_cluster():
     assert judgement(cluster="study").cluster == "study"
     assert "clustered by `study`" in Page(html.render(report(result(cluster="study")))).text
+
+
+def test_a_cluster_is_not_called_a_patient():
+    def counted(**changes):
+        return re.search(r"\d+ images of \d+ (.*?),", Page(html.render(report(result(**changes)))).text)[1]
+
+    assert counted() == "patients"
+    assert counted(cluster="study") == "clusters (by `study`)"
