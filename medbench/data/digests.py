@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from medbench.data.images import read_header
+from medbench.data.images import read_file, read_header
 from medbench.errors import MedbenchError
 
 Report = Callable[[int, int], None]
@@ -47,7 +47,7 @@ def digest_files(
       report: progress, called often.
 
     Returns:
-      For each path its digest, or the error that says why there is none (missing, not an image).
+      For each path its digest, or the error that says why there is none (missing, no file, not an image).
     """
     folder = os.path.commonpath([p.parent.absolute() for p in paths]) if paths else ""
     kept_in = cache / f"{hashlib.sha256(folder.encode()).hexdigest()[:20]}.json" if cache else None
@@ -70,7 +70,7 @@ def _digest(path: Path, known: Digest | None) -> Digest | MedbenchError:
         status = path.stat()
         if known and (known.bytes, known.mtime_ns) == (status.st_size, status.st_mtime_ns):
             return known
-        data = path.read_bytes()
+        data = read_file(path)
         width, height, channels = read_header(data, path)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         return MedbenchError(f"{path}: image cannot be read ({error}).")

@@ -4,6 +4,8 @@ Nothing here knows cohorts; every failure is one message that names the file.
 """
 
 import io
+import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ MAX_PIXELS = 80_000_000
 """Larger images are refused: a few bytes of PNG can claim gigapixels. A digital mammogram has 25 million."""
 
 _FORMATS = ("PNG", "JPEG")
+_FILTERS = threading.Lock()  # warning filters are the process's, and images are opened by many threads
 _DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _GREY = ("1", "L", "LA", "La", *_DEEP)
 
@@ -31,9 +34,9 @@ def read_image(path: Path) -> NDArray[np.uint8]:
       (h, w, 1) for grey files, (h, w, 3) for all others; uint8.
 
     Raises:
-      MedbenchError: missing, not PNG or JPEG, damaged, or more than `MAX_PIXELS` pixels.
+      MedbenchError: missing, no regular file, not PNG or JPEG, damaged, or more than `MAX_PIXELS` pixels.
     """
-    return decode(_bytes(path), path)
+    return decode(read_file(path), path)
 
 
 def decode(data: bytes, path: Path) -> NDArray[np.uint8]:
@@ -69,8 +72,15 @@ def resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return small.reshape(size, size, image.shape[2])
 
 
-def _bytes(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """The bytes of a regular file; a pipe or a device, which may never end, is not opened.
+
+    Raises:
+      MedbenchError: missing, no regular file, or not to be read.
+    """
     try:
+        if path.exists() and not path.is_file():
+            raise MedbenchError(f"{path}: not a regular file. Put the image itself there.")
         return path.read_bytes()
     except OSError as error:
         raise MedbenchError(f"{path}: image cannot be read ({error.strerror}).") from error
@@ -81,12 +91,14 @@ def _open(data: bytes, path: Path) -> Image.Image:
         raise MedbenchError(f"{path}: the file is empty. Copy it again from its source.")
     too_large = f"{path}: more than {MAX_PIXELS:,} pixels. Export it smaller, or leave it out of the table."
     try:
-        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        with _FILTERS, warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused below
+            image = Image.open(io.BytesIO(data), formats=_FORMATS)
     except Image.UnidentifiedImageError as error:
         raise MedbenchError(
             f"{path}: not a PNG or JPEG image (or damaged from its first bytes). Convert it to PNG."
         ) from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except Image.DecompressionBombError as error:
         raise MedbenchError(too_large) from error
     except Exception as error:  # see `decode`
         raise _damaged(path, error) from error

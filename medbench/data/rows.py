@@ -173,6 +173,7 @@ class _Reader:
         """Image names, each once."""
         images = self._image_cells()
         self._require(images, "the image is not named", "Name it, or take the row out.")
+        self._require_below_root(images)
         rows_of: dict[str, list[int]] = defaultdict(list)
         for row, image in zip(self.table.rows, images, strict=True):
             rows_of[image].append(row)
@@ -360,6 +361,17 @@ class _Reader:
         if empty:
             self._error(f"{problem} in {rows_in_words(empty)}. {advice}")
             self._cross_out([cell or None for cell in cells])
+
+    def _require_below_root(self, images: list[str]) -> None:
+        """Names that could leave the root are errors; links below it may lead anywhere."""
+        outside = [Path(image).is_absolute() or ".." in Path(image).parts for image in images]
+        if any(outside):
+            rows = [row for row, out in zip(self.table.rows, outside, strict=True) if out]
+            self._error(
+                f"the image is named by an absolute path or with `..` in {rows_in_words(rows)}. "
+                "Paths are taken below `root`: name the image by its path from there."
+            )
+            self.usable &= ~np.array(outside)
 
     def _cross_out(self, found: list[str | None]) -> None:
         self.usable &= np.array([f is not None for f in found])

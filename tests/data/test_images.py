@@ -1,5 +1,7 @@
 import io
+import os
 import struct
+import warnings
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -145,6 +147,35 @@ def test_a_file_that_is_no_whole_image_is_named_with_the_reason(tmp_path, data, 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(MedbenchError, match=r"gone\.png: image cannot be read \(No such file"):
         read_image(tmp_path / "gone.png")
+
+
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path):
+    path = tmp_path / "film.png"
+    os.mkfifo(path)
+    with pytest.raises(MedbenchError, match=r"film\.png: not a regular file"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("place", ["/dev/zero", "/"])
+def test_a_link_to_a_device_or_a_folder_is_not_read(tmp_path, place):
+    path = tmp_path / "film.png"
+    path.symlink_to(place)
+    with pytest.raises(MedbenchError, match=r"film\.png: not a regular file"):
+        read_image(path)
+
+
+def test_a_link_to_an_image_is_read(tmp_path):
+    (tmp_path / "store.png").write_bytes(encoded(Image.fromarray(GREY)))
+    (tmp_path / "film.png").symlink_to(tmp_path / "store.png")
+    assert (read_image(tmp_path / "film.png")[..., 0] == GREY).all()
+
+
+def test_of_an_image_that_is_too_large_nothing_but_our_message_is_told():
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with pytest.raises(MedbenchError, match="more than 80,000,000 pixels"):
+            decode(png(9_800, 9_800), Path("film.png"))
+    assert not told
 
 
 def test_the_limit_leaves_room_for_a_full_field_mammogram():

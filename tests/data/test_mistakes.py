@@ -1,6 +1,7 @@
 """Every mistake a writer of cohort.yaml or its table can make is one message that says what to do."""
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -269,6 +270,16 @@ IN_TABLE = {
         cells("MEL", 2, column="dx"),
         r"rows 2, 3, .*in shift `mel` and in shift `women`\. A row is in one set only",
     ),
+    "absolute image": (
+        {},
+        cells("/etc/hostname", 5, column="file"),
+        r"absolute path or with `\.\.` in row 5\. Paths are taken below `root`",
+    ),
+    "images beside the root": (
+        {"image: file": 'image: "sub/../../other/{file}"'},
+        lambda _: None,
+        r"absolute path or with `\.\.` in rows 2, 3, .*Paths are taken below `root`",
+    ),
     "class only outside training": (
         SPLIT | {LABELS: CLASSES},
         lambda clinic: [
@@ -429,6 +440,21 @@ class TestFiles:
         clinic.image(3).mkdir()
         (error,) = check(clinic.path).errors
         assert "1 image file is missing" in error
+
+    def test_a_pipe_in_place_of_an_image_is_an_error_with_its_row(self, clinic):
+        clinic.write()
+        clinic.image(3).unlink()
+        os.mkfifo(clinic.image(3))
+        (error,) = check(clinic.path).errors
+        assert "row 5" in error
+
+    def test_folders_and_images_may_be_links(self, clinic, tmp_path):
+        clinic.write()
+        (clinic.folder / "images").rename(tmp_path / "store")
+        (clinic.folder / "images").symlink_to(tmp_path / "store")
+        clinic.image(3).rename(tmp_path / "elsewhere.png")
+        clinic.image(3).symlink_to(tmp_path / "elsewhere.png")
+        assert not check(clinic.path).errors
 
     def test_a_name_that_no_file_can_have_is_missing(self, clinic):
         clinic.rows[3]["file"] = "a" * 300 + ".png"
