@@ -5,6 +5,8 @@ Every array is held against the architecture before it is used; nothing is compu
 
 import os
 import re
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -106,8 +108,10 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
         with np.load(path, allow_pickle=False) as archive:
             stored = {name: np.asarray(archive[name]) for name in archive.files}
     except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds for damaged bytes
+        # What numpy says of other files is advice to switch pickle on.
+        reason = f" ({error})" if isinstance(error, (zipfile.BadZipFile, zlib.error, OSError)) else ""
         raise MedbenchError(
-            f"{path.name}: not a readable .npz file ({error}). Copy or download it again."
+            f"{path}: not a readable .npz file{reason}. Copy or download it again."
         ) from error
     for name, array in stored.items():
         plain = re.sub(r"/standardized_conv2d_\d+/", "/standardized_conv2d/", name)

@@ -170,6 +170,20 @@ def test_what_is_no_archive_at_all_is_refused(tmp_path):
     assert "single.npy: not a readable .npz file" in refusal(tmp_path / "single.npy")
 
 
+def test_nobody_is_advised_to_open_pickles(tmp_path):
+    path = tmp_path / "text.npz"
+    path.write_text("version https://git-lfs.github.com/spec/v1")
+    assert refusal(path) == f"{path}: not a readable .npz file. Copy or download it again."
+
+
+def test_what_is_wrong_with_an_archive_is_told(stored, tmp_path):
+    path = tmp_path / "cut.npz"
+    path.write_bytes(stored[:-40])
+    assert refusal(path) == (
+        f"{path}: not a readable .npz file (File is not a zip file). Copy or download it again."
+    )
+
+
 def test_a_member_that_is_no_array_is_refused(stored, tmp_path):
     path = tmp_path / "BiT-X.npz"
     path.write_bytes(stored)
