@@ -182,5 +182,5 @@ def properties(result: ItemResult) -> list[tuple[str, object]]:
             effect = judgement.effect
             found += [("effect", effect.value), ("low", effect.low), ("high", effect.high)]
     if check:
-        found += [("expectation", check.status), ("drift", terminal.drift(check))]
+        found += [("expectation", check.status), ("drift", terminal.drift(check, judgement))]
     return found

@@ -118,6 +118,8 @@ def pytest_configure(config: pytest.Config) -> None:
                 f"--expect={option.expect} with --cohort or --backbones needs --expectations DIR: the "
                 "suite's own expectations speak of its own cohorts and backbones."
             )
+    if option.report and (config.invocation_params.dir / option.report).is_file():
+        raise pytest.UsageError(f"--report {option.report}: expected a folder (it is made), found a file.")
     if option.backbones is not None and len(_names(option.backbones)) != 2:
         raise pytest.UsageError("--backbones takes two names, as in --backbones BASELINE,TREATMENT.")
 

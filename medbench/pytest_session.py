@@ -170,9 +170,9 @@ class Bench:
         category: str = result["category"]
         return category, category[0], category.upper()
 
-    def pytest_keyboard_interrupt(self) -> None:
-        """Remember, to say at the end how to go on."""
-        self._interrupted = True
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Remember, to say at the end how to go on; pytest also calls errors of collection an interruption."""
+        self._interrupted = not excinfo.errisinstance(pytest.Session.Interrupted)
 
     # At the end.
 

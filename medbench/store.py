@@ -38,6 +38,7 @@ LEAST_FREE = 64 * 2**20
 
 _RUN_ID = re.compile(r"[0-9a-f]{20}")
 _OLD = ".old"
+_OWN = {"runs", "locks", "incoming", "campaigns", "cache", "progress", "key"}
 _NOT_WORTH_TELLING = 0.3
 """Seconds; in that time a new holder makes itself known, and one that only looks is gone."""
 
@@ -263,10 +264,14 @@ class Store:
         folder = self.root / name
         with _writing(self.root):
             folder.mkdir(parents=True, exist_ok=True)
-            ignored = self.root / ".gitignore"
-            if not ignored.exists():  # patients' ids must not be committed by accident
-                ignored.write_text("*\n", encoding="utf-8")
+            self._keep_out_of_git()
         return folder
+
+    def _keep_out_of_git(self) -> None:
+        """Patients' ids must not be committed by accident; a folder of other things as well is left alone."""
+        ignored = self.root / ".gitignore"
+        if not ignored.exists() and {path.name for path in self.root.iterdir()} <= _OWN:
+            ignored.write_text("*\n", encoding="utf-8")
 
     def _filelock(self, run_id: str) -> filelock.FileLock:
         return filelock.FileLock(self._folder("locks") / f"{run_id}.lock", is_singleton=True)

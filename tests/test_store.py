@@ -85,6 +85,12 @@ def test_a_folder_that_was_there_is_not_committed_either(tmp_path, write):
     assert (tmp_path / ".gitignore").read_text() == "*\n"
 
 
+def test_a_folder_of_other_things_is_not_hidden_from_git(tmp_path):
+    (tmp_path / "README.md").touch()
+    put(Store(tmp_path))
+    assert not (tmp_path / ".gitignore").exists()
+
+
 def test_a_gitignore_of_ones_own_is_left_alone(tmp_path):
     (tmp_path / ".gitignore").write_text("mine\n")
     put(Store(tmp_path))
