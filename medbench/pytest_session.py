@@ -171,7 +171,7 @@ class Bench:
         return category, category[0], category.upper()
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Remember, to say at the end how to go on; pytest also calls errors of collection an interruption."""
+        """Remember, to say at the end how to go on; pytest calls errors of collection an interruption too."""
         self._interrupted = not excinfo.errisinstance(pytest.Session.Interrupted)
 
     # At the end.
