@@ -79,7 +79,7 @@ def test_the_environment_is_what_jax_sees():
     found = capture()
     assert found.device_class == device_class()
     assert found.cores == environment.usable_cores() >= 1
-    assert set(found.libraries) == {"jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn"}
+    assert set(found.libraries) == {"jax", "jaxlib", "flax", "optax", "numpy", "pillow", "scikit-learn"}
     assert all(found.libraries.values())
     assert found.device
 

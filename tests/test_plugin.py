@@ -356,10 +356,18 @@ def test_the_report_is_written_when_items_fail_too(project):
 
 
 def test_a_report_that_cannot_be_written_is_red_and_says_so(project):
-    (project.path / "out").write_text("a file, not a folder")
+    (project.path / "out/report.html").mkdir(parents=True)
     result = project.run("benchmarks", "-k", "chest", "--report=out")
     result.stdout.fnmatch_lines(["*out: the report cannot be written*"])
     assert result.ret == 1
+
+
+def test_a_file_in_place_of_the_reports_folder_is_refused_before_anything_is_trained(project):
+    (project.path / "out").write_text("a file, not a folder")
+    result = project.run("benchmarks", "-k", "chest", "--report=out")
+    result.stderr.fnmatch_lines(["*--report out: expected a folder (it is made), found a file."])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert not project.trained()
 
 
 # The fixture

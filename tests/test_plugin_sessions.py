@@ -75,8 +75,17 @@ def test_an_interrupted_forced_session_goes_on_with_its_rest(project):
 
 def test_ctrl_c_in_the_middle_of_a_run_ends_cleanly(project):
     project.world(seconds=30)
+    # A job in the background ignores SIGINT, and its children would inherit that.
+    heeding = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)"
     process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "benchmarks", "-k", "chest"],
+        [
+            sys.executable,
+            "-c",
+            f"{heeding}; import pytest; sys.exit(pytest.main())",
+            "benchmarks",
+            "-k",
+            "chest",
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

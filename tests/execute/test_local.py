@@ -261,7 +261,7 @@ def test_two_processes_train_a_run_once_and_the_waiting_one_names_the_other(tmp_
     second = started(tmp_path, seconds=0)
     assert first.first["kind"] == "started"
     assert second.first["kind"] == "waiting"
-    assert second.first["text"].startswith(f"process {first.pid}, since ")
+    assert f"process {first.pid}, since " in second.first["text"]
     assert said(second) == [{"origin": "reused"}]  # so it waited once, and trained nothing
     assert said(first)[-1] == {"origin": "trained"}
     assert trained_by(tmp_path) == [first.pid]
