@@ -76,15 +76,16 @@ def judge(name: str, *options: str) -> None:
 
 def page() -> str:
     """The whole page, from the reports."""
-    reports = {
-        name: json.loads((BUILD / name / "report.json").read_text()) for name in ("embedded", *COHORTS)
-    }
+    files = {name: BUILD / name / "report.json" for name in ("embedded", *COHORTS)}
+    reports = {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
     parts = [HEAD, "## Embedded tier: generated images\n", EMBEDDED, about(reports["embedded"])]
     parts.append(table(reports["embedded"]))
     parts.append("## Public image sets\n")
     parts.append(REAL)
     for name in COHORTS:
-        parts += [f"### {name}\n", SOURCES[name] + "\n", about(reports[name]), table(reports[name])]
+        found = reports.get(name)
+        result = [about(found), table(found)] if found else ["Not run yet.\n"]
+        parts += [f"### {name}\n", SOURCES[name] + "\n", *result]
     return "\n".join(parts)
 
 
