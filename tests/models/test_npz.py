@@ -214,7 +214,7 @@ def test_damaged_bytes_give_an_error_or_the_very_same_parameters(stored, params,
     try:
         loaded = npz.load(path, **TINY)
     except MedbenchError:
-        assert refusal(path).startswith("hit.npz: ")
+        assert "hit.npz: " in refusal(path)
     else:
         chex.assert_trees_all_equal(loaded, params)
 
