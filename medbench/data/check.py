@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from medbench.data.digests import Digest, Report, quiet
+from medbench.data.digests import Report, quiet
 from medbench.data.findings import ShowPatient, counted, hide
 from medbench.data.images import read_image
 from medbench.data.reading import Reading, read_folder
@@ -131,27 +131,25 @@ def _natural(group: str) -> tuple[bool, bool, float, str]:
 def _damaged(reading: Reading, report: Report) -> list[str]:
     """Errors for images whose header can be read and whose pixels cannot."""
     files = [
-        (part.table, int(row), path)
-        for part in reading.parts.values()
-        for row, path in zip(part.row, part.path, strict=True)
-        if isinstance(reading.digests.get(path), Digest)
+        (name, part, i)
+        for name, part in reading.parts.items()
+        for i, path in enumerate(part.path)
+        if path in reading.digests
     ]
     errors = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for n, (file, problem) in enumerate(
-            zip(files, pool.map(_problem, [path for *_, path in files]), strict=True), start=1
-        ):
+        problems = pool.map(_problem, [part.path[i] for _, part, i in files])
+        for n, ((name, part, i), problem) in enumerate(zip(files, problems, strict=True), start=1):
             if problem:
-                table, row, _ = file
-                errors.append(f"{table}: row {row}: {problem}")
+                errors.append(part.complaint(name, i, problem, reading.findings.show))
             report(n, len(files))
     more = len(errors) - DAMAGED_SHOWN
     return errors[:DAMAGED_SHOWN] + ([f"{counted(more, 'more damaged image')}."] if more > 0 else [])
 
 
-def _problem(path: Path) -> str:
+def _problem(path: Path) -> MedbenchError | None:
     try:
         read_image(path)
     except MedbenchError as error:
-        return str(error)
-    return ""
+        return error
+    return None

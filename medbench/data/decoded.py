@@ -90,6 +90,8 @@ class DecodedImages:
             else:
                 with partial.open("wb") as file:
                     np.save(file, self._cohort.images(split, size), allow_pickle=False)
+                    file.flush()
+                    os.fsync(file.fileno())  # a power cut must not leave a whole name with empty blocks
                 self._report(split, total, total)
             partial.replace(path)
         finally:

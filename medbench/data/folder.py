@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from medbench.data.cohort import TRAIN, Examples
 from medbench.data.declaration import SPLITS
 from medbench.data.digests import Report, quiet
-from medbench.data.findings import counted
+from medbench.data.findings import counted, hide
 from medbench.data.images import read_image, resize
 from medbench.data.reading import Part, Reading, read_folder
 from medbench.errors import MedbenchError, nearest
@@ -69,14 +69,18 @@ class FolderCohort:
 
     def decode_into(self, out: NDArray[np.uint8], split: str, size: int, done: Callable[[int], None]) -> None:
         """As `images`, into a given array, calling `done` with the number of images so far."""
-        paths = self._part(split).path
+        part = self._part(split)
 
         def decode(i: int) -> None:
-            out[i] = resize(read_image(paths[i]), size)  # a grey image fills all three channels
+            try:
+                image = read_image(part.path[i])
+            except MedbenchError as error:
+                raise MedbenchError(part.complaint(split, i, error, hide)) from error
+            out[i] = resize(image, size)  # a grey image fills all three channels
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             try:
-                for n, _ in enumerate(pool.map(decode, range(len(paths))), start=1):
+                for n, _ in enumerate(pool.map(decode, range(len(part.path))), start=1):
                     done(n)
             except BaseException:
                 pool.shutdown(cancel_futures=True)

@@ -237,6 +237,10 @@ class _Reader:
         if "{" not in pattern:
             return column_of(self.document, self.table, pattern, *place)
         names = re.findall(r"\{([^{}]*)\}", pattern)
+        if "{" in (rest := re.sub(r"\{[^{}]*\}", "", pattern)) or "}" in rest:
+            raise self.document.error(
+                *place, message=f"a brace without its partner in `{pattern}`. Expected `{{column}}` in pairs."
+            )
         cells = {name: column_of(self.document, self.table, name, *place) for name in names}
 
         def fill(i: int) -> str:

@@ -18,7 +18,7 @@ from medbench.data.cohort import Examples
 from medbench.data.declaration import SPLITS, CohortFile
 from medbench.data.digests import Digest, Report, digest_files
 from medbench.data.findings import Findings, ShowPatient, counted, listed
-from medbench.errors import nearest
+from medbench.errors import MedbenchError, nearest
 from medbench.spec.runs import Target
 
 
@@ -40,31 +40,35 @@ class Part:
     root: Path
     table: str
 
+    def complaint(self, set_name: str, i: int, problem: MedbenchError, show: ShowPatient) -> str:
+        """What is wrong with the i-th image, with its row, and its file as `show` allows."""
+        mask = Mask(set_name, str(self.examples.patient[i]), show)
+        masked = self.root / mask(os.path.relpath(self.path[i], self.root))
+        told = str(problem).replace(str(self.path[i]), str(masked))
+        return f"{self.table}: row {self.row[i]}: {told}"
+
 
 def digest_parts(
     parts: Mapping[str, Part], findings: Findings, *, cache: Path | None, report: Report
 ) -> dict[Path, Digest]:
     """Digests of all image files; missing and unreadable ones are errors with rows and names."""
-    files = [
-        (part, int(row), path, Mask(name, patient, findings.show))
-        for name, part in parts.items()
-        for row, path, patient in zip(part.row, part.path, part.examples.patient.tolist(), strict=True)
-    ]
-    results = digest_files([path for _, _, path, _ in files], cache=cache, report=report)
+    files = [(name, part, i) for name, part in parts.items() for i in range(len(part.path))]
+    paths = [part.path[i] for _, part, i in files]
+    results = digest_files(paths, cache=cache, report=report)
     missing: dict[tuple[str, Path], list[_Missing]] = defaultdict(list)
-    for (part, row, path, mask), result in zip(files, results, strict=True):
+    for (name, part, i), path, result in zip(files, paths, results, strict=True):
         if isinstance(result, Digest):
             continue
-        name = os.path.relpath(path, part.root)
-        if os.path.isfile(path):  # noqa: PTH113  (False, not an error, for a name that no file can have)
-            told = str(result).replace(str(path), str(part.root / mask(name)))
-            findings.errors.append(f"{part.table}: row {row}: {told}")
+        if os.path.exists(path):  # noqa: PTH110  (False, not an error, for a name that no file can have)
+            findings.errors.append(part.complaint(name, i, result, findings.show))
         else:
-            missing[part.table, part.root].append(_Missing(row, name, mask))
-    for (table, root), gone in missing.items():
-        total = sum(part.table == table for part, *_ in files)
-        findings.errors.append(_missing(table, root, sorted(gone, key=lambda file: file[:2]), total))
-    return {path: r for (_, _, path, _), r in zip(files, results, strict=True) if isinstance(r, Digest)}
+            mask = Mask(name, str(part.examples.patient[i]), findings.show)
+            gone = _Missing(int(part.row[i]), os.path.relpath(path, part.root), mask)
+            missing[part.table, part.root].append(gone)
+    for (table, root), all_gone in missing.items():
+        total = sum(part.table == table for _, part, _ in files)
+        findings.errors.append(_missing(table, root, sorted(all_gone, key=lambda file: file[:2]), total))
+    return {path: result for path, result in zip(paths, results, strict=True) if isinstance(result, Digest)}
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,10 @@ def read_table(path: Path) -> Table:
 
 
 def _text(path: Path, file: str) -> str:
+    if path.exists() and not path.is_file():  # a pipe may never end
+        raise MedbenchError(f"{file}: not a regular file. Expected a table as CSV.")
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise MedbenchError(f"{file}:{line}: not UTF-8 text. Save the table as CSV in UTF-8.") from error
@@ -66,6 +68,10 @@ def _text(path: Path, file: str) -> str:
         raise MedbenchError(
             f"{file}: the table cannot be read ({error.strerror}). {nearest(path.name, beside)}".rstrip()
         ) from error
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise MedbenchError(f"{file}:{line}: a NUL character, so not text. Save the table as CSV in UTF-8.")
+    return text
 
 
 def _records(text: str, file: str) -> list[list[str]]:

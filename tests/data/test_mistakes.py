@@ -36,6 +36,7 @@ IN_DECLARATION = {
         {"image: file": 'image: "{fil}.png"'},
         r":4: .*no column `fil`\. Did you mean `file`\?",
     ),
+    "a brace left open": ({"image: file": 'image: "{file.png"'}, r":4: a brace without its partner"),
     "patient column": (
         {"patient: patient_id": "patient: patientid"},
         r":4: .*`patientid`\. Did you mean `patient_id`\?",
@@ -391,6 +392,20 @@ class TestFiles:
         (error,) = check(clinic.path).errors
         assert f"row 5: {clinic.image(3)}: damaged image" in error
 
+    def test_a_damaged_image_is_named_without_its_patient(self, clinic):
+        for number, row in enumerate(clinic.rows):
+            row["file"] = f"{row['patient_id']}_{number % 2}.png"
+        clinic.write()
+        clinic.image(3).write_bytes(clinic.image(3).read_bytes()[:-40])
+        (error,) = check(clinic.path).errors
+        assert "row 5: " in error
+        assert "…_1.png: damaged image" in error
+        assert "P-0" not in error
+        cohort = open_folder(clinic.path)
+        with pytest.raises(MedbenchError, match=r"row \d+: .*…_1\.png: damaged image") as caught:
+            [cohort.images(split, 4) for split in ("train", "validation", "id")]
+        assert "P-0" not in str(caught.value)
+
     def test_many_damaged_images_are_counted(self, clinic):
         clinic.write()
         for number in range(25):
@@ -434,19 +449,26 @@ class TestFiles:
         assert any("…_1.png (row 5)" in error for error in errors)
         assert not any("P-0" in error for error in errors)
 
-    def test_a_folder_in_place_of_an_image_is_missing(self, clinic):
+    @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+    def test_a_folder_or_a_pipe_in_place_of_an_image_is_an_error_with_its_row(self, clinic, make):
         clinic.write()
         clinic.image(3).unlink()
-        clinic.image(3).mkdir()
+        make(clinic.image(3))
         (error,) = check(clinic.path).errors
-        assert "1 image file is missing" in error
+        assert f"row 5: {clinic.image(3)}: not a regular file" in error
 
-    def test_a_pipe_in_place_of_an_image_is_an_error_with_its_row(self, clinic):
+    def test_a_nul_in_the_table_is_an_error_with_its_line(self, clinic):
+        clinic.rows[3]["patient_id"] = "P-0001\0"
         clinic.write()
-        clinic.image(3).unlink()
-        os.mkfifo(clinic.image(3))
         (error,) = check(clinic.path).errors
-        assert "row 5" in error
+        assert "manifest.csv:5: a NUL character" in error
+
+    def test_a_pipe_in_place_of_the_table_is_not_waited_for(self, clinic):
+        clinic.write()
+        (clinic.folder / "manifest.csv").unlink()
+        os.mkfifo(clinic.folder / "manifest.csv")
+        (error,) = check(clinic.path).errors
+        assert "manifest.csv: not a regular file. Expected a table as CSV." in error
 
     def test_folders_and_images_may_be_links(self, clinic, tmp_path):
         clinic.write()

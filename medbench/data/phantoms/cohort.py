@@ -1,6 +1,5 @@
 """The phantom cohorts: patients, labels and images from a generator's version and a seed, no download."""
 
-import difflib
 import hashlib
 from collections.abc import Mapping
 from functools import cache
@@ -13,7 +12,7 @@ from PIL import Image
 
 from medbench.data.cohort import ID, TRAIN, VALIDATION, Examples
 from medbench.data.phantoms.domain import SIZE, Case, Domain
-from medbench.errors import MedbenchError
+from medbench.errors import MedbenchError, nearest
 
 GENERATOR_VERSION = 2
 """Goes up with every change of a label or a visible change of pixels; docs/phantoms.md has the log."""
@@ -92,11 +91,7 @@ class PhantomCohort:
 
     def _rows(self, split: str) -> tuple[list[int], list[int], list[Case]]:
         if split not in self._patients:
-            near = difflib.get_close_matches(split, self._patients, n=1)
-            hint = f" Did you mean `{near[0]}`?" if near else ""
-            raise MedbenchError(
-                f"{self.name} has no split `{split}`; it has {', '.join(self._patients)}.{hint}"
-            )
+            raise MedbenchError(f"{self.name} has no split `{split}`. {nearest(split, self._patients)}")
         return self._cases(split)
 
     def _draw_cases(self, split: str) -> tuple[list[int], list[int], list[Case]]:
@@ -133,9 +128,10 @@ def open_phantoms(domain: str, *, patients: int | None = None) -> PhantomCohort:
       MedbenchError: there is no such domain; the message names the nearest.
     """
     if domain not in DOMAINS:
-        near = difflib.get_close_matches(domain, DOMAINS, n=1)
-        hint = f" Did you mean `phantoms:{near[0]}`?" if near else ""
-        raise MedbenchError(f"`phantoms:{domain}`: phantoms exist for {', '.join(DOMAINS)}.{hint}")
+        references = [f"phantoms:{name}" for name in DOMAINS]
+        raise MedbenchError(
+            f"`phantoms:{domain}`: no such phantoms. {nearest(f'phantoms:{domain}', references)}"
+        )
     module = import_module(f"medbench.data.phantoms.{domain}")
     declared = cast("Domain", module.DOMAIN)
     usual = {split: PATIENTS.get(split, EVALUATION_PATIENTS) for split in declared.settings}
