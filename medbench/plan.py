@@ -121,6 +121,7 @@ def run_spec(
         recipe=resolve(
             suite.recipes[recipe],
             name=recipe,
+            architecture=suite.architectures[backbone_named(suite, backbone).architecture],
             n_train=len(nested_subset(patients, fraction, streams.sequence(seed, streams.SUBSET))),
             image_area=cohort.image_area,
             horizontal_flip=suite.tasks[task].horizontal_flip,

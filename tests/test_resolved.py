@@ -54,10 +54,17 @@ def resolved() -> str:
 
 
 def recipes(suite: Suite, task: str, n_train: int, image_area: int) -> Iterator[str]:
-    """All declared recipes as a task's cohort would have them."""
+    """All declared recipes as a task's cohort would have them, for R50x1."""
     flip = suite.tasks[task].horizontal_flip
     for name, recipe in suite.recipes.items():
-        found = resolve(recipe, name=name, n_train=n_train, image_area=image_area, horizontal_flip=flip)
+        found = resolve(
+            recipe,
+            name=name,
+            architecture=suite.architectures["r50x1"],
+            n_train=n_train,
+            image_area=image_area,
+            horizontal_flip=flip,
+        )
         yield from flat(f"recipe {name} on {task}", found)
 
 

@@ -5,16 +5,21 @@ import sys
 
 import pytest
 
-from medbench.spec.records import FixedRecipe, HyperRule
+from medbench.spec.records import Architecture, FixedRecipe, HyperRule
 from medbench.training.hyperrule import learning_rate, resolve
 
 PHOTOGRAPH = 600 * 450
 
 
-def rule(variant: str, n_train: int = 1_000, image_area: int = PHOTOGRAPH):
+R50X1 = Architecture(blocks=[3, 4, 6, 3], width=1)
+R152X4 = Architecture(blocks=[3, 8, 36, 3], width=4)
+
+
+def rule(variant: str, n_train: int = 1_000, image_area: int = PHOTOGRAPH, architecture=R50X1):
     return resolve(
         HyperRule(variant=variant, description=""),
         name=f"bit-hyperrule-{variant}",
+        architecture=architecture,
         n_train=n_train,
         image_area=image_area,
         horizontal_flip=True,
@@ -83,16 +88,21 @@ def test_mixup_is_for_medium_and_large_sets_only():
 
 
 @pytest.mark.parametrize(
-    ("variant", "area", "resolution"),
+    ("variant", "architecture", "area", "resolution"),
     [
-        ("paper", 96 * 96 - 1, (160, 128)),
-        ("paper", 96 * 96, (448, 384)),
-        ("code", 96 * 96 - 1, (160, 128)),
-        ("code", 96 * 96, (512, 480)),
+        ("paper", R50X1, 96 * 96 - 1, (160, 128)),
+        ("paper", R50X1, 96 * 96, (448, 384)),
+        ("paper", R152X4, 96 * 96 - 1, (160, 128)),
+        ("paper", R152X4, 96 * 96, (512, 480)),
+        ("code", R50X1, 96 * 96 - 1, (160, 128)),
+        ("code", R50X1, 96 * 96, (512, 480)),
+        ("code", R152X4, 96 * 96, (512, 480)),
     ],
 )
-def test_the_resolution_follows_from_the_images_area(variant, area, resolution):
-    recipe = rule(variant, image_area=area)
+def test_the_resolution_follows_from_the_images_area_and_from_the_largest_net(
+    variant, architecture, area, resolution
+):
+    recipe = rule(variant, image_area=area, architecture=architecture)
     assert (recipe.resize, recipe.crop) == resolution
 
 
@@ -107,7 +117,7 @@ def test_a_fixed_recipe_resolves_to_itself():
         description="", deviations=[], steps=6, batch_size=4, base_learning_rate=0.5, warmup_steps=2,
         decay_steps=[3, 4], mixup_alpha=0.2, resize=20, crop=16,
     )  # fmt: skip
-    recipe = resolve(fixed, name="tiny", n_train=9, image_area=1, horizontal_flip=False)
+    recipe = resolve(fixed, name="tiny", architecture=R50X1, n_train=9, image_area=1, horizontal_flip=False)
     assert rates(recipe) == pytest.approx([0.0, 0.25, 0.5, 0.5, 0.05, 0.005])
     assert (recipe.name, recipe.horizontal_flip, recipe.resize, recipe.crop) == ("tiny", False, 20, 16)
     assert (recipe.batch_size, recipe.mixup_alpha) == (4, 0.2)
