@@ -64,9 +64,10 @@ def run_id(spec: RunSpec, code: str) -> str:
 def why_new(spec: RunSpec, store: "Store") -> str:
     """Why a run that the store seems to have is trained again: what changed since, in words.
 
-    Empty where the store has no run of the same task, backbone, fraction and seed.
+    Empty where the store has no run of the same task, cohort, backbone, fraction and seed.
     """
-    known = [record for record in store.records() if record.spec.label == spec.label]
+    wanted = (spec.label, spec.cohort)
+    known = [record for record in store.records() if (record.spec.label, record.spec.cohort) == wanted]
     if not known:
         return ""
     nearest = min(known, key=lambda record: len(_spec_changes(record.spec, spec)))

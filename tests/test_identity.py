@@ -217,6 +217,7 @@ def test_a_new_run_is_explained_by_the_nearest_stored_one(tmp_path):
 
 def test_a_run_of_another_seed_explains_nothing(tmp_path):
     assert why_new(runs.spec(seed=2), stored(tmp_path, runs.record(runs.spec(seed=1)))) == ""
+    assert why_new(runs.spec(cohort="folder:another"), stored(tmp_path, runs.record(runs.spec()))) == ""
 
 
 @pytest.mark.parametrize(
