@@ -196,7 +196,7 @@ def test_where_lower_is_better_a_lower_treatment_is_a_gain(monkeypatch):
         return Estimates(1 - area.values, area.defined, area.reason)
 
     better = shown(study(gain=1.0, n_patients=150))
-    loss = Metric(name="auc_loss", version=2, higher_is_better=False, low=0, high=1, values=error)
+    loss = Metric(name="auc_loss", version=2, higher_is_better=False, values=error)
     monkeypatch.setitem(METRICS, "auc_loss", loss)
     result = judge(planned(metric="auc_loss"), claim(), study(gain=1.0, n_patients=150))
     assert result.metric == result.definition.metric == "auc_loss@2"
@@ -301,7 +301,7 @@ def test_a_metric_that_most_replicates_leave_undefined_is_missing(monkeypatch):
         defined = weights[:, 0] == 1
         return Estimates(np.where(defined, 0.5, 0.0), defined, "" if defined.all() else "the first is shy")
 
-    metric = Metric(name="picky", version=1, higher_is_better=True, low=0, high=1, values=picky)
+    metric = Metric(name="picky", version=1, higher_is_better=True, values=picky)
     monkeypatch.setitem(METRICS, "picky", metric)
     result = judge(planned(metric="picky"), claim(), study())
     assert result.state == "missing"
@@ -317,7 +317,7 @@ def test_a_replicate_that_one_run_leaves_undefined_is_left_out_whole(monkeypatch
         defined = area.defined & ((weights[:, 0] < 3) | ~shy)
         return Estimates(np.where(defined, area.values, -50.0), defined, "" if defined.all() else "touchy")
 
-    metric = Metric(name="touchy", version=1, higher_is_better=True, low=0, high=1, values=touchy)
+    metric = Metric(name="touchy", version=1, higher_is_better=True, values=touchy)
     monkeypatch.setitem(METRICS, "touchy", metric)
     runs = study(gain=0.3)
     runs["treatment"][1].scored.logits[0, 1] = 99
@@ -333,7 +333,7 @@ def test_a_replicates_reason_may_come_from_any_run(monkeypatch, arm):
         defined = (weights[:, 0] == 1) | (predictions.logits[0, 1] != 99)
         return Estimates(np.full(len(weights), 0.5), defined, "" if defined.all() else "the first is shy")
 
-    metric = Metric(name="shy", version=1, higher_is_better=True, low=0, high=1, values=shy)
+    metric = Metric(name="shy", version=1, higher_is_better=True, values=shy)
     monkeypatch.setitem(METRICS, "shy", metric)
     runs = study()
     runs[arm][2].scored.logits[0, 1] = 99
@@ -346,7 +346,7 @@ def test_where_patients_do_not_matter_the_interval_is_a_paired_t_test_of_the_see
     def first_logit(predictions, weights):
         return Estimates(np.full(len(weights), float(predictions.logits[0, 1])), np.ones(len(weights), bool))
 
-    metric = Metric(name="first", version=1, higher_is_better=True, low=0, high=1, values=first_logit)
+    metric = Metric(name="first", version=1, higher_is_better=True, values=first_logit)
     monkeypatch.setitem(METRICS, "first", metric)
     seeds, draw = range(1, n + 1), np.random.default_rng(n)
     runs = study(seeds=seeds)

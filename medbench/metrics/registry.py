@@ -1,4 +1,4 @@
-"""Every metric by name: a named, versioned definition with direction and range.
+"""Every metric by name: a named, versioned definition with its direction.
 
 A change that can move a value is a new version; a claim names a metric, an expectation pins its version.
 """
@@ -23,15 +23,12 @@ class Metric:
       name: as claims write it.
       version: counts changes of the definition.
       higher_is_better: whether a larger value is a better model.
-      low, high: the range of values.
       values: (predictions of n examples, (b, n) weights) -> (b,) estimates.
     """
 
     name: str
     version: int
     higher_is_better: bool
-    low: float
-    high: float
     values: Callable[[Predictions, NDArray[np.float64]], Estimates]
 
     @property
@@ -43,7 +40,7 @@ class Metric:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in [
-        Metric(name="roc_auc", version=1, higher_is_better=True, low=0.0, high=1.0, values=roc_auc),
+        Metric(name="roc_auc", version=1, higher_is_better=True, values=roc_auc),
     ]
 }
 
