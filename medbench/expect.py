@@ -13,9 +13,10 @@ import msgspec
 import numpy as np
 
 from medbench.errors import MedbenchError
-from medbench.judge import ARMS
+from medbench.judge import ARMS, PREDICATES
 from medbench.judgement import Check, Definition, Interval, Judgement, Status, Verdict
-from medbench.spec.loader import dump_yaml, load_yaml
+from medbench.metrics import METRICS
+from medbench.spec.loader import dump_yaml, load_document, load_yaml
 from medbench.spec.records import Declared
 from medbench.stats.prediction import half_width, moderated_spread, prior_spread
 
@@ -26,6 +27,8 @@ SAFETY, LEAST, UNCALIBRATED = 3, 1e-4, 1e-3
 `UNCALIBRATED` where a metric has not been calibrated on a device class."""
 DIGITS = 6
 """Decimals of a stored value: far below any tolerance, and short enough to read in a diff."""
+ROUNDED = 2 * 10**-DIGITS
+"""How far a stored effect may be from that of its stored samples: each was rounded by itself."""
 
 
 class Rule(Declared, frozen=True, kw_only=True, rename="kebab"):
@@ -188,12 +191,14 @@ def load(root: Path, tier: str) -> Expectations:
       tier: whose folder is read.
 
     Raises:
-      MedbenchError: a file is not as it should be, holds another file's item, or holds an item twice.
+      MedbenchError: a file is not as it should be, holds another file's item, holds an item twice, or
+        holds an effect or a verdict that its own samples contradict.
     """
     accepted: dict[tuple[str, str], Expectation] = {}
     for path in sorted((root / tier).glob("*/*.yaml")):
-        for expectation in load_yaml(path, list[Expectation]):
-            if _file(root, tier, expectation.item) != path:
+        document = load_document(path, list[Expectation])
+        for i, expectation in enumerate(document.value):
+            if not expectation.item.startswith(f"{path.parent.name}/{path.stem}/"):
                 raise MedbenchError(
                     f"{path}: item `{expectation.item}` does not belong here; "
                     f"expected `{path.parent.name}/{path.stem}/…`. Move it to its own file."
@@ -201,10 +206,43 @@ def load(root: Path, tier: str) -> Expectations:
             key = (expectation.item, expectation.environment)
             if key in accepted:
                 raise MedbenchError(f"{path}: item `{key[0]}` stands here twice for {key[1]}. Delete one.")
+            field, contradiction = _contradiction(expectation)
+            if field:
+                raise document.error(
+                    *(i, field),
+                    message=f"item `{expectation.item}`: {contradiction}. Restore the file, or delete this "
+                    "entry and accept the item anew with --expect=new.",
+                )
             accepted[key] = expectation
     numeric = root / "numeric.yaml"
     calibration = load_yaml(numeric, list[Calibration]) if numeric.exists() else []
     return Expectations(tuple(accepted.values()), tuple(calibration))
+
+
+def _contradiction(expectation: Expectation) -> tuple[str, str]:
+    """The field of an entry that its other fields contradict, and how; empty where all agree."""
+    baseline, treatment = expectation.samples.baseline, expectation.samples.treatment
+    if baseline.keys() != treatment.keys():
+        return "samples", f"the arms have different seeds, {sorted(baseline)} and {sorted(treatment)}"
+    definition, effect = expectation.definition, expectation.effect
+    metric = METRICS.get(definition.metric.partition("@")[0])
+    predicate = PREDICATES.get(definition.predicate)
+    if metric is None or predicate is None:  # of another version of medbench: stale
+        return "", ""
+    gain = float(np.mean(list(treatment.values())) - np.mean(list(baseline.values())))
+    expected = gain if metric.higher_is_better else -gain
+    if abs(effect.value - expected) > ROUNDED:
+        return "effect", f"its effect is {effect.value:+.6f}, but its samples give {expected:+.6f}"
+    # A limit may have been rounded across the margin, and without seeds or spread there is no verdict.
+    possible = {predicate(effect, definition.margin + shift) for shift in (-ROUNDED, 0, ROUNDED)}
+    if len(baseline) == 1 or effect.high - effect.low <= ROUNDED:
+        possible.add("inconclusive")
+    if expectation.verdict not in possible:
+        return "verdict", (
+            f"its verdict is {expectation.verdict}, but an effect of [{effect.low:+.6f}, {effect.high:+.6f}] "
+            f"at margin {definition.margin:g} is {' or '.join(sorted(possible))}"
+        )
+    return "", ""
 
 
 def check(judgement: Judgement, expectations: Expectations) -> Check:

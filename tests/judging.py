@@ -162,8 +162,15 @@ def study(*, n_patients=60, images=2, gain=0.0, noise=0.3, seeds=SEEDS, base=1.0
     }
 
 
+LIMITS = {"supported": (0.01, 0.03), "inconclusive": (-0.01, 0.03), "refuted": (-0.03, -0.01)}
+"""Of an effect that gives a verdict at a margin of .005."""
+
+
 def judgement(**changes):
-    """A supported item of three seeds, all trained here on a processor."""
+    """A supported item of three seeds, all trained here on a processor.
+
+    Its effect is that of its samples, with limits that give its verdict, unless it is among the changes.
+    """
     ours = Judgement(
         id="mammography/scale-data/id",
         task="mammography",
@@ -196,4 +203,11 @@ def judgement(**changes):
         ),
         cohort_fingerprint="f1",
     )
-    return replace(ours, **changes)
+    made = replace(ours, **changes)
+    return made if "effect" in changes or made.state != "judged" else replace(made, effect=_effect(made))
+
+
+def _effect(made):
+    baseline, treatment = (np.mean(list(made.samples[arm].values())) for arm in ("baseline", "treatment"))
+    low, high = LIMITS[made.verdict]
+    return Interval(value=float(treatment - baseline), low=low, high=high)

@@ -1,5 +1,8 @@
 """Look-up, bands, statuses and the reviewed update of accepted values."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -23,6 +26,7 @@ from medbench.expect import (
     vanished_items,
 )
 from medbench.judgement import Interval
+from medbench.metrics import METRICS, Metric
 from medbench.stats.prediction import FALSE_ALARMS, prior_spread
 from tests.judging import judgement
 
@@ -253,7 +257,7 @@ def test_a_band_is_never_narrower_than_the_numeric_tolerance(root):
 
 def test_the_spread_of_another_metric_or_device_class_is_not_pooled(root):
     wide = [0.1, 0.5, 0.9]
-    ours = samples(BASE, [0.80, 0.83, 0.86, 0.83])
+    ours = samples(BASE, [0.80, 0.83, 0.86])
     metric = replace(
         samples(wide, wide),
         id="mammography/other/id",
@@ -263,7 +267,7 @@ def test_the_spread_of_another_metric_or_device_class_is_not_pooled(root):
     device = replace(samples(wide, wide, device="gpu-x"), id="mammography/scale-data/vendor-b")
     expectations = accepted(root, ours, metric, device)
     # Four bands on this device class, and two groups of this metric on it.
-    groups = [BASE, [0.80, 0.83, 0.86, 0.83]]
+    groups = [BASE, [0.80, 0.83, 0.86]]
     for baseline, treatment, moved in (([0.84] * 2, [0.83] * 2, 0), ([0.81] * 2, [0.87] * 2, 1)):
         result = check(samples(baseline, treatment, first=5), expectations)
         width = half(groups[moved], groups, 2, arms=2, family=4)
@@ -369,9 +373,9 @@ def test_items_that_the_suite_no_longer_declares_have_vanished(root):
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=4), st.lists(st.floats(0, 1), min_size=1, max_size=4))
-def test_what_is_accepted_is_unchanged_at_once_for_any_values(tmp_path_factory, baseline, treatment):
-    item = samples(baseline, treatment)
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=4))
+def test_what_is_accepted_is_unchanged_at_once_for_any_values(tmp_path_factory, pairs):
+    item = samples(*map(list, zip(*pairs, strict=True)))
     result = check(item, accepted(tmp_path_factory.mktemp("any"), item))
     assert (result.status, result.detail) == ("ok", "unchanged")
 
@@ -410,12 +414,11 @@ cohort: 'phantoms:mammography', labels: 'single-label: benign, malignant'}
 
 
 def test_values_are_kept_to_six_decimals_and_in_the_order_of_seeds(root):
-    item = samples([0.81, 0.80], [0.83, 0.82], effect=Interval(value=1 / 3, low=-1 / 7, high=2 / 3))
-    item.samples["baseline"] = {12: 2 / 3, 3: 1 / 7}
-    item.devices["baseline"] = {12: "cpu", 3: "cpu"}
-    (entry,) = accepted(root, item).accepted
+    values = {"baseline": {12: 2 / 3, 3: 1 / 7}, "treatment": {12: 6 / 7, 3: 13 / 21}}
+    effect = Interval(value=1 / 3, low=1 / 7, high=2 / 3)
+    (entry,) = accepted(root, judgement(samples=values, effect=effect)).accepted
     assert list(entry.samples.baseline.items()) == [(3, 0.142857), (12, 0.666667)]
-    assert entry.effect == Interval(value=0.333333, low=-0.142857, high=0.666667)
+    assert entry.effect == Interval(value=0.333333, low=0.142857, high=0.666667)
 
 
 def test_an_update_touches_what_was_selected_and_nothing_else(root):
@@ -594,3 +597,74 @@ def test_an_arm_without_a_seed_is_refused(root):
     )
     with pytest.raises(MedbenchError, match=r"scale-data\.yaml:\d+: "):
         load(root, "embedded")
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "line", "complaint"),
+    [
+        ("value: 0.02", "value: 0.020003", 3, r"its effect is \+0\.020003, but its samples give \+0\.020000"),
+        ("value: 0.02", "value: -0.02", 3, r"its effect is -0\.020000, but its samples give \+0\.020000"),
+        (
+            "      2: 0.8\n",
+            "      2: 0.7\n",
+            3,
+            r"its effect is \+0\.020000, but its samples give \+0\.053333",
+        ),
+        ("      2: 0.8\n", "", 14, r"the arms have different seeds, \[1, 3\] and \[1, 2, 3\]"),
+        (": supported", ": refuted", 2, r"is refuted, but an effect of .* at margin 0\.005 is supported"),
+        (": supported", ": inconclusive", 2, r"is inconclusive, but an effect of .* is supported"),
+        ("low: 0.01,", "low: 0.004,", 2, r"is supported, but an effect of \[\+0\.004000, .* is inconclusive"),
+        ("low: 0.01, high: 0.03", "low: 0.001, high: 0.004", 2, r"is supported, but .* is refuted"),
+    ],
+)
+def test_an_entry_that_contradicts_itself_is_refused_with_its_line(root, was, becomes, line, complaint):
+    accepted(root)
+    path = root / "embedded/mammography/scale-data.yaml"
+    text = path.read_text()
+    assert text.count(was) == 1
+    path.write_text(text.replace(was, becomes))
+    with pytest.raises(MedbenchError) as raised:
+        load(root, "embedded")
+    assert re.search(
+        rf"scale-data\.yaml:{line}: item `mammography/scale-data/id`: .*{complaint}.* --expect=new\.$",
+        str(raised.value),
+    )
+
+
+def test_where_lower_is_better_the_effect_is_the_baselines_excess(root, monkeypatch):
+    loss = Metric(name="loss", version=1, higher_is_better=False, values=METRICS["roc_auc"].values)
+    item = judgement(metric="loss@1", definition=replace(judgement().definition, metric="loss@1"))
+    accepted(root, replace(item, effect=Interval(value=-0.02, low=0.01, high=0.03)))
+    monkeypatch.setitem(METRICS, "loss", loss)
+    assert load(root, "embedded").accepted[0].effect.value == -0.02
+    path = root / "embedded/mammography/scale-data.yaml"
+    path.write_text(path.read_text().replace("-0.02", "0.02"))
+    with pytest.raises(MedbenchError, match=r"its effect is \+0\.020000, but its samples give -0\.020000"):
+        load(root, "embedded")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "low", "high"), [("supported", 0.0050001, 0.03), ("refuted", -0.03, 0.0049999)]
+)
+def test_a_limit_that_is_rounded_onto_the_margin_keeps_its_verdict(root, verdict, low, high):
+    effect = Interval(value=0.02, low=low, high=high)
+    assert accepted(root, judgement(verdict=verdict, effect=effect)).accepted[0].verdict == verdict
+
+
+def test_without_seeds_or_spread_any_effect_is_inconclusive(root):
+    one = samples([0.81], [0.83], verdict="inconclusive", effect=Interval(value=0.02, low=0.01, high=0.03))
+    assert accepted(root / "one", one).accepted[0].verdict == "inconclusive"
+    flat = judgement(verdict="inconclusive", effect=Interval(value=0.02, low=0.02, high=0.02))
+    assert accepted(root / "flat", flat).accepted[0].verdict == "inconclusive"
+
+
+def test_an_item_whose_name_is_no_path_is_refused_like_any_other(root):
+    accepted(root)
+    path = root / "embedded/mammography/scale-data.yaml"
+    path.write_text(path.read_text().replace("item: mammography/scale-data/id", "item: mammography"))
+    with pytest.raises(MedbenchError, match="item `mammography` does not belong here"):
+        load(root, "embedded")
+
+
+def test_the_committed_expectations_load():
+    assert load(Path(__file__).parents[1] / "expectations", "embedded").accepted
