@@ -4,14 +4,13 @@ Nothing is trained and no image is decoded; jax is not imported.
 """
 
 import argparse
-import re
-from collections.abc import Iterable
 from pathlib import Path
 
-from medbench.errors import MedbenchError, nearest
+from medbench.errors import MedbenchError
 from medbench.execute.progress import duration
 from medbench.identity import spec_id
-from medbench.spec.runs import Item, Plan
+from medbench.selection import holds, names_of, why_nothing
+from medbench.spec.runs import Plan
 from medbench.study import Forecast, Options, Study
 
 
@@ -31,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="EXPRESSION",
         help="only items whose domain, claim, evaluation set or backbones contain a word; "
-        "words may be joined by `and`, `or`, `not`: -k 'ood and not chest'",
+        "words may be joined by `and`, `or`, `not` and brackets, as in pytest: -k 'ood and not chest'",
     )
     parser.add_argument("--tier", default="embedded", metavar="NAME", help="default: embedded")
     parser.add_argument(
@@ -74,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
             backbones=args.backbones,
         ),
     )
-    selected = _select(study.items.values(), args.k)
+    selected = [item for item in study.items.values() if holds(args.k, names_of(item, study.suite))]
     if not selected:
         raise MedbenchError(_why_nothing(study, args))
     plan = study.plan(item.id for item in selected)
@@ -89,28 +88,10 @@ def _pair(text: str) -> tuple[str, str]:
     return baseline, treatment
 
 
-def _select(items: Iterable[Item], expression: str) -> list[Item]:
-    """The items whose names an expression of words holds for, as pytest's -k without brackets."""
-    return [
-        item
-        for item in items
-        if _holds(expression.lower(), f"{item.id} {item.baseline} {item.treatment}".lower())
-    ]
-
-
-def _holds(expression: str, name: str) -> bool:
-    for joint, combine in ((r"\s+or\s+", any), (r"\s+and\s+", all)):
-        parts = re.split(joint, expression.strip())
-        if len(parts) > 1:
-            return combine(_holds(part, name) for part in parts)
-    negated = expression.strip().removeprefix("not ")
-    return negated.strip() not in name if negated != expression.strip() else negated in name
-
-
 def _why_nothing(study: Study, args: argparse.Namespace) -> str:
     if study.items:
-        words = {word for item_id in study.items for word in item_id.split("/")}
-        return f"no item matches -k {args.k!r}. {nearest(args.k, words)}"
+        selectable = [names_of(item, study.suite) for item in study.items.values()]
+        return f"no item matches -k {args.k!r}. {why_nothing(args.k, selectable)}"
     if not study.cohorts:
         return f"no task has a cohort for tier `{args.tier}`. Give your own with --cohort DIR."
     return f"no claim of {args.suite} has arms for tier `{args.tier}` on these cohorts."
@@ -124,14 +105,14 @@ def _described(plan: Plan, forecast: Forecast) -> str:
     lines = []
     for run in plan.runs:
         key = spec_id(run)
-        whence = "to train" if key in to_train else "loaded" if key in loaded else "stored"
+        whence = "to train" if key in to_train else "loaded" if key in loaded else "reused"
         lines.append(f"{run.label:{width}}  {whence}")
     counts = [
         f"{count} {word}"
         for count, word in (
             (len(to_train), "to train"),
             (len(loaded), "loaded from reference runs"),
-            (forecast.reused, "stored"),
+            (forecast.reused, "reused"),
         )
         if count
     ]

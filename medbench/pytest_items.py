@@ -14,7 +14,7 @@ from medbench.errors import MedbenchError
 from medbench.judgement import Check
 from medbench.report import terminal
 from medbench.report.record import ItemResult
-from medbench.spec.runs import Item
+from medbench.selection import name_of
 
 if TYPE_CHECKING:
     from medbench.pytest_session import Bench
@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 
 class Red(Exception):  # noqa: N818  an outcome, not an error
     """An outcome that fails the session; its message is all there is to show."""
-
-
-def name_of(item: Item) -> str:
-    """The item's name in pytest: its id, then the backbones, so that `-k` finds both."""
-    return f"{item.id}[{item.baseline},{item.treatment}]"
 
 
 class ClaimFile(pytest.File):

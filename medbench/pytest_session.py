@@ -22,10 +22,11 @@ import pytest
 from medbench import __version__, environment, policy
 from medbench.errors import MedbenchError
 from medbench.execute.progress import Console, Event, Follower, Journal, Sink, duration, this_worker
-from medbench.pytest_items import ClaimFile, ResultItem, VanishedItem, name_of
+from medbench.pytest_items import ClaimFile, ResultItem, VanishedItem
 from medbench.pytest_plugin import WORKER
 from medbench.report import terminal
 from medbench.report.record import ItemResult, Report, Session, build
+from medbench.selection import name_of, names_of, why_nothing
 from medbench.spec.runs import Plan
 from medbench.study import Forecast, Options, Study
 
@@ -47,6 +48,7 @@ class Bench:
         self._studies: dict[Path, Study | MedbenchError] = {}
         self._shown: set[str] = set()
         self._selected: dict[Path, list[str]] | None = None
+        self._deselected: list[tuple[str, ...]] = []
         self._results: dict[str, ItemResult] = {}
         self._sink: Sink | None = None
         self._follower: Follower | None = None
@@ -118,6 +120,12 @@ class Bench:
                     VanishedItem.of(session, check, folder / f"{check.id.rpartition('/')[0]}.yaml")
                     for check in study.vanished()
                 ]
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Remember the names of tests in Python, in case nothing is left."""
+        self._deselected += [
+            (item.path.name, item.name) for item in items if not isinstance(item, ResultItem)
+        ]
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note which items are to be judged."""
@@ -194,6 +202,9 @@ class Bench:
         if nothing_ran or (judging and not self._judged):
             text = "nothing was judged: no item was selected, or none had its runs. That is never a success."
             self._closing.append(terminal.Line(text, {"red": True, "bold": True}))
+            if nothing_ran and (expression := self._config.option.keyword):
+                hint = f"-k {expression!r}: {why_nothing(expression, self._selectable())}"
+                self._closing.append(terminal.Line(hint, {}))
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -285,6 +296,13 @@ class Bench:
             return
         for _, study, plan in self._plans():
             study.begin(plan)
+
+    def _selectable(self) -> list[tuple[str, ...]]:
+        """The names of all that -k could have selected; under xdist of the claims alone."""
+        claims = [
+            names_of(item, study.suite) for study in self._open_studies() for item in study.items.values()
+        ]
+        return [*claims, *self._deselected]
 
     def _place(self, nodeid: str) -> tuple[Path, str] | None:
         """The suite and the item that a node id stands for; None for what is not a claim."""

@@ -260,7 +260,7 @@ class Study:
         )
         found = self._obtain(spec)
         if found is None:
-            raise MedbenchError(f"{spec.label}: neither stored nor a reference run, and --runs=never.")
+            raise MedbenchError(f"{spec.label}: neither in the store nor a reference run, and --runs=never.")
         if self.options.show_ids:
             return found
         return NamelessRun(

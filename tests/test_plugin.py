@@ -231,6 +231,22 @@ def test_a_selection_of_nothing_is_red(project):
     assert result.ret == 1
 
 
+@pytest.mark.parametrize(
+    ("expression", "hint"),
+    [
+        ("mamography", "*-k 'mamography': Did you mean `mammography`?"),
+        ("odd and chest", "*No name has `odd`. Did you mean `ood`?"),
+        ("chest and dense", "*Each of its words is in some name, but no name fits it as a whole."),
+        ("test_plian", "*Did you mean `test_plain`?"),
+    ],
+)
+def test_a_selection_of_nothing_names_the_nearest_words(project, expression, hint):
+    (project.path / "test_plain.py").write_text("def test_plain(): pass\n")
+    result = project.run(".", "-k", expression)
+    result.stdout.fnmatch_lines([hint])
+    assert result.ret == 1
+
+
 def test_a_suite_without_claims_for_the_tier_is_red(project):
     result = project.run("benchmarks", "--tier=private")
     result.stdout.fnmatch_lines(["*nothing was judged*"])
