@@ -25,6 +25,8 @@ PREDICTION: Literal["moderated-prediction-familywise@1"] = "moderated-prediction
 SAFETY, LEAST, UNCALIBRATED = 3, 1e-4, 1e-3
 """The numeric tolerance is `SAFETY` times the largest calibrated difference and at least `LEAST`;
 `UNCALIBRATED` where a metric has not been calibrated on a device class."""
+INDEX = "items.yaml"
+"""File in a tier's folder that lists every item with accepted values, so that none is lost unnoticed."""
 DIGITS = 6
 """Decimals of a stored value: far below any tolerance, and short enough to read in a diff."""
 ROUNDED = 2 * 10**-DIGITS
@@ -104,12 +106,18 @@ class Calibration(Declared, frozen=True, kw_only=True):
     largest_difference: float
 
 
+_Key = tuple[str, str]
+"""An item and the device class that its values were accepted on."""
+
+
 @dataclass(frozen=True)
 class Expectations:
     """All that was accepted for a tier."""
 
     accepted: tuple[Expectation, ...] = ()
     calibration: tuple[Calibration, ...] = ()
+    lost: frozenset[_Key] = frozenset()
+    """What the index of the tier lists and no file holds any more."""
 
     def nearest(self, item: str, environments: Sequence[str]) -> Expectation | None:
         """The item's values on one of the device classes, else on the nearest class there is.
@@ -191,10 +199,11 @@ def load(root: Path, tier: str) -> Expectations:
       tier: whose folder is read.
 
     Raises:
-      MedbenchError: a file is not as it should be, holds another file's item, holds an item twice, or
-        holds an effect or a verdict that its own samples contradict.
+      MedbenchError: a file is not as it should be, holds another file's item, holds an item twice, holds
+        an item that the index lacks, or holds an effect or a verdict that its own samples contradict.
     """
-    accepted: dict[tuple[str, str], Expectation] = {}
+    listed = _listed(root, tier)
+    accepted: dict[_Key, Expectation] = {}
     for path in sorted((root / tier).glob("*/*.yaml")):
         document = load_document(path, list[Expectation])
         for i, expectation in enumerate(document.value):
@@ -213,10 +222,23 @@ def load(root: Path, tier: str) -> Expectations:
                     message=f"item `{expectation.item}`: {contradiction}. Restore the file, or delete this "
                     "entry and accept the item anew with --expect=new.",
                 )
+            if key not in listed:
+                raise document.error(
+                    *(i, "item"),
+                    message=f"item `{key[0]}` is not listed for {key[1]} in {tier}/{INDEX}, which names all "
+                    "that was accepted for the tier. Restore that file, or add the item to it.",
+                )
             accepted[key] = expectation
     numeric = root / "numeric.yaml"
     calibration = load_yaml(numeric, list[Calibration]) if numeric.exists() else []
-    return Expectations(tuple(accepted.values()), tuple(calibration))
+    return Expectations(tuple(accepted.values()), tuple(calibration), listed - accepted.keys())
+
+
+def _listed(root: Path, tier: str) -> frozenset[_Key]:
+    """All that was accepted for a tier, as its index has it: items by device class."""
+    path = root / tier / INDEX
+    listed = load_yaml(path, dict[str, list[str]]) if path.exists() else {}
+    return frozenset((item, environment) for environment, items in listed.items() for item in items)
 
 
 def _contradiction(expectation: Expectation) -> tuple[str, str]:
@@ -257,6 +279,13 @@ def check(judgement: Judgement, expectations: Expectations) -> Check:
     """
     expectation = expectations.nearest(judgement.id, judgement.environments)
     accepted = expectation.verdict if expectation else None
+    lost = sorted(environment for item, environment in expectations.lost if item == judgement.id)
+    if lost:
+        detail = (
+            f"values accepted on {', '.join(lost)} are gone from {judgement.task}/{judgement.claim}.yaml; "
+            f"restore them, accept the item anew with --expect=new, or take it off {INDEX} if that is meant"
+        )
+        return Check(id=judgement.id, status="vanished", accepted_verdict=accepted, detail=detail)
     if judgement.state == "not-run":
         return Check(id=judgement.id, status="not-run", accepted_verdict=accepted, detail=judgement.reason)
     if expectation is None:
@@ -299,11 +328,12 @@ def measured(judgement: Judgement) -> tuple[int, int]:
 
 def vanished_items(expectations: Expectations, suite: Iterable[str]) -> list[Check]:
     """One check for each accepted item that the suite, as declared and unselected, no longer has."""
-    gone = {e.item: e for e in expectations.accepted if e.item not in set(suite)}
-    detail = "accepted, but no longer declared; delete it from expectations/ if that is meant"
+    verdicts: dict[str, Verdict | None] = {item: None for item, _ in expectations.lost}
+    verdicts |= {e.item: e.verdict for e in expectations.accepted}
+    detail = f"accepted, but no longer declared; delete it from its file and {INDEX} if that is meant"
     return [
-        Check(id=item, status="vanished", accepted_verdict=gone[item].verdict, detail=detail)
-        for item in sorted(gone)
+        Check(id=item, status="vanished", accepted_verdict=verdicts[item], detail=detail)
+        for item in sorted(verdicts.keys() - set(suite))
     ]
 
 
@@ -448,11 +478,14 @@ def update(
         )
     if not reason.strip():
         raise MedbenchError('an update of expectations needs --reason "why the new values are right".')
-    old = {(e.item, e.environment): e for e in load(root, tier).accepted}
+    before = load(root, tier)
+    old = {(e.item, e.environment): e for e in before.accepted}
     changes = [_change(judgement, old, provenance, only_new=only_new) for judgement in judgements]
     touched = {
         (c.item, c.after.environment): c.after for c in changes if c.after is not None and c.after != c.before
     }
+    if touched:  # the index first: cut off in between, what it lists and no file holds is accepted again
+        _write(root / tier / INDEX, _by_device_class({*old, *touched, *before.lost}))
     for path in {_file(root, tier, item) for item, _ in touched}:
         _write(path, [e for e in (old | touched).values() if _file(root, tier, e.item) == path])
     return changes
@@ -476,7 +509,7 @@ def summary(changes: Iterable[Change]) -> str:
 
 def _change(
     judgement: Judgement,
-    old: dict[tuple[str, str], Expectation],
+    old: dict[_Key, Expectation],
     provenance: Callable[[str], Accepted],
     *,
     only_new: bool,
@@ -544,9 +577,17 @@ def _file(root: Path, tier: str, item: str) -> Path:
     return root / tier / task / f"{claim}.yaml"
 
 
-def _write(path: Path, entries: list[Expectation]) -> None:
+def _by_device_class(keys: Iterable[_Key]) -> dict[str, list[str]]:
+    """The content of the index."""
+    listed: dict[str, list[str]] = {}
+    for environment, item in sorted((environment, item) for item, environment in keys):
+        listed.setdefault(environment, []).append(item)
+    return listed
+
+
+def _write(path: Path, content: list[Expectation] | dict[str, list[str]]) -> None:
     """Replace a file whole, so that an interruption leaves the old one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    partial.write_bytes(dump_yaml(entries).encode())
+    partial.write_bytes(dump_yaml(content).encode())
     partial.replace(path)

@@ -318,7 +318,10 @@ class Study:
 
     def origins(self, item_id: str) -> list[RunOrigin]:
         """Where the runs of an item came from, as far as they were obtained."""
-        planned = self._planned(item_id)
+        try:
+            planned = self._planned(item_id)
+        except MedbenchError:  # a weight file is not there, so that no run could be asked for
+            return []
         specs = [*planned.baseline.values(), *planned.treatment.values()]
         runs = [run for spec in specs if (run := self._obtained.get(spec_id(spec)))]
         return [_origin(run) for run in runs]
@@ -388,7 +391,7 @@ class Study:
     def _as_accepted(self, judgement: Judgement, check: Check) -> Check:
         """The check as it will be after this session accepts the item."""
         accepting = self.options.expect == "update" or (
-            self.options.expect == "new" and check.status == "no-expectation"
+            self.options.expect == "new" and check.accepted_verdict is None
         )
         if not accepting or judgement.state != "judged":
             return check

@@ -368,7 +368,9 @@ def test_items_that_the_suite_no_longer_declares_have_vanished(root):
     assert [c.id for c in gone] == ["chest/scale-data/id", "mammography/scale-data/a"]
     assert {c.status for c in gone} == {"vanished"}
     assert gone[0].accepted_verdict == "supported"
-    assert gone[0].detail == "accepted, but no longer declared; delete it from expectations/ if that is meant"
+    assert gone[0].detail == (
+        "accepted, but no longer declared; delete it from its file and items.yaml if that is meant"
+    )
     assert vanished_items(expectations, items) == []
 
 
@@ -663,6 +665,77 @@ def test_an_item_whose_name_is_no_path_is_refused_like_any_other(root):
     path = root / "embedded/mammography/scale-data.yaml"
     path.write_text(path.read_text().replace("item: mammography/scale-data/id", "item: mammography"))
     with pytest.raises(MedbenchError, match="item `mammography` does not belong here"):
+        load(root, "embedded")
+
+
+def test_accepted_items_are_listed_by_device_class(root):
+    accepted(root, *(replace(judgement(), id=f"mammography/{item}") for item in ("scale-data/id", "a/b")))
+    accepted(root, samples(BASE, TREAT, device="gpu-x"))
+    assert (root / "embedded/items.yaml").read_text() == (
+        "cpu:\n- mammography/a/b\n- mammography/scale-data/id\ngpu-x:\n- mammography/scale-data/id\n"
+    )
+    assert load(root, "embedded").lost == frozenset()
+
+
+@pytest.mark.parametrize("state", ["judged", "missing", "not-run"])
+def test_an_item_whose_expectation_was_deleted_has_vanished(root, state):
+    accepted(root, judgement(), replace(judgement(), id="mammography/other/id"))
+    (root / "embedded/mammography/scale-data.yaml").unlink()
+    expectations = load(root, "embedded")
+    result = check(judgement(state=state), expectations)
+    assert (result.id, result.status, result.accepted_verdict) == (judgement().id, "vanished", None)
+    assert result.detail == (
+        "values accepted on cpu are gone from mammography/scale-data.yaml; restore them, accept the item "
+        "anew with --expect=new, or take it off items.yaml if that is meant"
+    )
+    assert check(replace(judgement(), id="mammography/other/id"), expectations).status == "ok"
+    assert check(replace(judgement(), id="mammography/new/id"), expectations).status == "no-expectation"
+
+
+def test_an_entry_deleted_for_one_device_class_alone_has_vanished_too(root):
+    accepted(root, samples(BASE, TREAT, device="gpu-x"))
+    path = root / "embedded/mammography/scale-data.yaml"
+    before = path.read_text()
+    accepted(root)
+    path.write_text(before)
+    result = check(judgement(), load(root, "embedded"))
+    assert (result.status, result.accepted_verdict) == ("vanished", "supported")
+    assert "accepted on cpu are gone" in result.detail
+
+
+def test_an_item_deleted_from_suite_and_expectations_stays_vanished_while_it_is_listed(root):
+    accepted(root, judgement(), replace(judgement(), id="mammography/other/id"))
+    (root / "embedded/mammography/scale-data.yaml").unlink()
+    (gone,) = vanished_items(load(root, "embedded"), iter(["mammography/other/id"]))
+    assert (gone.id, gone.status, gone.accepted_verdict) == ("mammography/scale-data/id", "vanished", None)
+    listed = root / "embedded/items.yaml"
+    listed.write_text(listed.read_text().replace("- mammography/scale-data/id\n", ""))
+    assert vanished_items(load(root, "embedded"), ["mammography/other/id"]) == []
+
+
+@pytest.mark.parametrize("options", [{}, {"only_new": True}])
+def test_what_was_lost_is_accepted_anew_and_the_rest_stays_listed(root, options):
+    other = replace(judgement(), id="mammography/other/id")
+    accepted(root, judgement(), other)
+    for name in ("scale-data", "other"):
+        (root / f"embedded/mammography/{name}.yaml").unlink()
+    (change,) = accept([judgement()], root, **options)
+    assert (change.before, change.after.item) == (None, judgement().id)
+    expectations = load(root, "embedded")
+    assert check(judgement(), expectations).status == "ok"
+    assert expectations.lost == {("mammography/other/id", "cpu")}
+
+
+def test_an_expectation_that_the_list_lacks_is_refused(root):
+    accepted(root, judgement(), replace(judgement(), id="mammography/scale-data/b"))
+    (root / "embedded/items.yaml").write_text("cpu: [mammography/scale-data/id]\n")
+    with pytest.raises(
+        MedbenchError,
+        match=r"scale-data\.yaml:23: item `mammography/scale-data/b` is not listed for cpu in embedded/items",
+    ):
+        load(root, "embedded")
+    (root / "embedded/items.yaml").unlink()
+    with pytest.raises(MedbenchError, match=r"scale-data\.yaml:1: .* Restore that file, or add the item"):
         load(root, "embedded")
 
 

@@ -145,6 +145,32 @@ def test_a_claim_whose_file_was_removed_is_red(project):
     result.assert_outcomes(failed=3, passed=2)
 
 
+def test_a_deleted_expectation_is_red_until_it_is_accepted_anew(project):
+    project.accept()
+    _, path = project.expectation("chest", "scale-data")
+    before = path.read_text()
+    path.unlink()
+    report, result = project.report()
+    assert rows(report)["chest/scale-data/id"]["status"] == "vanished"
+    result.assert_outcomes(failed=1, passed=4)
+    project.run("benchmarks", "--expect=new", "--reason=first").assert_outcomes(passed=5)
+    assert path.read_text() == before
+    project.run("benchmarks").assert_outcomes(passed=5)
+
+
+def test_a_new_claim_over_accepted_runs_has_no_expectation_and_is_green(project):
+    project.accept()
+    claim = (project.suite / "claims/scale.yaml").read_text().replace("claim: scale-data", "claim: anew")
+    (project.suite / "claims/anew.yaml").write_text(claim)
+    report, result = project.report()
+    assert report["runs"]["executed"] == 0
+    assert {row["status"] for item, row in rows(report).items() if "/anew/" in item} == {"no-expectation"}
+    assert result.ret == 0
+    project.run("benchmarks", "--expect=new", "--reason=a new claim")
+    report, _ = project.report()
+    assert {row["status"] for row in rows(report).values()} == {"ok"}
+
+
 def test_k_selects_among_vanished_items_too(project):
     project.accept()
     (project.suite / "claims/ood.yaml").unlink()
