@@ -13,6 +13,9 @@ from medbench.judgement import Check, Judgement, Settle
 
 Category = Literal["passed", "failed", "inconclusive", "refuted-as-accepted", "not-run"]
 
+REALISTIC = 100
+"""Times the patients, and number of seeds, beyond which nobody is told to go and get them."""
+
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """One item's meaning for the run."""
@@ -61,7 +64,10 @@ def _category(judgement: Judgement, check: Check) -> tuple[Category, str]:
         return "passed", _sentence("supported", check.detail)
     if judgement.verdict == "inconclusive":
         return "inconclusive", _sentence(
-            "inconclusive", judgement.note, settle_sentence(judgement.settle), check.detail
+            "inconclusive",
+            judgement.note,
+            settle_sentence(judgement.settle, judgement.cluster),
+            check.detail,
         )
     if check.status == "ok":
         as_accepted = "refuted, as accepted" if check.accepted_verdict == "refuted" else ""
@@ -69,25 +75,32 @@ def _category(judgement: Judgement, check: Check) -> tuple[Category, str]:
     return "failed", _sentence("refuted", check.detail)
 
 
-def settle_sentence(settle: Settle | None) -> str:
-    """What would settle an inconclusive item, in words; empty where nothing can be said."""
+def settle_sentence(settle: Settle | None, cluster: str = "patient") -> str:
+    """What would settle an inconclusive item, in words; empty where nothing can be said.
+
+    Args:
+      settle: what the statistics say.
+      cluster: what stands for a patient in the cohort.
+    """
     if settle is None:
         return ""
+    patients = "patients" if cluster == "patient" else f"clusters (by `{cluster}`)"
     ways = []
-    if settle.patients is not None:
-        ways.append(f"{_tenths(settle.patients)} times the patients")
-    if settle.seeds is not None:
+    if settle.patients is not None and settle.patients <= REALISTIC:
+        ways.append(f"{_times(settle.patients)} times the {patients}")
+    if settle.seeds is not None and settle.seeds <= REALISTIC:
         ways.append(f"{settle.seeds} seeds an arm")
-    if not ways and settle.both is not None:
-        ways.append(f"{_tenths(settle.both)} times the patients and the seeds")
+    if not ways and settle.both is not None and settle.both <= REALISTIC:
+        ways.append(f"{_times(settle.both)} times the {patients} and the seeds")
     if not ways:
-        return "the effect lies too close to the margin to be settled"
+        none = f"no realistic number of {patients} and seeds would settle it"
+        return f"{none}: the effect lies too close to the margin"
     return f"{' or '.join(ways)} would settle it"
 
 
-def _tenths(factor: float) -> str:
-    """Rounded up to a tenth, so that it is still enough."""
-    return f"{math.ceil(10 * factor) / 10:g}"
+def _times(factor: float) -> str:
+    """Rounded up, so that it is still enough: to a tenth, above ten to a whole number."""
+    return f"{math.ceil(round(10 * factor, 6)) / 10 if factor <= 10 else math.ceil(factor):g}"
 
 
 def _sentence(*parts: str) -> str:

@@ -9,6 +9,7 @@ from medbench.policy import judged_nothing, outcome, settle_sentence
 from tests.judging import judgement
 
 ITEM = "mammography/scale-data/id"
+NOTHING = "no realistic number of patients and seeds would settle it: the effect lies too close to the margin"
 
 
 def check(status="ok", accepted=None, detail="unchanged"):
@@ -94,18 +95,37 @@ def test_the_sentences_say_why():
     [
         (None, ""),
         (Settle(patients=2.01, seeds=None), "2.1 times the patients would settle it"),
-        (Settle(patients=120.0, seeds=None, both=3.0), "120 times the patients would settle it"),
+        (Settle(patients=1.1, seeds=None), "1.1 times the patients would settle it"),
+        (Settle(patients=9.99, seeds=None), "10 times the patients would settle it"),
+        (Settle(patients=11.2, seeds=None), "12 times the patients would settle it"),
+        (Settle(patients=100.0, seeds=None, both=3.0), "100 times the patients would settle it"),
+        (
+            Settle(patients=219.7, seeds=101, both=3.0),
+            "3 times the patients and the seeds would settle it",
+        ),
+        (Settle(patients=219.7, seeds=100, both=3.0), "100 seeds an arm would settle it"),
         (Settle(patients=None, seeds=14), "14 seeds an arm would settle it"),
         (Settle(patients=1.5, seeds=9), "1.5 times the patients or 9 seeds an arm would settle it"),
         (
             Settle(patients=None, seeds=None, both=1.72),
             "1.8 times the patients and the seeds would settle it",
         ),
-        (Settle(patients=None, seeds=None), "the effect lies too close to the margin to be settled"),
+        (Settle(patients=219.7, seeds=101, both=100.1), NOTHING),
+        (Settle(patients=None, seeds=None), NOTHING),
     ],
 )
 def test_what_would_settle_an_item_in_words(settle, sentence):
     assert settle_sentence(settle) == sentence
+
+
+def test_what_stands_for_a_patient_is_not_called_a_patient():
+    item = {"settle": Settle(patients=2.0, seeds=None), "cluster": "lesion_id"}
+    assert "; 2 times the clusters (by `lesion_id`) would settle it;" in shown("inconclusive", **item)[2]
+    both = settle_sentence(Settle(patients=None, seeds=None, both=2.0), "lesion_id")
+    assert both == "2 times the clusters (by `lesion_id`) and the seeds would settle it"
+    assert settle_sentence(Settle(patients=None, seeds=None), "lesion_id") == NOTHING.replace(
+        "patients", "clusters (by `lesion_id`)"
+    )
 
 
 def test_a_run_that_judged_nothing_is_told_from_one_that_did():
