@@ -90,9 +90,10 @@ def _unchanged(check: Check, judgement: Judgement | None) -> str:
     count, total = measured(judgement) if judgement and judgement.trained else (0, 0)
     if total and not count:
         return "loaded, nothing measured"
-    notes = [check.check, f"{count} of {total} measured" if count != total else ""]
-    noted = ", ".join(filter(None, notes))
-    return f"unchanged ({noted})" if noted else "unchanged"
+    if not check.check:
+        return "nothing comparable"
+    measured_here = f", {count} of {total} measured" if count != total else ""
+    return f"unchanged ({check.check}{measured_here})"
 
 
 def remarks(claim: ClaimResult) -> list[str]:
@@ -125,7 +126,7 @@ def provenance(report: Report) -> str:
 
 
 def closing(report: Report) -> str:
-    """`11 judged: 8 supported, 1 refuted (as accepted), 2 inconclusive · 0 drifted`."""
+    """`11 judged: 8 supported, 1 refuted (as accepted), 2 inconclusive · 0 drifted · 1 verdict changed`."""
     counts = report.counts
     as_accepted = sum(claim.verdict == "refuted" and not claim.red for claim in report.claims)
     refuted = f"{counts['refuted']} refuted"
@@ -133,9 +134,21 @@ def closing(report: Report) -> str:
         refuted += " (as accepted)" if as_accepted == counts["refuted"] else f" ({as_accepted} as accepted)"
     text = f"{counts['judged']} judged: {counts['supported']} supported, {refuted}, "
     text += f"{counts['inconclusive']} inconclusive · {counts['drifted']} drifted"
-    rest = [(counts["vanished"], "vanished"), (counts["stale"], "stale"), (counts["missing"], "missing")]
+    changed = _changed_verdicts(report)
+    rest = [(changed, "verdict changed" if changed == 1 else "verdicts changed")]
+    rest += [(counts["vanished"], "vanished"), (counts["stale"], "stale"), (counts["missing"], "missing")]
     rest += [(counts["not-run"], "not run"), (counts["errors"], "errors")]
     return " · ".join([text, *(f"{number} {word}" for number, word in rest if number)])
+
+
+def _changed_verdicts(report: Report) -> int:
+    """Items that were accepted by the same definition with another verdict, to or from inconclusive too."""
+    verdicts = {claim.id: claim.verdict for claim in report.claims if claim.verdict}
+    return sum(
+        check.accepted_verdict not in (None, verdicts[check.id])
+        for check in report.expectations
+        if check.id in verdicts and check.status != "stale"
+    )
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -2,6 +2,7 @@ import re
 
 from medbench.judgement import Check, Interval, Settle
 from medbench.report import terminal
+from medbench.report.record import ItemResult
 from tests.report.records import DRIFT, report, result, run
 
 
@@ -80,6 +81,35 @@ def test_the_closing_line_tells_accepted_refutations_apart():
     assert "1 refuted (as accepted)," in terminal.closing(report(as_accepted))
     assert "2 refuted (1 as accepted)," in terminal.closing(report(as_accepted, failed))
     assert "1 refuted," in terminal.closing(report(failed))
+
+
+def test_the_closing_line_counts_verdicts_that_changed():
+    def accepted(name, before, now, status="ok"):
+        item = f"chest/{name}/id"
+        return result(item, verdict=now, check=Check(id=item, status=status, accepted_verdict=before))
+
+    same = accepted("a", "supported", "supported")
+    weaker = accepted("b", "supported", "inconclusive")
+    turned = accepted("c", "refuted", "supported", "verdict-changed")
+    drifted = accepted("d", "inconclusive", "refuted", "drifted")
+    stale = accepted("e", "supported", "refuted", "stale")
+    new = accepted("f", None, "refuted", "no-expectation")
+    gone = Check(id="chest/g/id", status="vanished", accepted_verdict="supported")
+    vanished = ItemResult(id=gone.id, category="failed", red=True, sentence="", check=gone)
+    undefined = result(gone.id, state="missing", verdict=None, effect=None, check=gone)
+    quiet = (same, stale, new)
+    assert terminal.closing(report(*quiet)).endswith(" · 0 drifted · 1 stale")
+    assert terminal.closing(report(*quiet, weaker)).endswith("0 drifted · 1 verdict changed · 1 stale")
+    assert "1 drifted · 3 verdicts changed" in terminal.closing(report(*quiet, weaker, turned, drifted))
+    assert "verdict changed" not in terminal.closing(report(vanished))
+    assert "verdict changed" not in terminal.closing(report(undefined))
+
+
+def test_what_could_not_be_compared_is_not_called_unchanged():
+    check = Check(id="chest/scale-data/id", status="ok", accepted_verdict="supported")
+    measured = {"baseline": [1, 2], "treatment": [1, 2]}
+    assert "nothing comparable" in text(report(result(check=check, trained=measured)))
+    assert "unchanged" not in text(report(result(check=check, trained=measured)))
 
 
 def test_provenance_counts_runs_and_marks_generated_images():
