@@ -1,9 +1,9 @@
-"""Every metric by name: a named, versioned definition with its direction.
+"""Every metric by name: its definition (`medbench.spec.metrics`) bound to the function that computes it.
 
-A change that can move a value is a new version; a claim names a metric, an expectation pins its version.
+A claim names a metric, an expectation pins its identity.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,57 +12,55 @@ from numpy.typing import NDArray
 from medbench.errors import MedbenchError, nearest
 from medbench.metrics.discrimination import roc_auc
 from medbench.metrics.estimates import Estimates
+from medbench.metrics.sample import Sample
 from medbench.predictions import Predictions
+from medbench.spec.metrics import BUILT_IN, MetricSpec, RocAuc
+
+Values = Callable[[Sample, NDArray[np.float64]], Estimates]
+"""(sample of n examples, (b, n) weights) -> (b,) estimates."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A function of predictions, vectorised over bootstrap weights.
+    """A function of one run's predictions, vectorised over bootstrap weights.
 
     Attributes:
       name: as claims write it.
-      version: counts changes of the definition.
+      spec: the kind and its parameters.
       higher_is_better: whether a larger value is a better model.
-      values: (predictions of n examples, (b, n) weights) -> (b,) estimates.
+      low: the smallest value there can be.
+      high: the largest, may be infinite.
+      values: (sample of n examples, (b, n) weights at least 0) -> (b,) estimates.
     """
 
     name: str
-    version: int
+    spec: MetricSpec
     higher_is_better: bool
-    values: Callable[[Predictions, NDArray[np.float64]], Estimates]
+    low: float
+    high: float
+    values: Values
 
     @property
     def identity(self) -> str:
-        """Name and version, such as `roc_auc@1`."""
-        return f"{self.name}@{self.version}"
+        """Kind, parameters and version, such as `roc_auc@1`."""
+        return self.spec.identity
 
 
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in [
-        Metric(name="roc_auc", version=1, higher_is_better=True, values=roc_auc),
-    ]
-}
-
-
-def metric_named(name: str) -> Metric:
-    """The registered metric.
+def metric_named(name: str, declared: Mapping[str, MetricSpec] = BUILT_IN) -> Metric:
+    """The metric of that name among those built in or declared.
 
     Raises:
       MedbenchError: no such metric; the message names the nearest.
     """
-    if name not in METRICS:
-        raise MedbenchError(f"metric `{name}` is not known. {nearest(name, METRICS)}")
-    return METRICS[name]
+    if name not in declared:
+        raise MedbenchError(f"metric `{name}` is not known. {nearest(name, declared)}")
+    spec = declared[name]
+    return Metric(name, spec, spec.higher_is_better, spec.low, spec.high, _values(spec))
 
 
-def evaluate(name: str, predictions: Predictions) -> tuple[float | None, str]:
-    """The metric of all examples, each counted once: (value, "") or (None, why it is undefined).
-
-    Raises:
-      MedbenchError: no such metric.
-    """
-    estimates = metric_named(name).values(predictions, np.ones((1, len(predictions))))
+def evaluate(metric: Metric, sample: Sample) -> tuple[float | None, str]:
+    """The metric of all examples, each counted once: (value, "") or (None, why it is undefined)."""
+    estimates = metric.values(sample, np.ones((1, len(sample))))
     if not estimates.defined[0]:
         return None, estimates.reason
     return float(estimates.values[0]), ""

@@ -1,0 +1,276 @@
+"""The kinds of metric and their parameters, as typed records: what a value means, never how it is computed.
+
+A suite's `metrics.yaml` gives a name to a kind with parameters; `medbench.metrics` computes. A change of a
+definition that can move a value raises the kind's `version`, and what was accepted under the old one is stale.
+"""
+
+from math import inf
+from typing import ClassVar, Literal
+
+import msgspec
+
+from medbench.spec.records import Declared
+
+
+class MetricSpec(Declared, frozen=True, kw_only=True, tag_field="kind"):
+    """A metric pinned down to its parameters."""
+
+    version: ClassVar[int] = 1
+    higher_is_better: ClassVar[bool] = True
+    low: ClassVar[float] = 0.0
+    """The smallest value there can be."""
+    high: ClassVar[float] = 1.0
+    reads_validation: ClassVar[bool] = False
+    """Whether something, such as a threshold or a temperature, is fitted on the validation set."""
+    pools_home: ClassVar[bool] = False
+    """Whether the examples of `id` are scored together with those of the shift."""
+
+    @property
+    def detail(self) -> str:
+        """The parameters that set this metric apart from others of its kind, such as `equal-width-15`."""
+        return ""
+
+    @property
+    def needs_validation(self) -> bool:
+        """As `reads_validation`, of this metric with its parameters."""
+        return self.reads_validation
+
+    @property
+    def identity(self) -> str:
+        """Kind, parameters and version, such as `ece/equal-width-15@1`: equal identities may be compared."""
+        kind = type(self).__struct_config__.tag
+        return f"{kind}/{self.detail}@{self.version}" if self.detail else f"{kind}@{self.version}"
+
+
+class _OfLabel(MetricSpec, frozen=True, kw_only=True):
+    """Of one label where there are several, else of their mean."""
+
+    label: str = ""
+    """A class of the target; empty for the mean over labels (several labels) or over one-vs-rest problems."""
+
+    @property
+    def detail(self) -> str:
+        return self.label
+
+
+class RocAuc(_OfLabel, frozen=True, kw_only=True, tag="roc_auc"):
+    """Area under the ROC curve, ties counted half."""
+
+
+class AveragePrecision(_OfLabel, frozen=True, kw_only=True, tag="average_precision"):
+    """Mean precision over recall steps: sum over thresholds of (recall - previous recall) x precision."""
+
+
+class BalancedAccuracy(MetricSpec, frozen=True, kw_only=True, tag="balanced_accuracy"):
+    """Mean over classes of the share of its examples that are called right, by the largest logit.
+
+    Several labels: mean over labels of (sensitivity + specificity) / 2 at a probability of one half.
+    """
+
+
+class TopK(MetricSpec, frozen=True, kw_only=True, tag="top_k"):
+    """Share of examples whose class is among the k largest logits; single-label only."""
+
+    k: int = 1
+
+    @property
+    def detail(self) -> str:
+        return str(self.k)
+
+
+class SensitivityAtSpecificity(_OfLabel, frozen=True, kw_only=True, tag="sensitivity_at_specificity"):
+    """The largest sensitivity that any threshold has whose specificity is at least the stated one."""
+
+    specificity: float = 0.9
+
+    @property
+    def detail(self) -> str:
+        return "-".join(filter(None, (f"{self.specificity:g}", self.label)))
+
+
+class SpecificityAtSensitivity(_OfLabel, frozen=True, kw_only=True, tag="specificity_at_sensitivity"):
+    """The largest specificity that any threshold has whose sensitivity is at least the stated one."""
+
+    sensitivity: float = 0.9
+
+    @property
+    def detail(self) -> str:
+        return "-".join(filter(None, (f"{self.sensitivity:g}", self.label)))
+
+
+class _Calibration(MetricSpec, frozen=True, kw_only=True):
+    """Of probabilities, as they are or after temperature scaling."""
+
+    temperature: bool = False
+    """Whether logits are first divided by the temperature that gives the least NLL on the validation set."""
+
+    @property
+    def parameters(self) -> str:
+        """What sets it apart, beside the temperature."""
+        return ""
+
+    @property
+    def detail(self) -> str:
+        return "-".join(filter(None, (self.parameters, "temperature" if self.temperature else "")))
+
+    @property
+    def needs_validation(self) -> bool:
+        return self.temperature
+
+
+class NegativeLogLikelihood(_Calibration, frozen=True, kw_only=True, tag="nll"):
+    """Mean negative log probability of the true class, in nats; several labels: mean over labels."""
+
+    higher_is_better = False
+    high = inf
+
+
+class Brier(_Calibration, frozen=True, kw_only=True, tag="brier"):
+    """Mean squared distance between probability and outcome, or a part of it.
+
+    Two classes and each of several labels: of the positive class, in [0, 1]; more classes: summed over
+    classes, in [0, 2]. The parts are Murphy's (1973), over bins of equal mass: score = reliability -
+    resolution + uncertainty, up to the spread within bins.
+    """
+
+    part: Literal["score", "reliability", "resolution", "uncertainty"] = "score"
+    bins: int = 15
+    """Of the parts; the score itself needs none."""
+    higher_is_better = False
+    high = 2.0
+
+    @property
+    def parameters(self) -> str:
+        return "" if self.part == "score" else f"{self.part}-{self.bins}"
+
+
+class CalibrationError(_Calibration, frozen=True, kw_only=True, tag="ece"):
+    """Expected calibration error: mean distance between the share of positives and the mean probability.
+
+    Within bins, weighted by the bins' shares of the examples (Naeini et al. 2015).
+    """
+
+    of: Literal["positive", "top-label", "class-wise"] = "positive"
+    """`positive`: of the positive class, or the mean over labels; `top-label`: of the largest probability,
+    against being right; `class-wise`: the mean over all classes."""
+    binning: Literal["equal-width", "equal-mass"] = "equal-width"
+    """Half-open bins, the last one closed, so that a probability of exactly 1 is counted."""
+    bins: int = 15
+    higher_is_better = False
+
+    @property
+    def parameters(self) -> str:
+        of = "" if self.of == "positive" else self.of
+        return "-".join(filter(None, (of, self.binning, str(self.bins))))
+
+
+class CalibrationSlope(_Calibration, frozen=True, kw_only=True, tag="calibration_slope"):
+    """Distance from 1 of the slope of a logistic regression of outcome on log odds (Cox 1958)."""
+
+    higher_is_better = False
+    high = inf
+
+
+class CalibrationIntercept(_Calibration, frozen=True, kw_only=True, tag="calibration_intercept"):
+    """Distance from 0 of the intercept of a logistic regression with the log odds as offset."""
+
+    higher_is_better = False
+    high = inf
+
+
+class RiskCoverageArea(_Calibration, frozen=True, kw_only=True, tag="aurc"):
+    """Area under the risk-coverage curve: the mean error rate over all shares of most confident examples."""
+
+    higher_is_better = False
+
+
+class MisclassificationAuc(_Calibration, frozen=True, kw_only=True, tag="misclassification_auroc"):
+    """Probability that a wrongly called example is less confident than a rightly called one."""
+
+
+class OutOfDistributionAuc(MetricSpec, frozen=True, kw_only=True, tag="ood_auroc"):
+    """Probability that an example of the shift looks stranger than one of `id`."""
+
+    score: Literal["max-probability", "entropy", "energy"] = "max-probability"
+    pools_home = True
+
+    @property
+    def detail(self) -> str:
+        return self.score
+
+
+class GroupGap(MetricSpec, frozen=True, kw_only=True, tag="group_gap"):
+    """How far sub-groups lie apart in another metric."""
+
+    of: str
+    """The other metric's name."""
+    attributes: list[str]
+    """One attribute, or several whose combinations are the groups."""
+    statistic: Literal["max-min", "worst", "to-whole"] = "max-min"
+    """`max-min`: best group less worst; `worst`: the worst group's value; `to-whole`: whole less worst."""
+    smallest: int = 20
+    """Groups with fewer patients, or with fewer of either outcome, are named and left out."""
+    higher_is_better = False
+
+    @property
+    def detail(self) -> str:
+        return f"{self.statistic}-of-{self.of}-by-{'+'.join(self.attributes)}-from-{self.smallest}"
+
+
+class EqualizedOddsGap(MetricSpec, frozen=True, kw_only=True, tag="equalized_odds_gap"):
+    """The larger of the gaps between groups in sensitivity and in specificity at one operating point.
+
+    The threshold is that of the largest Youden index on the validation set.
+    """
+
+    attributes: list[str]
+    smallest: int = 20
+    higher_is_better = False
+    reads_validation = True
+
+    @property
+    def detail(self) -> str:
+        return f"by-{'+'.join(self.attributes)}-from-{self.smallest}"
+
+
+AnyMetric = (
+    RocAuc
+    | AveragePrecision
+    | BalancedAccuracy
+    | TopK
+    | SensitivityAtSpecificity
+    | SpecificityAtSensitivity
+    | NegativeLogLikelihood
+    | Brier
+    | CalibrationError
+    | CalibrationSlope
+    | CalibrationIntercept
+    | RiskCoverageArea
+    | MisclassificationAuc
+    | OutOfDistributionAuc
+    | GroupGap
+    | EqualizedOddsGap
+)
+
+
+class Metrics(Declared, frozen=True, kw_only=True):
+    """The file `metrics.yaml`: names for kinds with parameters."""
+
+    metrics: dict[str, AnyMetric]
+
+
+BUILT_IN: dict[str, AnyMetric] = {
+    "roc_auc": RocAuc(),
+    "average_precision": AveragePrecision(),
+    "balanced_accuracy": BalancedAccuracy(),
+    "accuracy": TopK(),
+    "nll": NegativeLogLikelihood(),
+    "brier": Brier(),
+    "ece": CalibrationError(),
+    "calibration_slope": CalibrationSlope(),
+    "calibration_intercept": CalibrationIntercept(),
+    "aurc": RiskCoverageArea(),
+    "misclassification_auroc": MisclassificationAuc(),
+    "ood_auroc": OutOfDistributionAuc(),
+}
+"""Metrics that need no declaration: every kind that makes sense without parameters, under its own name."""
