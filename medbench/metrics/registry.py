@@ -5,6 +5,7 @@ A claim names a metric, an expectation pins its identity.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +14,16 @@ from medbench.errors import MedbenchError, nearest
 from medbench.metrics.discrimination import roc_auc
 from medbench.metrics.estimates import Estimates
 from medbench.metrics.sample import Sample
-from medbench.predictions import Predictions
-from medbench.spec.metrics import BUILT_IN, MetricSpec, RocAuc
+from medbench.spec.metrics import BUILT_IN, GroupGap, MetricSpec, RocAuc, WorstGroup
 
 Values = Callable[[Sample, NDArray[np.float64]], Estimates]
 """(sample of n examples, (b, n) weights) -> (b,) estimates."""
+
+
+_FUNCTIONS: dict[type[MetricSpec], Callable[..., Estimates]] = {RocAuc: roc_auc}
+"""(spec, sample, weights) -> estimates."""
+_OF_ANOTHER: dict[type[MetricSpec], Callable[..., Estimates]] = {}
+"""(spec, the other metric's values, sample, weights) -> estimates."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,10 @@ def metric_named(name: str, declared: Mapping[str, MetricSpec] = BUILT_IN) -> Me
     if name not in declared:
         raise MedbenchError(f"metric `{name}` is not known. {nearest(name, declared)}")
     spec = declared[name]
-    return Metric(name, spec, spec.higher_is_better, spec.low, spec.high, _values(spec))
+    if isinstance(spec, GroupGap | WorstGroup):
+        inner = metric_named(spec.of, declared)
+        return Metric(name, spec, *_direction_and_range(spec, inner), partial(_OF_ANOTHER[type(spec)], spec, inner.values))
+    return Metric(name, spec, spec.higher_is_better, spec.low, spec.high, partial(_FUNCTIONS[type(spec)], spec))
 
 
 def evaluate(metric: Metric, sample: Sample) -> tuple[float | None, str]:

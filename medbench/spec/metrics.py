@@ -164,14 +164,14 @@ class CalibrationError(_Calibration, frozen=True, kw_only=True, tag="ece"):
         return "-".join(filter(None, (of, self.binning, str(self.bins))))
 
 
-class CalibrationSlope(_Calibration, frozen=True, kw_only=True, tag="calibration_slope"):
+class CalibrationSlope(_Calibration, frozen=True, kw_only=True, tag="calibration_slope_error"):
     """Distance from 1 of the slope of a logistic regression of outcome on log odds (Cox 1958)."""
 
     higher_is_better = False
     high = inf
 
 
-class CalibrationIntercept(_Calibration, frozen=True, kw_only=True, tag="calibration_intercept"):
+class CalibrationIntercept(_Calibration, frozen=True, kw_only=True, tag="calibration_intercept_error"):
     """Distance from 0 of the intercept of a logistic regression with the log odds as offset."""
 
     higher_is_better = False
@@ -206,15 +206,33 @@ class GroupGap(MetricSpec, frozen=True, kw_only=True, tag="group_gap"):
     """The other metric's name."""
     attributes: list[str]
     """One attribute, or several whose combinations are the groups."""
-    statistic: Literal["max-min", "worst", "to-whole"] = "max-min"
-    """`max-min`: best group less worst; `worst`: the worst group's value; `to-whole`: whole less worst."""
+    statistic: Literal["max-min", "to-whole"] = "max-min"
+    """`max-min`: between the best group and the worst; `to-whole`: between the whole and the worst."""
+    corrected: bool = True
+    """Whether what noise alone adds to the gap is taken off."""
     smallest: int = 20
-    """Groups with fewer patients, or with fewer of either outcome, are named and left out."""
+    """Groups with fewer patients are named and left out."""
     higher_is_better = False
 
     @property
     def detail(self) -> str:
-        return f"{self.statistic}-of-{self.of}-by-{'+'.join(self.attributes)}-from-{self.smallest}"
+        corrected = "" if self.corrected else "plain-"
+        return f"{corrected}{self.statistic}-of-{self.of}-by-{'+'.join(self.attributes)}-from-{self.smallest}"
+
+
+class WorstGroup(MetricSpec, frozen=True, kw_only=True, tag="worst_group"):
+    """The worst sub-group's value of another metric, whose direction and range it has."""
+
+    of: str
+    """The other metric's name."""
+    attributes: list[str]
+    """One attribute, or several whose combinations are the groups."""
+    smallest: int = 20
+    """Groups with fewer patients are named and left out."""
+
+    @property
+    def detail(self) -> str:
+        return f"of-{self.of}-by-{'+'.join(self.attributes)}-from-{self.smallest}"
 
 
 class EqualizedOddsGap(MetricSpec, frozen=True, kw_only=True, tag="equalized_odds_gap"):
@@ -249,6 +267,7 @@ AnyMetric = (
     | MisclassificationAuc
     | OutOfDistributionAuc
     | GroupGap
+    | WorstGroup
     | EqualizedOddsGap
 )
 
@@ -267,8 +286,8 @@ BUILT_IN: dict[str, AnyMetric] = {
     "nll": NegativeLogLikelihood(),
     "brier": Brier(),
     "ece": CalibrationError(),
-    "calibration_slope": CalibrationSlope(),
-    "calibration_intercept": CalibrationIntercept(),
+    "calibration_slope_error": CalibrationSlope(),
+    "calibration_intercept_error": CalibrationIntercept(),
     "aurc": RiskCoverageArea(),
     "misclassification_auroc": MisclassificationAuc(),
     "ood_auroc": OutOfDistributionAuc(),
