@@ -10,7 +10,7 @@ from pathlib import Path
 
 from medbench.errors import MedbenchError
 from medbench.expect import Calibration
-from medbench.metrics import evaluate, metric_named
+from medbench.metrics import Metric, Sample, evaluate, metric_named
 from medbench.record import Environment
 from medbench.reference import References
 from medbench.spec.loader import dump_yaml, load_yaml
@@ -65,13 +65,13 @@ def calibrations(store: Store, references: References) -> list[Calibration]:
     found: dict[tuple[str, ...], Calibration] = {}
     for run, reference in _pairs(store, references):
         surroundings = run.record.environment
-        for name in METRICS:
+        for metric in map(metric_named, METRICS):
             row = Calibration(
                 variant=variant(surroundings),
                 environment=surroundings.device_class,
                 jax=surroundings.libraries["jax"],
-                metric=metric_named(name).identity,
-                largest_difference=max(_differences(name, run, reference)),
+                metric=metric.identity,
+                largest_difference=max(_differences(metric, run, reference)),
             )
             before = found.get(_key(row))
             if before is None or row.largest_difference > before.largest_difference:
@@ -110,10 +110,10 @@ def _pairs(store: Store, references: References) -> Iterator[tuple[StoredRun, St
             yield run, reference
 
 
-def _differences(metric: str, run: StoredRun, reference: StoredRun) -> Iterable[float]:
+def _differences(metric: Metric, run: StoredRun, reference: StoredRun) -> Iterable[float]:
     """On the sets that claims are judged on; the validation set is smaller and is judged nowhere."""
     for name in reference.record.spec.evaluation_sets:
-        here, there = (evaluate(metric, each.predictions(name))[0] for each in (run, reference))
+        here, there = (evaluate(metric, Sample(each.predictions(name)))[0] for each in (run, reference))
         if here is not None and there is not None:
             yield round(abs(here - there), 7)
 

@@ -15,7 +15,7 @@ import numpy as np
 from medbench.errors import MedbenchError
 from medbench.judge import ARMS, PREDICATES
 from medbench.judgement import Check, Definition, Interval, Judgement, Status, Verdict
-from medbench.metrics import METRICS
+from medbench.metrics.registry import higher_is_better
 from medbench.spec.loader import dump_yaml, load_document, load_yaml
 from medbench.spec.records import Declared
 from medbench.stats.prediction import half_width, moderated_spread, prior_spread
@@ -247,12 +247,12 @@ def _contradiction(expectation: Expectation) -> tuple[str, str]:
     if baseline.keys() != treatment.keys():
         return "samples", f"the arms have different seeds, {sorted(baseline)} and {sorted(treatment)}"
     definition, effect = expectation.definition, expectation.effect
-    metric = METRICS.get(definition.metric.partition("@")[0])
+    higher = higher_is_better(definition.metric)
     predicate = PREDICATES.get(definition.predicate)
-    if metric is None or predicate is None:  # of another version of medbench: stale
+    if higher is None or predicate is None:  # of another version of medbench: stale
         return "", ""
     gain = float(np.mean(list(treatment.values())) - np.mean(list(baseline.values())))
-    expected = gain if metric.higher_is_better else -gain
+    expected = gain if higher else -gain
     if abs(effect.value - expected) > ROUNDED:
         return "effect", f"its effect is {effect.value:+.6f}, but its samples give {expected:+.6f}"
     # A limit may have been rounded across the margin, and without seeds or spread there is no verdict.

@@ -12,9 +12,10 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from medbench.data.cohort import ID, VALIDATION
 from medbench.errors import MedbenchError
 from medbench.judgement import Definition, Interval, Judgement, Settle, Verdict
-from medbench.metrics import Metric, evaluate, metric_named
+from medbench.metrics import Metric, Sample, evaluate, metric_named, pooled
 from medbench.predictions import Predictions
 from medbench.record import RunRecord
 from medbench.spec.records import Claim
@@ -91,7 +92,7 @@ def judge(
     Raises:
       MedbenchError: the runs were not scored on the same images, patients and labels.
     """
-    item, metric = planned.item, metric_named(planned.item.metric)
+    item, metric = planned.item, metric_named(planned.item.metric, planned.metrics)
     judgement = Judgement(
         id=item.id,
         task=item.task,
@@ -112,16 +113,25 @@ def judge(
     there = _runs_there(planned, runs)
     if isinstance(there, str):
         return replace(judgement, reason=there)
+    if metric.pools_home and item.evaluation_set == ID:
+        reason = (
+            f"{metric.name} tells a shift from `{ID}`, so on `{ID}` itself there is nothing to tell apart"
+        )
+        return replace(judgement, state="missing", reason=reason)
+    scored = {
+        arm: {seed: _sample(run, metric, item.evaluation_set) for seed, run in there[arm].items()}
+        for arm in ARMS
+    }
     predictions = {
-        arm: {seed: run.predictions(item.evaluation_set) for seed, run in there[arm].items()} for arm in ARMS
+        arm: {seed: sample.predictions for seed, sample in by_seed.items()} for arm, by_seed in scored.items()
     }
     _require_same_examples(planned, predictions)
     judgement = replace(judgement, **_facts(there, predictions))
-    samples, undefined = _samples(item.metric, predictions)
+    samples, undefined = _samples(metric, scored)
     judgement = replace(judgement, samples=samples)
     if undefined:
         return replace(judgement, state="missing", reason=undefined)
-    return _with_verdict(judgement, claim, metric, predictions)
+    return _with_verdict(judgement, claim, metric, scored)
 
 
 def definition_of(planned: PlannedItem, claim: Claim) -> Definition:
@@ -130,7 +140,7 @@ def definition_of(planned: PlannedItem, claim: Claim) -> Definition:
     return Definition(
         predicate=claim.predicate,
         margin=claim.margin,
-        metric=metric_named(planned.item.metric).identity,
+        metric=metric_named(planned.item.metric, planned.metrics).identity,
         evaluate=claim.evaluate,
         cohort=spec.cohort,
         labels=f"{spec.target.kind}: {', '.join(spec.target.classes)}",
@@ -149,6 +159,15 @@ def _runs_there(planned: PlannedItem, runs: Runs) -> dict[str, dict[int, JudgedR
             else:
                 there[arm][seed] = run
     return f"no run of {', '.join(absent)}" if absent else there
+
+
+def _sample(run: JudgedRun, metric: Metric, evaluation_set: str) -> Sample:
+    """What the metric looks at of one run."""
+    scored = run.predictions(evaluation_set)
+    validation = run.predictions(VALIDATION) if metric.needs_validation else None
+    if metric.pools_home:
+        return pooled(run.predictions(ID), scored, validation)
+    return Sample(scored, validation)
 
 
 def _require_same_examples(
@@ -198,16 +217,16 @@ def _facts(
 
 
 def _samples(
-    metric: str, predictions: Mapping[str, Mapping[int, Predictions]]
+    metric: Metric, scored: Mapping[str, Mapping[int, Sample]]
 ) -> tuple[dict[str, dict[int, float]], str]:
     """The metric by arm and seed where it is defined, and why the first undefined one is not."""
     samples: dict[str, dict[int, float]] = {arm: {} for arm in ARMS}
     undefined = ""
     for arm in ARMS:
-        for seed, scored in predictions[arm].items():
-            value, reason = evaluate(metric, scored)
+        for seed, sample in scored[arm].items():
+            value, reason = evaluate(metric, sample)
             if value is None:
-                undefined = undefined or f"{metric} of {arm}, seed {seed}, is undefined: {reason}"
+                undefined = undefined or f"{metric.name} of {arm}, seed {seed}, is undefined: {reason}"
             else:
                 samples[arm][seed] = value
     return samples, undefined
@@ -217,15 +236,15 @@ def _with_verdict(
     judgement: Judgement,
     claim: Claim,
     metric: Metric,
-    predictions: Mapping[str, Mapping[int, Predictions]],
+    scored: Mapping[str, Mapping[int, Sample]],
 ) -> Judgement:
     """The judgement completed: effect, verdict, power and what would settle it."""
-    one = next(iter(predictions["baseline"].values()))
+    one = next(iter(scored["baseline"].values())).predictions
     patients = patients_of_rarest_class(one.patient, one.labels)
     if patients < 2:
         reason = f"one {judgement.cluster} alone shows a class: there is no interval over patients"
         return replace(judgement, state="missing", reason=reason)
-    replicates, defined, reason = _replicated_effects(judgement.id, metric, predictions)
+    replicates, defined, reason = _replicated_effects(judgement.id, metric, scored)
     judgement = replace(judgement, replicates=REPLICATES, undefined_replicates=int((~defined).sum()))
     if defined.sum() < REPLICATES / 2:
         reason = f"{metric.name} is undefined in most replicates of the patients: {reason}"
@@ -267,21 +286,21 @@ def _with_verdict(
 
 
 def _replicated_effects(
-    item: str, metric: Metric, predictions: Mapping[str, Mapping[int, Predictions]]
+    item: str, metric: Metric, scored: Mapping[str, Mapping[int, Sample]]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], str]:
     """The mean difference over seeds in every replicate of the patients: (b,) values, defined, reason."""
-    one = next(iter(predictions["baseline"].values()))
+    one = next(iter(scored["baseline"].values())).predictions
     sums, everywhere, reason = [], [], ""
     for weights in patient_weights(one.patient, REPLICATES, seed_sequence(item)):
         total, defined = np.zeros(len(weights)), np.ones(len(weights), dtype=bool)
-        for seed in predictions["baseline"]:
-            baseline, treatment = (metric.values(predictions[arm][seed], weights) for arm in ARMS)
+        for seed in scored["baseline"]:
+            baseline, treatment = (metric.values(scored[arm][seed], weights) for arm in ARMS)
             total += treatment.values - baseline.values
             defined &= baseline.defined & treatment.defined
             reason = reason or baseline.reason or treatment.reason
         sums.append(total)
         everywhere.append(defined)
-    return np.concatenate(sums) / len(predictions["baseline"]), np.concatenate(everywhere), reason
+    return np.concatenate(sums) / len(scored["baseline"]), np.concatenate(everywhere), reason
 
 
 def _why_no_verdict(spread: Spread) -> str:

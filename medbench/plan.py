@@ -11,6 +11,7 @@ from medbench.data.cohort import ID, TRAIN, Cohort
 from medbench.data.splits import nested_subset
 from medbench.errors import MedbenchError, nearest
 from medbench.models import weights
+from medbench.spec.metrics import OF_ANOTHER, AnyMetric
 from medbench.spec.records import Claim, Suite, Tier
 from medbench.spec.runs import BackboneSpec, Item, Plan, PlannedItem, RunSpec
 from medbench.spec.suite import backbone_named
@@ -75,6 +76,7 @@ def make_plan(suite: Suite, items: Iterable[Item], *, tier: str, cohorts: Mappin
     planned = tuple(
         PlannedItem(
             item=item,
+            metrics=_with_inner(suite.metrics, item.metric),
             baseline=runs_of(item.task, item.baseline),
             treatment=runs_of(item.task, item.treatment),
         )
@@ -165,6 +167,13 @@ def tier_named(suite: Suite, name: str) -> Tier:
 def _arms(claim: Claim, tier: str) -> tuple[str, str] | None:
     arms = claim.arms.get(tier)
     return (arms.baseline.backbone, arms.treatment.backbone) if arms else None
+
+
+def _with_inner(metrics: Mapping[str, AnyMetric], name: str) -> dict[str, AnyMetric]:
+    """A metric by its name, with the one that it compares between groups."""
+    spec = metrics[name]
+    inner = {spec.of: metrics[spec.of]} if isinstance(spec, OF_ANOTHER) else {}
+    return {name: spec, **inner}
 
 
 def _in_order(runs: list[RunSpec]) -> tuple[RunSpec, ...]:

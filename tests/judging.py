@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from medbench.judgement import Definition, Interval, Judgement
 from medbench.predictions import Predictions
 from medbench.record import Environment, RunRecord
+from medbench.spec.metrics import BUILT_IN
 from medbench.spec.records import Claim, Source
 from medbench.spec.runs import BackboneSpec, Item, PlannedItem, ResolvedRecipe, RunSpec, Target
 
@@ -77,6 +78,7 @@ def planned(*, seeds=SEEDS, metric="roc_auc", target=BINARY, evaluation_set="id"
             baseline="bit-s-r",
             treatment="bit-m-r",
         ),
+        metrics={metric: BUILT_IN[metric]},
         baseline={seed: run_spec(backbone="bit-s-r", seed=seed, target=target) for seed in seeds},
         treatment={seed: run_spec(backbone="bit-m-r", seed=seed, target=target) for seed in seeds},
     )

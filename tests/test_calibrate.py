@@ -7,7 +7,7 @@ import pytest
 from medbench.calibrate import add_arguments, run
 from medbench.errors import MedbenchError
 from medbench.expect import Calibration
-from medbench.metrics import evaluate
+from medbench.metrics import Sample, evaluate, metric_named
 from medbench.reference import References
 from medbench.spec.loader import load_yaml
 from medbench.store import Store
@@ -44,7 +44,10 @@ def rows(expectations):
 def test_the_largest_difference_over_the_evaluation_sets_is_kept(expectations, tmp_path):
     calibrate(expectations, store(tmp_path, "other", seed=2, xla_flags="--xla_cpu_max_isa=AVX2"))
     auc = {
-        seed: {n: evaluate("roc_auc", p)[0] for n, p in runs.all_predictions(seed).items()} for seed in (1, 2)
+        seed: {
+            n: evaluate(metric_named("roc_auc"), Sample(p))[0] for n, p in runs.all_predictions(seed).items()
+        }
+        for seed in (1, 2)
     }
     largest = max(abs(auc[1][name] - auc[2][name]) for name in runs.SETS)
     assert largest > 0

@@ -26,7 +26,6 @@ from medbench.expect import (
     vanished_items,
 )
 from medbench.judgement import Interval
-from medbench.metrics import METRICS, Metric
 from medbench.stats.prediction import FALSE_ALARMS, prior_spread
 from tests.judging import judgement
 
@@ -633,11 +632,9 @@ def test_an_entry_that_contradicts_itself_is_refused_with_its_line(root, was, be
     )
 
 
-def test_where_lower_is_better_the_effect_is_the_baselines_excess(root, monkeypatch):
-    loss = Metric(name="loss", version=1, higher_is_better=False, values=METRICS["roc_auc"].values)
-    item = judgement(metric="loss@1", definition=replace(judgement().definition, metric="loss@1"))
+def test_where_lower_is_better_the_effect_is_the_baselines_excess(root):
+    item = judgement(metric="nll@1", definition=replace(judgement().definition, metric="nll@1"))
     accepted(root, replace(item, effect=Interval(value=-0.02, low=0.01, high=0.03)))
-    monkeypatch.setitem(METRICS, "loss", loss)
     assert load(root, "embedded").accepted[0].effect.value == -0.02
     path = root / "embedded/mammography/scale-data.yaml"
     path.write_text(path.read_text().replace("-0.02", "0.02"))

@@ -15,14 +15,27 @@ from medbench import judge as judging
 from medbench.errors import MedbenchError
 from medbench.judge import REPLICATES, judge, superiority
 from medbench.judgement import Interval, Judgement, Settle
-from medbench.metrics import METRICS, Metric
+from medbench.metrics import Metric, metric_named
 from medbench.metrics.estimates import Estimates
+from medbench.spec.metrics import NegativeLogLikelihood, RocAuc
 from medbench.stats.delong import delong
 from medbench.stats.interval import Spread, limits
 from medbench.stats.power import detectable_gap, power
 from tests.judging import FakeRun, claim, planned, scored, study
 
 ARMS = ("baseline", "treatment")
+AREA = RocAuc()
+
+
+@pytest.fixture
+def invented(monkeypatch):
+    """Items are judged by a metric of the test's own, whatever they name."""
+
+    def judge_by(name, values, *, spec=AREA):
+        metric = Metric(name, spec, spec.higher_is_better, 0.0, 1.0, values)
+        monkeypatch.setattr(judging, "metric_named", lambda *_: metric)
+
+    return judge_by
 
 
 def shown(runs, seeds=(1, 2, 3), **changes):
@@ -190,16 +203,15 @@ def test_another_item_draws_other_patients():
     assert there.effect.low != shown(runs).effect.low
 
 
-def test_where_lower_is_better_a_lower_treatment_is_a_gain(monkeypatch):
-    def error(predictions, weights):
-        area = METRICS["roc_auc"].values(predictions, weights)
+def test_where_lower_is_better_a_lower_treatment_is_a_gain(invented):
+    def error(sample, weights):
+        area = metric_named("roc_auc").values(sample, weights)
         return Estimates(1 - area.values, area.defined, area.reason)
 
     better = shown(study(gain=1.0, n_patients=150))
-    loss = Metric(name="auc_loss", version=2, higher_is_better=False, values=error)
-    monkeypatch.setitem(METRICS, "auc_loss", loss)
-    result = judge(planned(metric="auc_loss"), claim(), study(gain=1.0, n_patients=150))
-    assert result.metric == result.definition.metric == "auc_loss@2"
+    invented("auc_loss", error, spec=NegativeLogLikelihood())
+    result = judge(planned(), claim(), study(gain=1.0, n_patients=150))
+    assert result.metric == result.definition.metric == "nll@1"
     assert result.samples["treatment"][1] < result.samples["baseline"][1]
     assert result.effect.value == pytest.approx(better.effect.value)
     assert result.effect.low == pytest.approx(better.effect.low)
@@ -296,65 +308,63 @@ def test_replicates_without_a_class_are_counted():
     assert result.replicates == 1000
 
 
-def test_a_metric_that_most_replicates_leave_undefined_is_missing(monkeypatch):
-    def picky(predictions, weights):
+def test_a_metric_that_most_replicates_leave_undefined_is_missing(invented):
+    def picky(sample, weights):
         defined = weights[:, 0] == 1
         return Estimates(np.where(defined, 0.5, 0.0), defined, "" if defined.all() else "the first is shy")
 
-    metric = Metric(name="picky", version=1, higher_is_better=True, values=picky)
-    monkeypatch.setitem(METRICS, "picky", metric)
-    result = judge(planned(metric="picky"), claim(), study())
+    invented("picky", picky)
+    result = judge(planned(), claim(), study())
     assert result.state == "missing"
     assert result.reason == "picky is undefined in most replicates of the patients: the first is shy"
     assert result.undefined_replicates > 500
     assert (result.verdict, result.effect) == (None, None)
 
 
-def test_a_replicate_that_one_run_leaves_undefined_is_left_out_whole(monkeypatch):
-    def touchy(predictions, weights):
-        area = METRICS["roc_auc"].values(predictions, weights)
-        shy = predictions.logits[0, 1] == 99
+def test_a_replicate_that_one_run_leaves_undefined_is_left_out_whole(invented):
+    def touchy(sample, weights):
+        area = metric_named("roc_auc").values(sample, weights)
+        shy = sample.predictions.logits[0, 1] == 99
         defined = area.defined & ((weights[:, 0] < 3) | ~shy)
         return Estimates(np.where(defined, area.values, -50.0), defined, "" if defined.all() else "touchy")
 
-    metric = Metric(name="touchy", version=1, higher_is_better=True, values=touchy)
-    monkeypatch.setitem(METRICS, "touchy", metric)
+    invented("touchy", touchy)
     runs = study(gain=0.3)
     runs["treatment"][1].scored.logits[0, 1] = 99
-    result = judge(planned(metric="touchy"), claim(), runs)
+    result = judge(planned(), claim(), runs)
     # A patient is drawn three times or more in 8 of 100 replicates (Poisson, mean 1).
     assert result.undefined_replicates == pytest.approx(80, abs=27)
     assert result.effect.high - result.effect.low < 0.5
 
 
 @pytest.mark.parametrize("arm", ARMS)
-def test_a_replicates_reason_may_come_from_any_run(monkeypatch, arm):
-    def shy(predictions, weights):
-        defined = (weights[:, 0] == 1) | (predictions.logits[0, 1] != 99)
+def test_a_replicates_reason_may_come_from_any_run(invented, arm):
+    def shy(sample, weights):
+        defined = (weights[:, 0] == 1) | (sample.predictions.logits[0, 1] != 99)
         return Estimates(np.full(len(weights), 0.5), defined, "" if defined.all() else "the first is shy")
 
-    metric = Metric(name="shy", version=1, higher_is_better=True, values=shy)
-    monkeypatch.setitem(METRICS, "shy", metric)
+    invented("shy", shy)
     runs = study()
     runs[arm][2].scored.logits[0, 1] = 99
     reason = "shy is undefined in most replicates of the patients: the first is shy"
-    assert judge(planned(metric="shy"), claim(), runs).reason == reason
+    assert judge(planned(), claim(), runs).reason == reason
 
 
 @pytest.mark.parametrize("n", [2, 3, 5])
-def test_where_patients_do_not_matter_the_interval_is_a_paired_t_test_of_the_seeds(monkeypatch, n):
-    def first_logit(predictions, weights):
-        return Estimates(np.full(len(weights), float(predictions.logits[0, 1])), np.ones(len(weights), bool))
+def test_where_patients_do_not_matter_the_interval_is_a_paired_t_test_of_the_seeds(invented, n):
+    def first_logit(sample, weights):
+        return Estimates(
+            np.full(len(weights), float(sample.predictions.logits[0, 1])), np.ones(len(weights), bool)
+        )
 
-    metric = Metric(name="first", version=1, higher_is_better=True, values=first_logit)
-    monkeypatch.setitem(METRICS, "first", metric)
+    invented("first", first_logit)
     seeds, draw = range(1, n + 1), np.random.default_rng(n)
     runs = study(seeds=seeds)
     values = draw.normal(size=(2, n)).astype(np.float32)
     for arm, row in zip(ARMS, values, strict=True):
         for seed, value in zip(seeds, row, strict=True):
             runs[arm][seed].scored.logits[0, 1] = value
-    result = judge(planned(seeds=seeds, metric="first"), claim(margin=0.5, relevant_effect=2.0), runs)
+    result = judge(planned(seeds=seeds), claim(margin=0.5, relevant_effect=2.0), runs)
     test = ttest_rel(values[1], values[0])
     expected = test.confidence_interval(0.9)
     assert (result.effect.low, result.effect.high) == pytest.approx((expected.low, expected.high), rel=1e-5)

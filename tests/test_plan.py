@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from medbench.data.cohort import Examples
 from medbench.errors import MedbenchError
 from medbench.plan import backbone_spec, items, make_plan, run_spec
+from medbench.spec.metrics import BUILT_IN
 from medbench.spec.records import (
     Architecture,
     Arm,
@@ -138,6 +139,7 @@ def suite_in(folder: Path) -> Suite:
             "small": Tier(description="small", recipe="short", seeds=[3, 1, 2], sentinels=[1]),
             "ruled": Tier(description="ruled", recipe="rule", seeds=[1], sentinels=[]),
         },
+        metrics=dict(BUILT_IN),
     )
 
 

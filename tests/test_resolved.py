@@ -11,7 +11,7 @@ import msgspec
 
 from medbench.data.cohort import TRAIN
 from medbench.data.sources import open_cohort
-from medbench.metrics.registry import METRICS
+from medbench.metrics import metric_named
 from medbench.plan import items, make_plan
 from medbench.spec.records import Suite
 from medbench.spec.suite import load_suite
@@ -36,7 +36,7 @@ def resolved() -> str:
             {
                 "baseline": item.baseline,
                 "treatment": item.treatment,
-                "metric": METRICS[item.metric].identity,
+                "metric": metric_named(item.metric, planned.metrics).identity,
                 "predicate": claim.predicate,
                 "margin": claim.margin,
                 "relevant_effect": claim.relevant_effect,

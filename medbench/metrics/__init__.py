@@ -1,5 +1,6 @@
 """Metrics, computed from stored predictions alone; `evaluate` is the entry."""
 
-from medbench.metrics.registry import METRICS, Metric, evaluate, metric_named
+from medbench.metrics.registry import Metric, evaluate, metric_named
+from medbench.metrics.sample import Sample, pooled
 
-__all__ = ["METRICS", "Metric", "evaluate", "metric_named"]
+__all__ = ["Metric", "Sample", "evaluate", "metric_named", "pooled"]

@@ -3,14 +3,19 @@
 Every function takes weights, one row a bootstrap replicate, and answers for all rows at once.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
+from medbench.errors import nearest
 from medbench.metrics.estimates import Estimates
+from medbench.metrics.sample import Sample
 from medbench.predictions import Predictions
+from medbench.spec.metrics import RocAuc
 
 
-def roc_auc(predictions: Predictions, weights: NDArray[np.float64]) -> Estimates:
+def roc_auc(spec: RocAuc, sample: Sample, weights: NDArray[np.float64]) -> Estimates:
     """Area under the ROC curve, the mean over labels where there are several (`roc_auc@1`).
 
     Two single-label classes give one area, of the second class, by the difference of the logits.
@@ -20,23 +25,14 @@ def roc_auc(predictions: Predictions, weights: NDArray[np.float64]) -> Estimates
     replicate to replicate.
 
     Args:
-      predictions: of n examples.
+      spec: whether of one label.
+      sample: of n examples.
       weights: (b, n) bootstrap weights, at least 0; a single row of ones for the estimate.
 
     Returns:
       (b,) areas in [0, 1]; higher is better.
     """
-    if not np.isfinite(predictions.logits).all():
-        count = int((~np.isfinite(predictions.logits)).any(axis=1).sum())
-        b = len(weights)
-        reason = f"{count} of {len(predictions)} examples have logits that are not finite"
-        return Estimates(np.zeros(b), np.zeros(b, dtype=bool), reason)
-    names, scores, labels = scores_and_labels(predictions)
-    columns = [binary_roc_auc(scores[:, i], labels[:, i], weights, name=name) for i, name in enumerate(names)]
-    defined = np.logical_and.reduce([column.defined for column in columns])
-    mean = np.mean([column.values for column in columns], axis=0)
-    reason = next((column.reason for column in columns if column.reason), "")
-    return Estimates(np.where(defined, mean, 0.0), defined, reason)
+    return _over_labels(binary_roc_auc, spec.label, sample.predictions, weights)
 
 
 def scores_and_labels(
@@ -53,6 +49,49 @@ def scores_and_labels(
         return classes[1:], logits[:, 1:] - logits[:, :1], predictions.labels[:, 1:]
     rest = [np.logaddexp.reduce(np.delete(logits, i, axis=1), axis=1) for i in range(len(classes))]
     return classes, logits - np.stack(rest, axis=1), predictions.labels
+
+
+def not_finite(predictions: Predictions, weights: NDArray[np.float64]) -> Estimates | None:
+    """Undefined in all (b,) replicates where any logit is not finite, with the count; else None."""
+    broken = int((~np.isfinite(predictions.logits)).any(axis=1).sum())
+    if not broken:
+        return None
+    return undefined(weights, f"{broken} of {len(predictions)} examples have logits that are not finite")
+
+
+def undefined(weights: NDArray[np.float64], reason: str) -> Estimates:
+    """Undefined in all (b,) replicates."""
+    return Estimates(np.zeros(len(weights)), np.zeros(len(weights), dtype=bool), reason)
+
+
+def _over_labels(
+    binary: Callable[..., Estimates], label: str, predictions: Predictions, weights: NDArray[np.float64]
+) -> Estimates:
+    """A binary metric of one label, or its mean over the one-against-rest problems.
+
+    Args:
+      binary: (scores (n,), labels (n,), weights (b, n), name=) -> (b,) estimates.
+      label: a class of the target; empty for the mean.
+      predictions: of n examples.
+      weights: (b, n), at least 0.
+    """
+    lacking = not_finite(predictions, weights)
+    if lacking is not None:
+        return lacking
+    classes = predictions.target.classes
+    if label and label not in classes:
+        return undefined(weights, f"the target has no label `{label}`. {nearest(label, classes)}")
+    names, scores, labels = scores_and_labels(predictions)
+    if label in names:
+        i = names.index(label)
+        return binary(scores[:, i], labels[:, i], weights, name=label)
+    if label:  # the first of two classes
+        return binary(-scores[:, 0], predictions.labels[:, 0], weights, name=label)
+    columns = [binary(scores[:, i], labels[:, i], weights, name=name) for i, name in enumerate(names)]
+    defined = np.logical_and.reduce([column.defined for column in columns])
+    mean = np.mean([column.values for column in columns], axis=0)
+    reason = next((column.reason for column in columns if column.reason), "")
+    return Estimates(np.where(defined, mean, 0.0), defined, reason)
 
 
 def binary_roc_auc(

@@ -29,16 +29,16 @@ class Sample:
 
 def pooled(home: Predictions, shift: Predictions, validation: Predictions | None = None) -> Sample:
     """The examples of `id` followed by those of a shift, as one sample."""
-
-    def joined(name: str) -> NDArray[np.generic]:
-        return np.concatenate([getattr(home, name), getattr(shift, name)])
-
-    names = [name for name in home.attributes if name in shift.attributes]
     predictions = replace(
         shift,
-        **{name: joined(name) for name in ("image", "patient", "labels", "logits")},
+        image=np.concatenate([home.image, shift.image]),
+        patient=np.concatenate([home.patient, shift.patient]),
+        labels=np.concatenate([home.labels, shift.labels]),
+        logits=np.concatenate([home.logits, shift.logits]),
         attributes={
-            name: np.concatenate([home.attributes[name], shift.attributes[name]]) for name in names
+            name: np.concatenate([values, shift.attributes[name]])
+            for name, values in home.attributes.items()
+            if name in shift.attributes
         },
     )
     return Sample(predictions, validation, np.arange(len(predictions)) >= len(home))

@@ -1,15 +1,14 @@
 """The kinds of metric and their parameters, as typed records: what a value means, never how it is computed.
 
-A suite's `metrics.yaml` gives a name to a kind with parameters; `medbench.metrics` computes. A change of a
-definition that can move a value raises the kind's `version`, and what was accepted under the old one is stale.
+A suite's `metrics.yaml` gives a name to a kind with parameters; `medbench.metrics` computes. A change of
+a definition that can move a value raises the kind's `version`, and what was accepted before is stale.
 """
 
+from collections.abc import Mapping
 from math import inf
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
-import msgspec
-
-from medbench.spec.records import Declared
+from medbench.spec.declared import Declared
 
 
 class MetricSpec(Declared, frozen=True, kw_only=True, tag_field="kind"):
@@ -50,6 +49,7 @@ class _OfLabel(MetricSpec, frozen=True, kw_only=True):
 
     @property
     def detail(self) -> str:
+        """See the base class."""
         return self.label
 
 
@@ -75,6 +75,7 @@ class TopK(MetricSpec, frozen=True, kw_only=True, tag="top_k"):
 
     @property
     def detail(self) -> str:
+        """See the base class."""
         return str(self.k)
 
 
@@ -85,6 +86,7 @@ class SensitivityAtSpecificity(_OfLabel, frozen=True, kw_only=True, tag="sensiti
 
     @property
     def detail(self) -> str:
+        """See the base class."""
         return "-".join(filter(None, (f"{self.specificity:g}", self.label)))
 
 
@@ -95,6 +97,7 @@ class SpecificityAtSensitivity(_OfLabel, frozen=True, kw_only=True, tag="specifi
 
     @property
     def detail(self) -> str:
+        """See the base class."""
         return "-".join(filter(None, (f"{self.sensitivity:g}", self.label)))
 
 
@@ -111,6 +114,7 @@ class _Calibration(MetricSpec, frozen=True, kw_only=True):
 
     @property
     def detail(self) -> str:
+        """See the base class."""
         return "-".join(filter(None, (self.parameters, "temperature" if self.temperature else "")))
 
     @property
@@ -141,6 +145,7 @@ class Brier(_Calibration, frozen=True, kw_only=True, tag="brier"):
 
     @property
     def parameters(self) -> str:
+        """See the base class."""
         return "" if self.part == "score" else f"{self.part}-{self.bins}"
 
 
@@ -160,6 +165,7 @@ class CalibrationError(_Calibration, frozen=True, kw_only=True, tag="ece"):
 
     @property
     def parameters(self) -> str:
+        """See the base class."""
         of = "" if self.of == "positive" else self.of
         return "-".join(filter(None, (of, self.binning, str(self.bins))))
 
@@ -196,6 +202,7 @@ class OutOfDistributionAuc(MetricSpec, frozen=True, kw_only=True, tag="ood_auroc
 
     @property
     def detail(self) -> str:
+        """See the base class."""
         return self.score
 
 
@@ -216,6 +223,7 @@ class GroupGap(MetricSpec, frozen=True, kw_only=True, tag="group_gap"):
 
     @property
     def detail(self) -> str:
+        """See the base class."""
         corrected = "" if self.corrected else "plain-"
         return f"{corrected}{self.statistic}-of-{self.of}-by-{'+'.join(self.attributes)}-from-{self.smallest}"
 
@@ -232,6 +240,7 @@ class WorstGroup(MetricSpec, frozen=True, kw_only=True, tag="worst_group"):
 
     @property
     def detail(self) -> str:
+        """See the base class."""
         return f"of-{self.of}-by-{'+'.join(self.attributes)}-from-{self.smallest}"
 
 
@@ -248,6 +257,7 @@ class EqualizedOddsGap(MetricSpec, frozen=True, kw_only=True, tag="equalized_odd
 
     @property
     def detail(self) -> str:
+        """See the base class."""
         return f"by-{'+'.join(self.attributes)}-from-{self.smallest}"
 
 
@@ -270,6 +280,18 @@ AnyMetric = (
     | WorstGroup
     | EqualizedOddsGap
 )
+
+KINDS: tuple[type[MetricSpec], ...] = get_args(AnyMetric)
+"""Every kind of metric."""
+OF_ANOTHER = GroupGap | WorstGroup
+"""Kinds that compare another metric, named by `of`, between groups."""
+OF_GROUPS = GroupGap | WorstGroup | EqualizedOddsGap
+"""Kinds that compare groups, and so cannot themselves be compared between groups."""
+
+
+def ungrouped(declared: Mapping[str, MetricSpec]) -> list[str]:
+    """Names of the metrics that can be compared between groups."""
+    return [name for name, spec in declared.items() if not isinstance(spec, OF_GROUPS)]
 
 
 class Metrics(Declared, frozen=True, kw_only=True):

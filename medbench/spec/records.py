@@ -7,9 +7,8 @@ from typing import Literal
 
 import msgspec
 
-
-class Declared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of all that a YAML file declares: immutable, strict about unknown keys."""
+from medbench.spec.declared import Declared
+from medbench.spec.metrics import AnyMetric
 
 
 class Source(Declared, frozen=True, kw_only=True):
@@ -54,7 +53,7 @@ class Claim(Declared, frozen=True, kw_only=True):
     evaluate: Literal["id", "each-shift"]
     """`id`: one item on the in-distribution set; `each-shift`: one item per shift the cohort declares."""
     metric: str = "primary"
-    """A registered metric (`roc_auc`), or `primary` for the task's own."""
+    """A metric that is built in (`roc_auc`) or declared, or `primary` for the task's own."""
     predicate: Literal["superiority"]
     margin: float
     """The gain the treatment must exceed, in units of the metric, at least 0."""
@@ -97,7 +96,7 @@ class Upstream(Declared, frozen=True, kw_only=True):
     images: int
     """Number of distinct training images; 0 for random initialisation."""
     classes: int
-    weights: dict[str, str] = {}
+    weights: dict[str, str] = msgspec.field(default_factory=dict)
     """File name of the weights by architecture; `medbench.models.weights.find` says where to put it."""
 
 
@@ -174,3 +173,5 @@ class Suite(msgspec.Struct, frozen=True, kw_only=True):
     upstreams: dict[str, Upstream]
     recipes: dict[str, Recipe]
     tiers: dict[str, Tier]
+    metrics: dict[str, AnyMetric]
+    """Those built in and those the suite declares, by the names that claims and tasks use."""

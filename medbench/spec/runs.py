@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from medbench.spec.metrics import AnyMetric
+
 
 class Resolved(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of resolved records: immutable, strict, comparable."""
@@ -83,7 +85,7 @@ class Item(Resolved, frozen=True, kw_only=True):
     claim: str
     evaluation_set: str
     metric: str
-    """The registered metric's name, never `primary`."""
+    """The metric's name, never `primary`."""
     baseline: str
     treatment: str
     """Names of the backbones in the arms. They may change; the item stays."""
@@ -98,6 +100,8 @@ class PlannedItem(Resolved, frozen=True, kw_only=True):
     """An item and the runs it needs, paired by seed."""
 
     item: Item
+    metrics: dict[str, AnyMetric]
+    """The item's metric by its name, and the one that it is `of`, if it is: judging needs no suite."""
     baseline: dict[int, RunSpec]
     treatment: dict[int, RunSpec]
 

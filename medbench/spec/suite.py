@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeVar
 
 from medbench.errors import MedbenchError, nearest
 from medbench.spec.loader import Document, load_document, shown
+from medbench.spec.metrics import BUILT_IN
 from medbench.spec.records import Arm, Backbones, Claim, FixedRecipe, Recipes, Suite, Task, Tiers
 
 _NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
@@ -44,6 +45,7 @@ def load_suite(root: Path) -> Suite:
         upstreams=backbones.value.upstreams,
         recipes=recipes.value.recipes,
         tiers=tiers.value.tiers,
+        metrics=dict(BUILT_IN),
     )
     _check_backbones(backbones)
     _check_recipes(recipes)
@@ -239,7 +241,7 @@ def _check_tiers(document: Document[Tiers], suite: Suite) -> None:
 def _check_task(document: Document[Task], suite: Suite) -> None:
     task = document.value
     declared = _Declared(document, (), "task", task.task)
-    declared.expect_known("metric", task.primary, _metric_names(), "primary")
+    declared.expect_known("metric", task.primary, suite.metrics, "primary")
     for tier, cohort in task.cohorts.items():
         declared.expect_known("tier", tier, suite.tiers, "cohorts", tier)
         if cohort.startswith("phantoms:"):
@@ -267,7 +269,7 @@ def _check_claim(document: Document[Claim], suite: Suite) -> None:
             found="the same",
             holds=arms.treatment != arms.baseline,
         )
-    declared.expect_known("metric", claim.metric, {"primary", *_metric_names()}, "metric")
+    declared.expect_known("metric", claim.metric, {"primary", *suite.metrics}, "metric")
     declared.expect("at least 0", "margin", found=f"{claim.margin:g}", holds=claim.margin >= 0)
     declared.expect(
         "why this margin", "margin_reason", found="nothing", holds=bool(claim.margin_reason.strip())
@@ -292,9 +294,3 @@ def _check_arm(claim: _Declared, arm: Arm, suite: Suite, *steps: str) -> None:
             message=f"upstream `{arm.upstream}` has no weights for architecture `{arm.architecture}` "
             f"in {claim}. {nearest(arm.architecture, weights)}",
         )
-
-
-def _metric_names() -> Collection[str]:
-    from medbench.metrics.registry import METRICS  # noqa: PLC0415  numerical libraries stand behind it
-
-    return METRICS

@@ -213,7 +213,7 @@ def _predictions(name: str, target: Target, examples: Examples, logits: NDArray[
 
 
 def _validated(step: int, predictions: Predictions) -> Validation:
-    value, reason = metrics.evaluate(VALIDATION_METRIC, predictions)
+    value, reason = metrics.evaluate(metrics.metric_named(VALIDATION_METRIC), metrics.Sample(predictions))
     return Validation(step=step, value=value, reason=reason)
 
 
