@@ -25,6 +25,11 @@ Values = Callable[[Sample, NDArray[np.float64]], Estimates]
 
 _FUNCTIONS: dict[type[MetricSpec], Callable[..., Estimates]] = {
     kinds.RocAuc: discrimination.roc_auc,
+    kinds.AveragePrecision: discrimination.average_precision,
+    kinds.BalancedAccuracy: discrimination.balanced_accuracy,
+    kinds.TopK: discrimination.top_k,
+    kinds.SensitivityAtSpecificity: discrimination.sensitivity_at_specificity,
+    kinds.SpecificityAtSensitivity: discrimination.specificity_at_sensitivity,
 }
 """(spec, sample, weights) -> estimates."""
 _OF_ANOTHER: dict[type[MetricSpec], Callable[..., Estimates]] = {}
