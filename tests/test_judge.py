@@ -18,7 +18,7 @@ from medbench.judgement import Interval, Judgement, Settle
 from medbench.metrics import Metric, metric_named
 from medbench.metrics.estimates import Estimates
 from medbench.spec.metrics import NegativeLogLikelihood, RocAuc
-from medbench.stats.delong import delong
+from tests.stats.delong import delong
 from medbench.stats.interval import Spread, limits
 from medbench.stats.power import detectable_gap, power
 from tests.judging import FakeRun, claim, planned, scored, study

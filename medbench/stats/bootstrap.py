@@ -18,13 +18,33 @@ def seed_sequence(item: str) -> np.random.SeedSequence:
     return np.random.SeedSequence(int.from_bytes(hashlib.sha256(item.encode()).digest()[:16]))
 
 
+def patient_draws(
+    count: int, replicates: int, seed: np.random.SeedSequence, *, rows: int = 1
+) -> Iterator[NDArray[np.int64]]:
+    """How often each of `count` patients is drawn, with replacement and as many as there are.
+
+    Whole numbers decide, so that the draws are the same on every machine, whatever the blocks.
+
+    Args:
+      count: number of patients, at least 1.
+      replicates: how many in all.
+      seed: of the draws.
+      rows: replicates a block, but for the last.
+
+    Yields:
+      (rows, count) draws; each row adds up to `count`.
+    """
+    draw = np.random.default_rng(seed)
+    for start in range(0, replicates, rows):
+        size = min(rows, replicates - start)
+        drawn = draw.integers(count, size=(size, count)) + np.arange(size)[:, None] * count
+        yield np.bincount(drawn.ravel(), minlength=size * count).reshape(size, count)
+
+
 def patient_weights(
     patients: NDArray[np.str_], replicates: int, seed: np.random.SeedSequence
 ) -> Iterator[NDArray[np.float64]]:
     """Multinomial bootstrap weights over patients, spread to their images, in blocks of replicates.
-
-    As many patients are drawn with replacement as there are; whole numbers decide, so that the
-    weights are the same on every machine.
 
     Args:
       patients: (n,) the patient of each image.
@@ -35,12 +55,8 @@ def patient_weights(
       (rows, n) weights, whole numbers; the rows of all blocks add up to `replicates`.
     """
     names, patient_of_image = np.unique(patients, return_inverse=True)
-    count, draw = len(names), np.random.default_rng(seed)
     rows = max(1, _BLOCK // max(1, len(patients)))
-    for start in range(0, replicates, rows):
-        size = min(rows, replicates - start)
-        drawn = draw.integers(count, size=(size, count)) + np.arange(size)[:, None] * count
-        counts = np.bincount(drawn.ravel(), minlength=size * count).reshape(size, count)
+    for counts in patient_draws(len(names), replicates, seed, rows=rows):
         yield counts[:, patient_of_image].astype(np.float64)
 
 

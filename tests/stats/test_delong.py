@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from medbench.metrics.discrimination import binary_roc_auc
 from medbench.stats.bootstrap import patient_weights
-from medbench.stats.delong import delong
+from tests.stats.delong import delong
 
 
 def paired(n, rng, ties=False):

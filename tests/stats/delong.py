@@ -26,7 +26,7 @@ def delong(
     Raises:
       ValueError: fewer than two patients with a positive, or with a negative, image.
     """
-    from scipy.stats import rankdata  # noqa: PLC0415 (a second to import, and only judging needs it)
+    from scipy.stats import rankdata
 
     positive = labels == 1
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
