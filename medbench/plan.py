@@ -12,7 +12,7 @@ from medbench.data.splits import nested_subset
 from medbench.errors import MedbenchError, nearest
 from medbench.models import weights
 from medbench.spec.metrics import OF_ANOTHER, AnyMetric
-from medbench.spec.records import Claim, Suite, Tier
+from medbench.spec.records import PRIMARY, Claim, Suite, Tier
 from medbench.spec.runs import BackboneSpec, Item, Plan, PlannedItem, RunSpec
 from medbench.spec.suite import backbone_named
 from medbench.training import streams
@@ -44,7 +44,7 @@ def items(
             task=task,
             claim=claim.claim,
             evaluation_set=evaluation_set,
-            metric=suite.tasks[task].primary if claim.metric == "primary" else claim.metric,
+            metric=suite.tasks[task].primary if claim.metric == PRIMARY else claim.metric,
             baseline=arms[0],
             treatment=arms[1],
         )

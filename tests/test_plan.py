@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from medbench.data.cohort import Examples
 from medbench.errors import MedbenchError
 from medbench.plan import backbone_spec, items, make_plan, run_spec
-from medbench.spec.metrics import BUILT_IN
+from medbench.spec.metrics import BUILT_IN, GroupGap
 from medbench.spec.records import (
     Architecture,
     Arm,
@@ -176,6 +176,15 @@ def test_primary_stands_for_the_metric_of_the_task(suite):
     suite = msgspec.structs.replace(suite, claims={"scale": suite.claims["scale"], "own": own})
     metrics = {item.claim: item.metric for item in items(suite, tier="small", cohorts=COHORTS)}
     assert metrics == {"scale": "roc_auc", "own": "other"}
+
+
+def test_an_item_carries_the_definition_of_its_metric_and_of_the_one_that_is_compared(suite):
+    gap = GroupGap(of="nll", attributes=["sex"])
+    claims = {**suite.claims, "ood": msgspec.structs.replace(suite.claims["ood"], metric="gap")}
+    declared = msgspec.structs.replace(suite, metrics={**suite.metrics, "gap": gap}, claims=claims)
+    planned = {each.item.id: each for each in plan_of(declared).items}
+    assert planned["chest/ood/fog"].metrics == {"gap": gap, "nll": BUILT_IN["nll"]}
+    assert planned["chest/scale/id"].metrics == {"roc_auc": BUILT_IN["roc_auc"]}
 
 
 def test_items_keep_their_ids_when_their_backbones_change(suite):

@@ -87,7 +87,7 @@ class SensitivityAtSpecificity(_OfLabel, frozen=True, kw_only=True, tag="sensiti
     @property
     def detail(self) -> str:
         """See the base class."""
-        return "-".join(filter(None, (f"{self.specificity:g}", self.label)))
+        return "-".join(filter(None, (f"{self.specificity}", self.label)))
 
 
 class SpecificityAtSensitivity(_OfLabel, frozen=True, kw_only=True, tag="specificity_at_sensitivity"):
@@ -98,7 +98,7 @@ class SpecificityAtSensitivity(_OfLabel, frozen=True, kw_only=True, tag="specifi
     @property
     def detail(self) -> str:
         """See the base class."""
-        return "-".join(filter(None, (f"{self.sensitivity:g}", self.label)))
+        return "-".join(filter(None, (f"{self.sensitivity}", self.label)))
 
 
 class _Calibration(MetricSpec, frozen=True, kw_only=True):

@@ -10,6 +10,9 @@ import msgspec
 from medbench.spec.declared import Declared
 from medbench.spec.metrics import AnyMetric
 
+PRIMARY = "primary"
+"""What a claim calls the task's own metric."""
+
 
 class Source(Declared, frozen=True, kw_only=True):
     """Where a claim comes from and how sure we are of it."""
@@ -52,7 +55,7 @@ class Claim(Declared, frozen=True, kw_only=True):
     """Which backbones are compared, by tier: each tier has its own upstreams."""
     evaluate: Literal["id", "each-shift"]
     """`id`: one item on the in-distribution set; `each-shift`: one item per shift the cohort declares."""
-    metric: str = "primary"
+    metric: str = PRIMARY
     """A metric that is built in (`roc_auc`) or declared, or `primary` for the task's own."""
     predicate: Literal["superiority"]
     margin: float

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from medbench.data.declaration import CohortFile
+from medbench.spec.metrics import Metrics
 from medbench.spec.records import Backbones, Claim, Recipes, Task, Tiers
 
 FILES: dict[str, tuple[type[msgspec.Struct], str]] = {
@@ -20,6 +21,7 @@ FILES: dict[str, tuple[type[msgspec.Struct], str]] = {
     "task.schema.json": (Task, "benchmarks/tasks/*.yaml"),
     "backbones.schema.json": (Backbones, "benchmarks/backbones.yaml"),
     "recipes.schema.json": (Recipes, "benchmarks/recipes.yaml"),
+    "metrics.schema.json": (Metrics, "benchmarks/metrics.yaml"),
     "tiers.schema.json": (Tiers, "benchmarks/tiers.yaml"),
     "cohort.schema.json": (CohortFile, "**/cohort.yaml"),
 }
@@ -76,20 +78,27 @@ def _as_loaded(schema: Any) -> Any:
     return {key: _as_loaded(part) for key, part in schema.items()}
 
 
-def _structs(info: msgspec.inspect.Type) -> set[type]:
+def _structs(info: msgspec.inspect.Type) -> set[type[msgspec.Struct]]:
     """The structs that a type is made of."""
     match info:
         case msgspec.inspect.StructType(cls=cls, fields=fields):
             return {cls}.union(*(_structs(field.type) for field in fields))
         case msgspec.inspect.UnionType(types=types):
-            return set[type]().union(*map(_structs, types))
+            return set[type[msgspec.Struct]]().union(*map(_structs, types))
         case msgspec.inspect.DictType(value_type=item) | msgspec.inspect.ListType(item_type=item):
             return _structs(item)
     return set()
 
 
-def _field_docs(struct: type) -> dict[str, str]:
-    """The strings that stand below the fields of a struct in its source, by field."""
+def _field_docs(struct: type[msgspec.Struct]) -> dict[str, str]:
+    """The strings that stand below the fields of a struct, its own and inherited ones, by field."""
+    parents = [each for each in struct.__mro__ if issubclass(each, msgspec.Struct)][-2::-1]
+    found = {name: text for each in parents for name, text in _texts_below(each).items()}
+    return {name: text for name, text in found.items() if name in struct.__struct_fields__}
+
+
+def _texts_below(struct: type) -> dict[str, str]:
+    """The strings that stand below the annotated names in a struct's source."""
     (declared,) = ast.parse(inspect.getsource(struct)).body
     assert isinstance(declared, ast.ClassDef)
     return {

@@ -4,18 +4,20 @@ The first thing that is wrong is one message with file and line. Nothing here op
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from medbench.errors import MedbenchError, nearest
 from medbench.spec.loader import Document, load_document, shown
-from medbench.spec.metrics import BUILT_IN
-from medbench.spec.records import Arm, Backbones, Claim, FixedRecipe, Recipes, Suite, Task, Tiers
+from medbench.spec.metrics import BUILT_IN, OF_ANOTHER, OF_GROUPS, Metrics, ungrouped
+from medbench.spec.records import PRIMARY, Arm, Backbones, Claim, FixedRecipe, Recipes, Suite, Task, Tiers
 
 _NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
+_METRIC_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 _FILES = ("backbones.yaml", "recipes.yaml", "tiers.yaml")
+_METRICS = "metrics.yaml"
 _FOLDERS = ("claims", "tasks")
 
 T = TypeVar("T", Claim, Task)
@@ -23,6 +25,8 @@ T = TypeVar("T", Claim, Task)
 
 def load_suite(root: Path) -> Suite:
     """Read `claims/`, `tasks/`, `backbones.yaml`, `recipes.yaml` and `tiers.yaml` below `root`.
+
+    And `metrics.yaml`, where there is one.
 
     Raises:
       MedbenchError: a file is missing or wrong (see `load_yaml`), names something that is not declared,
@@ -32,6 +36,7 @@ def load_suite(root: Path) -> Suite:
     backbones = load_document(root / "backbones.yaml", Backbones)
     recipes = load_document(root / "recipes.yaml", Recipes)
     tiers = load_document(root / "tiers.yaml", Tiers)
+    metrics = load_document(root / _METRICS, Metrics) if (root / _METRICS).is_file() else None
     tasks = _load_all(root / "tasks", Task)
     claims = _load_all(root / "claims", Claim)
     suite = Suite(
@@ -45,11 +50,13 @@ def load_suite(root: Path) -> Suite:
         upstreams=backbones.value.upstreams,
         recipes=recipes.value.recipes,
         tiers=tiers.value.tiers,
-        metrics=dict(BUILT_IN),
+        metrics=BUILT_IN | (metrics.value.metrics if metrics else {}),
     )
     _check_backbones(backbones)
     _check_recipes(recipes)
     _check_tiers(tiers, suite)
+    if metrics:
+        _check_metrics(metrics, suite)
     _check_unique(tasks, "task")
     _check_unique(claims, "claim")
     for task in tasks.values():
@@ -123,11 +130,11 @@ class _Declared:
 
 def _check_folder(root: Path) -> None:
     """The folder is a suite, and holds no file that would silently not be read."""
-    makes = f"A suite has {', '.join(_FILES)}, and the folders {' and '.join(_FOLDERS)}."
+    makes = f"A suite has {', '.join(_FILES)}, perhaps {_METRICS}, and the folders {' and '.join(_FOLDERS)}."
     if not root.is_dir():
         raise MedbenchError(f"{shown(root)}: no such folder. {makes}")
     for path in sorted(root.glob("*.y*ml")):
-        if path.name not in _FILES:
+        if path.name not in (*_FILES, _METRICS):
             raise MedbenchError(f"{shown(path)}: no file of a suite. {makes}")
     for name in _FILES:
         if not (root / name).is_file():
@@ -238,6 +245,50 @@ def _check_tiers(document: Document[Tiers], suite: Suite) -> None:
             )
 
 
+def _check_metrics(document: Document[Metrics], suite: Suite) -> None:
+    for name, metric in document.value.metrics.items():
+        declared = _Declared(document, ("metrics", name), "metric", name)
+        if not _METRIC_NAME.fullmatch(name):
+            declared.refuse(
+                message=f"`{name}` cannot name a metric: expected lower-case letters and digits, "
+                "joined by `_`, `-` or `.`."
+            )
+        if name in BUILT_IN or name == PRIMARY:
+            what = "means the task's own metric" if name == PRIMARY else "is built in"
+            declared.refuse(message=f"`{name}` {what}, so give the declared one another name.")
+        for field, expected, holds in _METRIC_RANGES:
+            if hasattr(metric, field):
+                found = getattr(metric, field)
+                declared.expect(expected, field, found=f"{found:g}", holds=holds(found))
+        if isinstance(metric, OF_GROUPS):
+            grouped = bool(metric.attributes)
+            declared.expect("at least one attribute", "attributes", found="none", holds=grouped)
+            declared.expect_once(metric.attributes, "attributes")
+        if isinstance(metric, OF_ANOTHER):
+            _check_inner(declared, metric.of, suite)
+
+
+_METRIC_RANGES: list[tuple[str, str, Callable[[Any], bool]]] = [
+    ("k", "at least 1", lambda k: k >= 1),
+    ("specificity", "more than 0 and less than 1", lambda share: 0 < share < 1),
+    ("sensitivity", "more than 0 and less than 1", lambda share: 0 < share < 1),
+    ("bins", "at least 2", lambda bins: bins >= 2),
+    ("smallest", "at least 2", lambda patients: patients >= 2),
+]
+"""By parameter of a metric: what is expected of it, in words and as a test."""
+
+
+def _check_inner(declared: _Declared, of: str, suite: Suite) -> None:
+    """The metric that is compared between groups is known, and does not compare groups itself."""
+    fitting = ungrouped(suite.metrics)
+    if of in suite.metrics and of not in fitting:
+        declared.refuse(
+            "of",
+            message=f"`{of}` compares groups itself, so {declared} cannot be of it. {nearest(of, fitting)}",
+        )
+    declared.expect_known("metric", of, fitting, "of")
+
+
 def _check_task(document: Document[Task], suite: Suite) -> None:
     task = document.value
     declared = _Declared(document, (), "task", task.task)
@@ -269,7 +320,7 @@ def _check_claim(document: Document[Claim], suite: Suite) -> None:
             found="the same",
             holds=arms.treatment != arms.baseline,
         )
-    declared.expect_known("metric", claim.metric, {"primary", *suite.metrics}, "metric")
+    declared.expect_known("metric", claim.metric, {PRIMARY, *suite.metrics}, "metric")
     declared.expect("at least 0", "margin", found=f"{claim.margin:g}", holds=claim.margin >= 0)
     declared.expect(
         "why this margin", "margin_reason", found="nothing", holds=bool(claim.margin_reason.strip())

@@ -93,6 +93,36 @@ def test_a_schema_refuses_what_the_loader_refuses(old, new, tmp_path):
     assert not accepts(schema, load_yaml(path, Any), schema["$defs"])
 
 
+METRICS = """\
+metrics:
+  screening: {kind: sensitivity_at_specificity, specificity: 0.9, label: malignant}
+  worst: {kind: worst_group, of: nll, attributes: [sex, age], smallest: 10}
+"""
+
+
+def test_the_schema_of_metrics_takes_each_kind_with_its_own_parameters(tmp_path):
+    path, schema = tmp_path / "metrics.yaml", json_schemas()["metrics.schema.json"]
+    path.write_text(METRICS)
+    assert accepts(schema, load_yaml(path, Any), schema["$defs"])
+    for old, new in [
+        ("specificity: 0.9", "specificity: high"),
+        (", attributes: [sex, age]", ""),
+        ("smallest: 10", "specificity: 0.9"),
+        ("kind: worst_group", "kind: best_group"),
+    ]:
+        assert METRICS.count(old) == 1
+        path.write_text(METRICS.replace(old, new))
+        assert not accepts(schema, load_yaml(path, Any), schema["$defs"]), new
+
+
+def test_an_editor_shows_what_a_kind_of_metric_inherits():
+    kinds = json_schemas()["metrics.schema.json"]["$defs"]
+    text = kinds["SensitivityAtSpecificity"]["properties"]["label"]["description"]
+    assert text.startswith("A class of the target; empty for the mean")
+    assert kinds["CalibrationError"]["properties"]["temperature"]["description"].startswith("Whether logits")
+    assert set(kinds["TopK"]["properties"]) == {"kind", "k"}
+
+
 def test_numbers_pass_where_the_loader_takes_them_as_text(tmp_path):
     path = tmp_path / "cohort.yaml"
     path.write_text(

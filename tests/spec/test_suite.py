@@ -7,12 +7,14 @@ from typing import NamedTuple
 import pytest
 
 from medbench.errors import MedbenchError
+from medbench.spec.metrics import BUILT_IN, CalibrationError, SensitivityAtSpecificity, WorstGroup
 from medbench.spec.records import Arm
 from medbench.spec.suite import backbone_named, load_suite
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 OOD, SCALE, CHEST = "claims/ood.yaml", "claims/scale-data.yaml", "tasks/chest.yaml"
 BACKBONES, RECIPES, TIERS = "backbones.yaml", "recipes.yaml", "tiers.yaml"
+METRICS = "metrics.yaml"
 
 GOOD = {
     OOD: """\
@@ -105,6 +107,17 @@ tiers:
     recipe: short
     seeds: [1, 2, 3]
     sentinels: [1]
+""",
+    METRICS: """\
+metrics:
+  screening: {kind: sensitivity_at_specificity, specificity: 0.9}
+  fair-ece: {kind: ece, binning: equal-mass, bins: 10}
+  worst-ece: {kind: worst_group, of: fair-ece, attributes: [sex, age], smallest: 10}
+  gap: {kind: group_gap, of: roc_auc, attributes: [sex]}
+  odds: {kind: equalized_odds_gap, attributes: [sex]}
+  rule_out: {kind: specificity_at_sensitivity, sensitivity: 0.8}
+  two: {kind: top_k, k: 2}
+  ppv: {kind: average_precision}
 """,
 }
 
@@ -635,6 +648,163 @@ MISTAKES = [
         "sentinels: [1, 1]",
         "bench/tiers.yaml:6: `1` comes twice in `sentinels` in tier `embedded`. Keep one.",
     ),
+    Mistake(
+        "a metric of an unknown kind",
+        METRICS,
+        "kind: ece",
+        "kind: eece",
+        "bench/metrics.yaml:3: unknown value `eece` for `kind` in `fair-ece` in `metrics`. Did "
+        "you mean `ece`?",
+    ),
+    Mistake(
+        "a metric without a kind",
+        METRICS,
+        "{kind: worst_group, of",
+        "{of",
+        "bench/metrics.yaml:4: `worst-ece` in `metrics` lacks the key `kind`. Expected `aurc`, "
+        "`average_precision`, `balanced_accuracy`, `brier`, `calibration_intercept_error`, "
+        "`calibration_slope_error`, `ece`, `equalized_odds_gap`, `group_gap`, "
+        "`misclassification_auroc`, `nll`, `ood_auroc`, `roc_auc`, `sensitivity_at_specificity`, "
+        "`specificity_at_sensitivity`, `top_k`, `worst_group`.",
+    ),
+    Mistake(
+        "a metric with an unknown parameter",
+        METRICS,
+        "specificity: 0.9}",
+        "specifity: 0.9}",
+        "bench/metrics.yaml:2: unknown key `specifity` in sensitivity at specificity "
+        "`screening`. Did you mean `specificity`?",
+    ),
+    Mistake(
+        "a metric that is built in",
+        METRICS,
+        "  ppv: {kind: average_precision}",
+        "  nll: {kind: average_precision}",
+        "bench/metrics.yaml:9: `nll` is built in, so give the declared one another name.",
+    ),
+    Mistake(
+        "a metric named as the task's own",
+        METRICS,
+        "  ppv: {kind: average_precision}",
+        "  primary: {kind: average_precision}",
+        "bench/metrics.yaml:9: `primary` means the task's own metric, so give the declared one another name.",
+    ),
+    Mistake(
+        "a metric with a name of several words",
+        METRICS,
+        "  ppv: {",
+        "  Positive value: {",
+        "bench/metrics.yaml:9: `Positive value` cannot name a metric: expected lower-case "
+        "letters and digits, joined by `_`, `-` or `.`.",
+    ),
+    Mistake(
+        "a specificity in percent",
+        METRICS,
+        "specificity: 0.9}",
+        "specificity: 90}",
+        "bench/metrics.yaml:2: expected more than 0 and less than 1 for `specificity` in metric "
+        "`screening`, found 90.",
+    ),
+    Mistake(
+        "a specificity of everything",
+        METRICS,
+        "specificity: 0.9}",
+        "specificity: 1}",
+        "bench/metrics.yaml:2: expected more than 0 and less than 1 for `specificity` in metric "
+        "`screening`, found 1.",
+    ),
+    Mistake(
+        "a sensitivity of nothing",
+        METRICS,
+        "sensitivity: 0.8}",
+        "sensitivity: 0}",
+        "bench/metrics.yaml:7: expected more than 0 and less than 1 for `sensitivity` in metric "
+        "`rule_out`, found 0.",
+    ),
+    Mistake(
+        "one bin",
+        METRICS,
+        "bins: 10}",
+        "bins: 1}",
+        "bench/metrics.yaml:3: expected at least 2 for `bins` in metric `fair-ece`, found 1.",
+    ),
+    Mistake(
+        "a broken number of bins",
+        METRICS,
+        "bins: 10}",
+        "bins: 1.5}",
+        "bench/metrics.yaml:3: expected a whole number for `bins` in calibration error "
+        "`fair-ece`, found `1.5`.",
+    ),
+    Mistake(
+        "none of the largest logits",
+        METRICS,
+        "k: 2}",
+        "k: 0}",
+        "bench/metrics.yaml:8: expected at least 1 for `k` in metric `two`, found 0.",
+    ),
+    Mistake(
+        "groups of one patient",
+        METRICS,
+        "smallest: 10}",
+        "smallest: 1}",
+        "bench/metrics.yaml:4: expected at least 2 for `smallest` in metric `worst-ece`, found 1.",
+    ),
+    Mistake(
+        "groups by nothing",
+        METRICS,
+        "attributes: [sex, age]",
+        "attributes: []",
+        "bench/metrics.yaml:4: expected at least one attribute for `attributes` in metric "
+        "`worst-ece`, found none.",
+    ),
+    Mistake(
+        "groups by one attribute twice",
+        METRICS,
+        "attributes: [sex, age]",
+        "attributes: [sex, sex]",
+        "bench/metrics.yaml:4: `sex` comes twice in `attributes` in metric `worst-ece`. Keep one.",
+    ),
+    Mistake(
+        "a group metric of an unknown one",
+        METRICS,
+        "of: fair-ece, attributes: [sex, age]",
+        "of: fair-eec, attributes: [sex, age]",
+        "bench/metrics.yaml:4: unknown metric `fair-eec` in metric `worst-ece`. Did you mean `fair-ece`?",
+    ),
+    Mistake(
+        "a group metric of itself",
+        METRICS,
+        "of: fair-ece, attributes: [sex, age]",
+        "of: worst-ece, attributes: [sex, age]",
+        "bench/metrics.yaml:4: `worst-ece` compares groups itself, so metric `worst-ece` cannot "
+        "be of it. Expected `accuracy`, `aurc`, `average_precision`, `balanced_accuracy`, "
+        "`brier`, `calibration_intercept_error`, `calibration_slope_error`, `ece`, `fair-ece`, "
+        "`misclassification_auroc`, `nll`, `ood_auroc`, `ppv`, `roc_auc`, `rule_out`, "
+        "`screening`, `two`.",
+    ),
+    Mistake(
+        "a group metric of another",
+        METRICS,
+        "of: fair-ece, attributes: [sex, age]",
+        "of: gap, attributes: [sex, age]",
+        "bench/metrics.yaml:4: `gap` compares groups itself, so metric `worst-ece` cannot be of "
+        "it. Expected `accuracy`, `aurc`, `average_precision`, `balanced_accuracy`, `brier`, "
+        "`calibration_intercept_error`, `calibration_slope_error`, `ece`, `fair-ece`, "
+        "`misclassification_auroc`, `nll`, `ood_auroc`, `ppv`, `roc_auc`, `rule_out`, "
+        "`screening`, `two`.",
+    ),
+    Mistake(
+        "a group metric of equalised odds",
+        METRICS,
+        "of: fair-ece, attributes: [sex, age]",
+        "of: odds, attributes: [sex, age]",
+        "bench/metrics.yaml:4: `odds` compares groups itself, so metric `worst-ece` cannot be of "
+        "it. Expected `accuracy`, `aurc`, `average_precision`, `balanced_accuracy`, `brier`, "
+        "`calibration_intercept_error`, `calibration_slope_error`, `ece`, `fair-ece`, "
+        "`misclassification_auroc`, `nll`, `ood_auroc`, `ppv`, `roc_auc`, `rule_out`, "
+        "`screening`, `two`.",
+    ),
 ]
 
 
@@ -671,6 +841,27 @@ def test_a_good_suite_is_read_as_declared(bench):
     assert suite.tiers["embedded"].sentinels == [1]
 
 
+def test_declared_metrics_stand_beside_those_built_in(bench):
+    metrics = load_suite(bench).metrics
+    assert set(metrics) > set(BUILT_IN)
+    assert metrics["screening"] == SensitivityAtSpecificity(specificity=0.9)
+    assert metrics["fair-ece"] == CalibrationError(binning="equal-mass", bins=10)
+    assert metrics["worst-ece"] == WorstGroup(of="fair-ece", attributes=["sex", "age"], smallest=10)
+    assert metrics["nll"] is BUILT_IN["nll"]
+
+
+def test_a_suite_need_not_declare_metrics(bench):
+    (bench / METRICS).unlink()
+    assert load_suite(bench).metrics == BUILT_IN
+
+
+def test_claims_and_tasks_may_name_a_declared_metric(bench):
+    (bench / OOD).write_text(GOOD[OOD].replace("metric: primary", "metric: worst-ece"))
+    (bench / CHEST).write_text(GOOD[CHEST].replace("primary: roc_auc", "primary: screening"))
+    suite = load_suite(bench)
+    assert (suite.claims["ood-robustness"].metric, suite.tasks["chest"].primary) == ("worst-ece", "screening")
+
+
 def test_claims_may_be_sorted_into_folders(bench):
     (bench / "claims/scale").mkdir()
     (bench / SCALE).rename(bench / "claims/scale/data.yaml")
@@ -701,7 +892,10 @@ def remove_the_claims(root):
     shutil.rmtree(root / "claims")
 
 
-FILES_OF_A_SUITE = "A suite has backbones.yaml, recipes.yaml, tiers.yaml, and the folders claims and tasks."
+FILES_OF_A_SUITE = (
+    "A suite has backbones.yaml, recipes.yaml, tiers.yaml, perhaps metrics.yaml, "
+    "and the folders claims and tasks."
+)
 
 
 @pytest.mark.parametrize(
