@@ -230,7 +230,7 @@ def tempered(sample: Sample, *, scaled: bool) -> Predictions | str:
     broken = not_finite(sample.predictions, np.ones((1, len(sample))))
     if broken is not None:
         return broken.reason
-    if (np.abs(sample.predictions.logits) > _LARGEST).any():
+    if (np.abs(sample.predictions.logits.astype(np.float64)) > _LARGEST).any():
         return f"logits are larger than {_LARGEST:g}, so that probabilities would overflow"
     by = 1.0
     if scaled:
@@ -261,7 +261,7 @@ def top_label(predictions: Predictions) -> list[Event]:
     """Being right, as an event whose probability is the confidence: one a label, or one for all classes.
 
     What is called is the class of the largest logit, of equals the first; for a label, present where its
-    probability is at least one half. Log odds order confidence as probabilities do, without saturating.
+    probability exceeds one half. Log odds order confidence as probabilities do, without saturating.
     """
     events = one_vs_rest(predictions)
     if predictions.target.kind == "multi-label":
@@ -269,7 +269,7 @@ def top_label(predictions: Predictions) -> list[Event]:
             Event(
                 event.name,
                 np.abs(event.log_odds),
-                np.where(event.known, (event.log_odds >= 0) == event.happened, -1).astype(np.int8),
+                np.where(event.known, (event.log_odds > 0) == event.happened, -1).astype(np.int8),
             )
             for event in events
         ]
@@ -439,7 +439,8 @@ def _slope_error(event: Event, weights: NDArray[np.float64]) -> Estimates:
             standard, np.zeros_like(standard), sign, weights[np.ix_(possible, event.known)]
         )
         slopes[possible] = found[:, 1] / deviation
-    reason = reason or f"the calibration slope of `{event.name}` did not converge: it is all but separated"
+    if possible[np.argmin(settled)]:
+        reason = f"the calibration slope of `{event.name}` did not converge: it is all but separated"
     return of_defined(np.abs(slopes - 1), settled, reason)
 
 
@@ -453,10 +454,11 @@ def _intercept_error(event: Event, weights: NDArray[np.float64]) -> Estimates:
             np.zeros_like(log_odds), log_odds, sign, weights[np.ix_(possible, event.known)]
         )
         intercepts[possible] = found[:, 0]
-    reason = reason or (
-        f"the calibration intercept of `{event.name}` did not converge: "
-        "its probabilities are too close to 0 and 1"
-    )
+    if possible[np.argmin(settled)]:
+        reason = (
+            f"the calibration intercept of `{event.name}` did not converge: "
+            "its probabilities are too close to 0 and 1"
+        )
     return of_defined(np.abs(intercepts), settled, reason)
 
 
@@ -481,7 +483,7 @@ def _why_no_slope(event: Event, weights: NDArray[np.float64]) -> tuple[str, NDAr
     The likelihood has a maximum if and only if the classes overlap by more than ties at one end
     (Albert and Anderson 1984): each has an example beyond the nearest of the other.
     """
-    reason, both = _why_no_class(event, weights)
+    _, both = _why_no_class(event, weights)
     low, high = {}, {}
     for value in (0, 1):
         of_class = np.flatnonzero(event.happened == value)
@@ -490,9 +492,9 @@ def _why_no_slope(event: Event, weights: NDArray[np.float64]) -> tuple[str, NDAr
         low[value] = _first(log_odds, present)
         high[value] = _first(log_odds[::-1], present[:, ::-1])
     overlap = both & (low[1] < high[0]) & (low[0] < high[1])
-    if reason or overlap.all():
-        return reason, overlap
     first = np.argmin(overlap)
+    if not both[first]:
+        return _why_no_class(event, weights[first : first + 1])[0], overlap
     if low[0][first] == low[1][first] == high[0][first] == high[1][first]:
         return f"all log odds of `{event.name}` are equal", overlap
     return f"the log odds separate `{event.name}` from the rest, so that no slope is the steepest", overlap
