@@ -1,6 +1,6 @@
 """A small study by hand: claims, runs and judgements for the tests of judge, expect and policy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from msgspec.structs import replace
@@ -91,7 +91,8 @@ class FakeRun:
     scored: Predictions
     origin: str = "trained"
     device_class: str = "cpu"
-    asked: tuple[str, ...] = ()
+    others: dict[str, Predictions] = field(default_factory=dict)
+    """Of evaluation sets beside the judged one."""
 
     @property
     def record(self):
@@ -124,6 +125,8 @@ class FakeRun:
         )
 
     def predictions(self, evaluation_set):
+        if evaluation_set in self.others:
+            return self.others[evaluation_set]
         assert evaluation_set == self.scored.evaluation_set
         return self.scored
 
