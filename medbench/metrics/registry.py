@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medbench.errors import MedbenchError, nearest
-from medbench.metrics import discrimination
+from medbench.metrics import calibration, discrimination, fairness, selective
 from medbench.metrics.estimates import Estimates
 from medbench.metrics.sample import Sample
 from medbench.spec import metrics as kinds
@@ -30,10 +30,22 @@ _FUNCTIONS: dict[type[MetricSpec], Callable[..., Estimates]] = {
     kinds.TopK: discrimination.top_k,
     kinds.SensitivityAtSpecificity: discrimination.sensitivity_at_specificity,
     kinds.SpecificityAtSensitivity: discrimination.specificity_at_sensitivity,
+    kinds.NegativeLogLikelihood: calibration.negative_log_likelihood,
+    kinds.Brier: calibration.brier,
+    kinds.CalibrationError: calibration.calibration_error,
+    kinds.CalibrationSlope: calibration.calibration_slope,
+    kinds.CalibrationIntercept: calibration.calibration_intercept,
+    kinds.RiskCoverageArea: selective.risk_coverage_area,
+    kinds.MisclassificationAuc: selective.misclassification_auc,
+    kinds.OutOfDistributionAuc: selective.out_of_distribution_auc,
+    kinds.EqualizedOddsGap: fairness.equalized_odds_gap,
 }
 """(spec, sample, weights) -> estimates."""
-_OF_ANOTHER: dict[type[MetricSpec], Callable[..., Estimates]] = {}
-"""(spec, the other metric's values, sample, weights) -> estimates."""
+_OF_ANOTHER: dict[type[MetricSpec], Callable[..., Estimates]] = {
+    kinds.GroupGap: fairness.group_gap,
+    kinds.WorstGroup: fairness.worst_group,
+}
+"""(spec, the other metric's values, sample, weights, higher_is_better=the other's) -> estimates."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +108,7 @@ def metric_named(name: str, declared: Mapping[str, MetricSpec] = BUILT_IN) -> Me
             f"metric `{name}` is of `{spec.of}`, which compares groups itself. Expected one of {valid}."
         )
     inner = metric_named(spec.of, declared)
-    values = partial(_OF_ANOTHER[type(spec)], spec, inner.values)
+    values = partial(_OF_ANOTHER[type(spec)], spec, inner.values, higher_is_better=inner.higher_is_better)
     return Metric(name, spec, *_direction_and_range(spec, inner), values, inner)
 
 

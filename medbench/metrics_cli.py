@@ -1,0 +1,45 @@
+"""`medbench metrics`: the metrics that claims and tasks of a suite may name, and what each of them means."""
+
+import argparse
+from pathlib import Path
+
+from medbench.metrics import Metric, metric_named
+from medbench.spec.suite import load_suite
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `medbench metrics`."""
+    parser.description = "List the metrics that claims and tasks of a suite may name."
+    parser.add_argument(
+        "suite",
+        type=Path,
+        nargs="?",
+        default=Path("benchmarks"),
+        metavar="SUITE",
+        help="folder of declarations (default: benchmarks)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print a line a metric and return the exit status.
+
+    Raises:
+      MedbenchError: a declaration is wrong.
+    """
+    declared = load_suite(args.suite).metrics
+    rows = [("name", "better", "range", "identity", "what it is")]
+    rows += [_row(metric_named(name, declared)) for name in declared]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    print(
+        f"\nMore are declared in {args.suite / 'metrics.yaml'}; docs/metrics.md has the kinds and parameters."
+    )
+    return 0
+
+
+def _row(metric: Metric) -> tuple[str, str, str, str, str]:
+    better = "higher" if metric.higher_is_better else "lower"
+    span = f"{metric.low:g} to {metric.high:g}"
+    meaning = (type(metric.spec).__doc__ or "").partition("\n")[0]
+    return metric.name, better, span, metric.identity, meaning
