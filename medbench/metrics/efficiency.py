@@ -100,7 +100,9 @@ def matched_fraction(
     return Matched(np.where(defined, values, 0.0), defined, reason, below=below, beyond=beyond)
 
 
-def fraction_interval(replicates: Matched, level: float = LEVEL) -> FractionInterval:
+def fraction_interval(
+    fractions: NDArray[np.float64], replicates: Matched, level: float = LEVEL
+) -> FractionInterval:
     """Percentile interval from replicates, those without a matched fraction counted on the side they lie.
 
     A replicate that never reached the target is larger than any fraction, one that was above it all along is
@@ -108,12 +110,14 @@ def fraction_interval(replicates: Matched, level: float = LEVEL) -> FractionInte
     replicates themselves (no interpolation, which would mix a fraction with what has none).
 
     Args:
+      fractions: (f,) of the curves.
       replicates: matched fractions of replicates whose scores vary as the curve's do: by patients
         (bootstrap), by seeds (`with_seed_noise`), or both.
       level: of coverage, in (0, 1).
 
     Returns:
-      Limits; None for both where all replicates are undefined for want of finite scores.
+      Limits; None for both where all replicates are undefined for want of finite scores. Where even the
+      lower one lies beyond the largest fraction, it is that fraction; the upper one likewise.
     """
     undefined = float((~replicates.defined).mean())
     placed = np.where(replicates.below, -np.inf, np.where(replicates.beyond, np.inf, replicates.values))
@@ -121,7 +125,9 @@ def fraction_interval(replicates: Matched, level: float = LEVEL) -> FractionInte
     low = high = None
     if len(placed):
         outside = int((1 - level) / 2 * (len(placed) - 1))
-        low, high = _limit(placed[outside]), _limit(placed[-1 - outside])
+        least, most = placed[outside], placed[-1 - outside]
+        low = None if least == -np.inf else float(min(least, fractions[-1]))
+        high = None if most == np.inf else float(max(most, fractions[0]))
     return FractionInterval(
         low, high, float(replicates.below.mean()), float(replicates.beyond.mean()), undefined
     )
@@ -212,7 +218,3 @@ def _isotonic(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     # What rises already stays as it is to the last bit, so that equal scores compare as equal.
     rising = (np.diff(scores, axis=1) >= 0).all(axis=1, keepdims=True)
     return np.where(rising, scores, result)
-
-
-def _limit(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -179,37 +179,45 @@ def test_fractions_that_make_no_curve_are_refused(fractions, found):
 
 
 def test_limits_are_percentiles_of_the_replicates():
-    interval = fraction_interval(of(np.arange(1, 101) / 100))
+    interval = fraction_interval(FRACTIONS, of(np.arange(1, 101) / 100))
     assert (interval.low, interval.high) == (pytest.approx(0.05), pytest.approx(0.96))
     assert (interval.below, interval.beyond, interval.undefined) == (0.0, 0.0, 0.0)
-    wider = fraction_interval(of(np.arange(1, 101) / 100), level=0.975)
+    wider = fraction_interval(FRACTIONS, of(np.arange(1, 101) / 100), level=0.975)
     assert (wider.low, wider.high) == (pytest.approx(0.02), pytest.approx(0.99))
 
 
 def test_replicates_that_never_reach_the_target_open_the_interval_upwards():
     values = np.linspace(0.1, 1, 100)
-    interval = fraction_interval(of(values, beyond=range(90, 100)))
+    interval = fraction_interval(FRACTIONS, of(values, beyond=range(90, 100)))
     assert interval.high is None
     assert interval.low == pytest.approx(values[4])
     assert (interval.below, interval.beyond, interval.undefined) == (0.0, 0.1, 0.1)
-    few = fraction_interval(of(values, beyond=range(97, 100)))
+    few = fraction_interval(FRACTIONS, of(values, beyond=range(97, 100)))
     assert few.high == pytest.approx(values[95])
 
 
 def test_replicates_above_the_target_all_along_open_it_downwards():
     values = np.linspace(0.1, 1, 100)
-    interval = fraction_interval(of(values, below=range(10)))
+    interval = fraction_interval(FRACTIONS, of(values, below=range(10)))
     assert interval.low is None
     assert interval.high == pytest.approx(values[95])
     assert (interval.below, interval.beyond, interval.undefined) == (0.1, 0.0, 0.1)
 
 
+def test_where_nearly_all_replicates_lie_on_one_side_its_end_of_the_grid_is_the_limit():
+    values = np.linspace(0.1, 0.9, 100)
+    beyond = fraction_interval(FRACTIONS, of(values, beyond=range(2, 100)))
+    assert (beyond.low, beyond.high) == (1.0, None)
+    below = fraction_interval(FRACTIONS, of(values, below=range(98)))
+    assert (below.low, below.high) == (None, 0.01)
+
+
 def test_replicates_whose_scores_are_not_finite_count_as_undefined_only():
     scores = np.array([[0.7, 0.8, 0.9]] * 6 + [[0.7, np.nan, 0.9]] * 2)
-    interval = fraction_interval(matched(scores, 0.8))
+    interval = fraction_interval(FRACTIONS, matched(scores, 0.8))
     assert (interval.low, interval.high) == (pytest.approx(0.1), pytest.approx(0.1))
     assert (interval.below, interval.beyond, interval.undefined) == (0.0, 0.0, 0.25)
-    nothing = fraction_interval(matched(scores[6:], 0.8))
+    nothing = fraction_interval(FRACTIONS, matched(scores[6:], 0.8))
     assert (nothing.low, nothing.high, nothing.undefined) == (None, None, 1.0)
 
 
@@ -249,7 +257,7 @@ def test_intervals_from_three_seeds_hold_about_as_often_as_they_say():
         by_seed = np.append(curve, goal) + spread * rng.normal(size=(3, 6))
         means = np.tile(by_seed.mean(axis=0), (400, 1))
         noisy = with_seed_noise(means, by_seed, np.random.SeedSequence(i))
-        interval = fraction_interval(matched_fraction(fractions, noisy[:, :5], noisy[:, 5]))
+        interval = fraction_interval(fractions, matched_fraction(fractions, noisy[:, :5], noisy[:, 5]))
         held += (interval.low or 0) <= truth <= (interval.high or np.inf)
     assert 0.86 < held / studies < 0.97
 
