@@ -13,6 +13,7 @@ from medbench.errors import MedbenchError
 
 COMMANDS = {
     "plan": ("medbench.plan_cli", "list the runs that a selection of claims needs"),
+    "metrics": ("medbench.metrics_cli", "list the metrics that claims may name, and what they mean"),
     "cohort": ("medbench.data.cohort_cli", "check a folder of your own images"),
     "schema": ("medbench.spec.schema", "write JSON Schema, so that editors complete and check YAML"),
     "calibrate": ("medbench.calibrate", "measure how far unchanged seeds move on other machines"),

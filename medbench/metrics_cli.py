@@ -32,9 +32,8 @@ def run(args: argparse.Namespace) -> int:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
-    print(
-        f"\nMore are declared in {args.suite / 'metrics.yaml'}; docs/metrics.md has the kinds and parameters."
-    )
+    more = args.suite / "metrics.yaml"
+    print(f"\nMore may be declared in {more}; docs/metrics.md has the kinds and their parameters.")
     return 0
 
 
