@@ -16,6 +16,7 @@ COMMANDS = {
     "metrics": ("medbench.metrics_cli", "list the metrics that claims may name, and what they mean"),
     "cohort": ("medbench.data.cohort_cli", "check a folder of your own images"),
     "schema": ("medbench.spec.schema", "write JSON Schema, so that editors complete and check YAML"),
+    "judge": ("medbench.judge_cli", "judge results that some other code produced"),
     "calibrate": ("medbench.calibrate", "measure how far unchanged seeds move on other machines"),
     "pretrain": ("medbench.training.pretrain_cli", "train a small upstream backbone of your own"),
 }

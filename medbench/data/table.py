@@ -50,7 +50,7 @@ def read_table(path: Path) -> Table:
                 "Quote cells that contain a comma, and fill up short rows."
             )
     if not filled:
-        raise MedbenchError(f"{file}: the table has a header but no rows. Expected one row per image.")
+        raise MedbenchError(f"{file}: the table has a header but no rows. Expected at least one.")
     columns = {name: [cells[i].strip() for _, cells in filled] for i, name in enumerate(names)}
     return Table(file, [row for row, _ in filled], columns)
 

@@ -1,0 +1,188 @@
+"""`medbench judge`: what medbench says of results that some other code produced.
+
+Either a table of metric values (`--results`) or predictions of every example (`--predictions`).
+"""
+
+import argparse
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from medbench import __version__
+from medbench.errors import MedbenchError, nearest
+from medbench.metrics import metric_named
+from medbench.others.lines import results_lines
+from medbench.others.questions import judge_results
+from medbench.others.record import ResultsReport, counts
+from medbench.others.results import ROLES, read_results
+from medbench.others.scales import load_scales
+from medbench.spec.metrics import BUILT_IN
+from medbench.stats.interval import LEVEL
+
+EXIT = "exit status: 0 if every verdict is supported or inconclusive, 1 if any is refuted, 2 for a mistake"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `medbench judge`."""
+    parser.description = (
+        "Judge results that some other code produced; docs/other-results.md has worked examples."
+    )
+    parser.epilog = EXIT
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--results", type=Path, metavar="FILE.csv", help="a table of metric values, one row a run"
+    )
+    what.add_argument(
+        "--predictions", type=Path, metavar="DIR", help="predictions of every example, with predictions.yaml"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdicts here too")
+
+    table = parser.add_argument_group("with --results")
+    table.add_argument(
+        "--columns",
+        type=_columns,
+        metavar="backbone=…,fraction=…,seed=…,value=…",
+        help="the table's names of these columns",
+    )
+    table.add_argument(
+        "--backbones", type=Path, metavar="FILE.yaml", help="upstream and architecture of each backbone"
+    )
+    table.add_argument("--metric", metavar="NAME", help="what the values are, such as roc_auc")
+    direction = table.add_mutually_exclusive_group()
+    direction.add_argument(
+        "--higher-is-better",
+        dest="higher_is_better",
+        action="store_true",
+        default=None,
+        help="needed for a metric that medbench does not know",
+    )
+    direction.add_argument("--lower-is-better", dest="higher_is_better", action="store_false")
+    table.add_argument(
+        "--margin",
+        type=_margin,
+        default=0.005,
+        metavar="M",
+        help="gain that counts, in units of the metric (default: 0.005, half a point of AUC)",
+    )
+    table.add_argument(
+        "--share",
+        type=_share,
+        default=0.6,
+        metavar="S",
+        help="data-efficiency: the larger backbone needs at most this share of the data "
+        "(default: 0.6, the upper end of what is quoted of the study)",
+    )
+
+    folder = parser.add_argument_group("with --predictions")
+    folder.add_argument(
+        "--suite",
+        type=Path,
+        default=Path("benchmarks"),
+        metavar="DIR",
+        help="whose claims are judged (default: benchmarks)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Judge, print and write; returns the exit status.
+
+    Raises:
+      MedbenchError: an option is missing or wrong, a file is, or nothing could be judged.
+    """
+    return _judge_results(args)
+
+
+def _judge_results(args: argparse.Namespace) -> int:
+    for option in ("columns", "backbones"):
+        if getattr(args, option) is None:
+            raise MedbenchError(f"--results needs --{option}; `medbench judge --help` says what it is.")
+    metric = metric_named(args.metric) if args.metric in BUILT_IN else None
+    known = None if metric is None else metric.higher_is_better
+    higher_is_better = _direction(args.metric, known, args.higher_is_better)
+    scales = load_scales(args.backbones)
+    results = read_results(args.results, args.columns, scales, metric)
+    claims = judge_results(
+        results, scales, higher_is_better=higher_is_better, margin=args.margin, share=args.share
+    )
+    report = ResultsReport(
+        medbench=__version__,
+        results=results.file,
+        rows=results.rows,
+        metric=args.metric or args.columns["value"],
+        higher_is_better=higher_is_better,
+        margin=args.margin,
+        share=args.share,
+        level=LEVEL,
+        notes=list(results.notes),
+        claims=claims,
+        counts=counts(claims),
+    )
+    if not claims:
+        raise MedbenchError(
+            f"{results.file}: nothing to compare. No two of its backbones stand on one ladder of "
+            f"{scales.file} with the other axis equal."
+        )
+    print("\n".join(results_lines(report)))
+    _write(args.json, report)
+    if not report.counts["judged"]:
+        raise MedbenchError(f"{results.file}: nothing could be judged, for the reasons above.")
+    return int(report.counts["refuted"] > 0)
+
+
+def _direction(name: str | None, known: bool | None, given: bool | None) -> bool:
+    """Whether higher is better: by the metric's definition or by the option, which may not contradict."""
+    if known is None and given is None:
+        raise MedbenchError(
+            f"{f'metric `{name}` is not known to medbench' if name else 'no --metric is given'}: "
+            "say --higher-is-better or --lower-is-better."
+        )
+    if known is not None and given is not None and known != given:
+        raise MedbenchError(
+            f"of `{name}`, {'higher' if known else 'lower'} is better: leave the option out, "
+            "or give the metric another name if it is another one."
+        )
+    return bool(given if known is None else known)
+
+
+def _write(path: Path | None, report: msgspec.Struct) -> None:
+    if path is None:
+        return
+    try:
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    except OSError as error:
+        raise MedbenchError(f"{path}: cannot be written ({error.strerror}).") from error
+
+
+def _columns(text: str) -> Mapping[str, str]:
+    columns: dict[str, str] = {}
+    for part in text.split(","):
+        role, given, column = (piece.strip() for piece in part.partition("="))
+        if role not in ROLES:
+            raise argparse.ArgumentTypeError(f"unknown role `{role}` in `{part}`. {nearest(role, ROLES)}")
+        if not given or not column or role in columns:
+            raise argparse.ArgumentTypeError(f"expected one column for `{role}`, as in {role}=NAME")
+        columns[role] = column
+    lacking = [role for role in ROLES if role not in columns]
+    if lacking:
+        raise argparse.ArgumentTypeError(f"lacks {', '.join(f'{role}=…' for role in lacking)}")
+    return columns
+
+
+def _margin(text: str) -> float:
+    return _number(text, "at least 0", lambda value: value >= 0)
+
+
+def _share(text: str) -> float:
+    return _number(text, "above 0 and at most 1", lambda value: 0 < value <= 1)
+
+
+def _number(text: str, expected: str, holds: Callable[[float], bool]) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and holds(value)):
+        raise argparse.ArgumentTypeError(f"expected a number {expected}, found `{text}`")
+    return value

@@ -1,0 +1,82 @@
+"""Text for the terminal: the verdicts on somebody else's results, one line each, and what to know of them."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from medbench.others.efficiency import in_words
+from medbench.others.record import Matched, ResultsReport, SeedJudgement
+from medbench.report.terminal import interval
+from medbench.stats.interval import LEVEL
+
+HEADINGS = (
+    "claim",
+    "data",
+    "comparison",
+    f"effect, {1 - 2 * LEVEL:.0%} interval",
+    "margin",
+    "verdict",
+    "seeds",
+)
+ALONE = (
+    f"Every verdict is drawn at level {LEVEL:g} by itself: "
+    "of many questions, a few come out supported or refuted by chance."
+)
+
+
+def results_lines(report: ResultsReport) -> list[str]:
+    """What is judged, the table, the notes and the closing sentence."""
+    better = "higher" if report.higher_is_better else "lower"
+    head = (
+        f"medbench {report.medbench} · {report.results}: {report.rows:,} rows "
+        f"· {report.metric}, {better} is better · margin {report.margin:g} "
+        f"· share of the data {report.share:.0%}"
+    )
+    lines = [head, *table(HEADINGS, [(row(claim), [claim.note]) for claim in report.claims])]
+    reasons = Counter(claim.reason for claim in report.claims if claim.state == "missing")
+    lines += [f"missing ({number}): {reason}" for reason, number in reasons.items()]
+    lines += [f"note: {note}" for note in report.notes]
+    return [*lines, report.scope, ALONE, closing(report.counts)]
+
+
+def table(headings: Sequence[str], rows: Iterable[tuple[Sequence[str], Sequence[str]]]) -> list[str]:
+    """Aligned cells under their headings, each row followed by its remarks."""
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(headings, *(cells for cells, _ in rows), strict=True)]
+
+    def aligned(cells: Sequence[str]) -> str:
+        padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+        return "  ".join(padded).rstrip()
+
+    lines = [aligned(headings)]
+    for cells, texts in rows:
+        lines += [aligned(cells), *(f"    {text}" for text in texts if text)]
+    return lines
+
+
+def row(claim: SeedJudgement) -> tuple[str, ...]:
+    """The cells of one question, in the order of `HEADINGS`."""
+    seeds = sorted({len(term.values) for term in claim.terms})
+    return (
+        claim.claim,
+        claim.amount,
+        claim.comparison,
+        share(claim.matched) if claim.matched else interval(claim.effect),
+        f"{claim.margin:g}" if claim.margin is not None else f"≤ {claim.share or 0:.0%}",
+        claim.verdict or claim.state,
+        f"{'–'.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} {claim.pairing or ''}".rstrip(),
+    )
+
+
+def share(matched: Matched) -> str:
+    """`41% of the data [35%, 52%]`, or the amounts between which the score is reached."""
+    words = [in_words(at) for at in (matched.estimate, matched.earliest, matched.latest)]
+    if words[0] == words[1] == words[2]:
+        return words[0]
+    return f"{words[0]}  [{words[1]}; {words[2]}]"
+
+
+def closing(counts: dict[str, int]) -> str:
+    """`11 judged: 8 supported, 1 refuted, 2 inconclusive · 3 missing`."""
+    words = ", ".join(f"{counts[word]} {word}" for word in ("supported", "refuted", "inconclusive"))
+    missing = f" · {counts['missing']} missing" if counts["missing"] else ""
+    return f"{counts['judged']} judged: {words}{missing}"

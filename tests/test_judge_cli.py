@@ -1,0 +1,156 @@
+"""`medbench judge`: what a person types, reads and gets back."""
+
+import json
+
+import pytest
+
+from medbench.cli import main
+from tests.others.tables import SCALES, published, write
+
+COLUMNS = "backbone=model, fraction=part, seed=run, value=auc"
+
+
+@pytest.fixture
+def judge(tmp_path, capsys):
+    def judge(rows, *options, scales=SCALES, metric=("--metric", "roc_auc")):
+        table, declared = write(tmp_path, rows, scales)
+        given = ["--results", str(table), "--columns", COLUMNS, "--backbones", str(declared), *metric]
+        status = main(["judge", *given, *options])
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return judge
+
+
+def test_a_table_is_judged_line_by_line_and_says_what_its_intervals_leave_out(judge):
+    status, out, err = judge(published())
+    head, headings, *rows = out.splitlines()
+    assert (status, err) == (0, "")
+    assert "results.csv: 36 rows · roc_auc, higher is better · margin 0.005 · share of the data 60%" in head
+    assert headings.split() == [
+        "claim",
+        "data",
+        "comparison",
+        *("effect,", "90%", "interval"),
+        "margin",
+        "verdict",
+        "seeds",
+    ]
+    assert rows[2].split() == [
+        *("scale-data", "1.0", "r50:", "small", "→", "large"),
+        *("+0.020", "[+0.017,", "+0.022]", "0.005", "supported", "3", "paired"),
+    ]
+    assert "speak of other seeds on this one test set, not of other patients" in out
+    assert "drawn at level 0.05 by itself" in out
+    assert rows[-1].startswith("20 judged: ")
+
+
+def test_a_refuted_claim_is_status_1(judge):
+    status, out, _ = judge(published(), "--margin", "0.5")
+    assert status == 1
+    assert "refuted" in out
+
+
+def test_what_is_missing_is_told_once_with_the_number(judge):
+    scales = SCALES + "amounts: {'0.1': 1, '0.5': 5, '1.0': full}\n"
+    _, out, _ = judge(published(), scales=scales)
+    reason = "the share is not known, because 1.0 has no declared size"
+    assert out.count(reason) == 1
+    assert f"missing (5): {reason}" in out
+    assert out.splitlines()[-1].endswith(" · 5 missing")
+
+
+def test_notes_on_the_table_are_printed(judge):
+    _, out, _ = judge([*published(), published()[0]])
+    assert "note: 1 of 37 rows repeat" in out
+
+
+def test_the_json_file_has_every_number_behind_the_verdicts(judge, tmp_path):
+    file = tmp_path / "out.json"
+    _, out, _ = judge(published(), "--json", str(file))
+    report = json.loads(file.read_text())
+    assert report["schema_version"] == 1
+    assert (report["metric"], report["margin"], report["level"]) == ("roc_auc", 0.005, 0.05)
+    assert report["scope"] in out
+    assert sum(report["counts"][word] for word in ("supported", "refuted", "inconclusive")) == 20
+    claim = report["claims"][0]
+    assert claim["terms"][1]["values"] == {
+        str(row["run"]): row["auc"] for row in published() if (row["model"], row["part"]) == ("net-b", "0.1")
+    }
+    assert claim["effect"]["low"] < claim["effect"]["value"] < claim["effect"]["high"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        ((), "no --metric is given: say --higher-is-better or --lower-is-better."),
+        (("--metric", "auroc_27"), "metric `auroc_27` is not known to medbench: say --higher-is-better"),
+        (
+            ("--metric", "roc_auc", "--lower-is-better"),
+            "of `roc_auc`, higher is better: leave the option out, or give the metric another name",
+        ),
+    ],
+)
+def test_the_direction_must_be_known_and_not_contradict_the_metric(judge, metric, message):
+    status, _, err = judge(published(), metric=metric)
+    assert status == 2
+    assert message in err
+
+
+def test_a_metric_of_ones_own_has_the_direction_that_is_given(judge):
+    status, out, _ = judge(published(), metric=("--metric", "my_loss", "--lower-is-better"))
+    assert status == 1
+    assert "my_loss, lower is better" in out
+    assert judge(published(), metric=("--higher-is-better",))[0] == 0
+
+
+def test_nothing_judged_is_a_mistake_after_the_table_says_why(judge):
+    status, out, err = judge([row for row in published() if row["run"] == 1])
+    assert status == 2
+    assert "has one seed, so the noise of training is unknown" in out
+    assert "nothing could be judged, for the reasons above" in err
+
+
+def test_nothing_to_compare_is_a_mistake(judge):
+    status, _, err = judge([row for row in published() if row["model"] == "net-a"])
+    assert status == 2
+    assert "nothing to compare. No two of its backbones stand on one ladder" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--columns", "backbone=m,fraction=f,seed=s"], "lacks value=…"),
+        (["--columns", "model=m"], "unknown role `model` in `model=m`"),
+        (["--columns", "backbone"], "expected one column for `backbone`, as in backbone=NAME"),
+        (["--columns", "backbone=a,backbone=b"], "expected one column for `backbone`"),
+        (["--margin", "-1"], "expected a number at least 0, found `-1`"),
+        (["--margin", "nan"], "expected a number at least 0, found `nan`"),
+        (["--share", "0"], "expected a number above 0 and at most 1, found `0`"),
+        (["--share", "60%"], "expected a number above 0 and at most 1, found `60%`"),
+        (["--predictions", "."], "not allowed with argument --results"),
+    ],
+)
+def test_a_wrong_option_is_a_usage_error(capsys, options, message):
+    with pytest.raises(SystemExit) as end:
+        main(["judge", "--results", "r.csv", *options])
+    assert end.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_option_that_a_table_needs_is_named(capsys):
+    assert main(["judge", "--results", "r.csv"]) == 2
+    assert capsys.readouterr().err == "--results needs --columns; `medbench judge --help` says what it is.\n"
+
+
+def test_a_file_that_cannot_be_written_is_told(judge, tmp_path):
+    status, _, err = judge(published(), "--json", str(tmp_path / "no" / "out.json"))
+    assert status == 2
+    assert "out.json: cannot be written (No such file or directory)." in err
+
+
+def test_help_states_the_exit_statuses(capsys):
+    with pytest.raises(SystemExit):
+        main(["judge", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "0 if every verdict is supported or inconclusive, 1 if any is refuted, 2 for a mistake" in text
