@@ -100,7 +100,7 @@ def metric_named(name: str, declared: Mapping[str, MetricSpec] = BUILT_IN) -> Me
     spec = declared[name]
     if not isinstance(spec, kinds.OF_ANOTHER):
         return Metric(
-            name, spec, spec.higher_is_better, spec.low, spec.high, partial(_FUNCTIONS[type(spec)], spec)
+            name, spec, spec.rewards_higher, spec.low, spec.high, partial(_FUNCTIONS[type(spec)], spec)
         )
     if spec.of in declared and isinstance(declared[spec.of], kinds.OF_GROUPS):
         valid = ", ".join(kinds.ungrouped(declared))
@@ -116,7 +116,7 @@ def _direction_and_range(spec: MetricSpec, inner: Metric) -> tuple[bool, float, 
     """Whether higher is better, the lowest and the highest value, of a metric of another one."""
     if isinstance(spec, kinds.WorstGroup):
         return inner.higher_is_better, inner.low, inner.high
-    return spec.higher_is_better, 0.0, inner.high - inner.low
+    return spec.rewards_higher, 0.0, inner.high - inner.low
 
 
 def higher_is_better(identity: str) -> bool | None:
@@ -128,6 +128,8 @@ def higher_is_better(identity: str) -> bool | None:
     spec = next((spec for spec in kinds.KINDS if spec.__struct_config__.tag == kind), None)
     if spec is kinds.WorstGroup:
         return higher_is_better(identity.removeprefix(f"{kind}/of-"))
+    if spec is kinds.Brier and identity.startswith(f"{kind}/resolution-"):
+        return True
     return None if spec is None else spec.higher_is_better
 
 

@@ -30,6 +30,11 @@ class MetricSpec(Declared, frozen=True, kw_only=True, tag_field="kind"):
         return ""
 
     @property
+    def rewards_higher(self) -> bool:
+        """As `higher_is_better`, of this metric with its parameters."""
+        return self.higher_is_better
+
+    @property
     def needs_validation(self) -> bool:
         """As `reads_validation`, of this metric with its parameters."""
         return self.reads_validation
@@ -142,6 +147,11 @@ class Brier(_Calibration, frozen=True, kw_only=True, tag="brier"):
     """Of the parts; the score itself needs none."""
     higher_is_better = False
     high = 2.0
+
+    @property
+    def rewards_higher(self) -> bool:
+        """Of the parts, resolution is what a model should have much of."""
+        return self.part == "resolution"
 
     @property
     def parameters(self) -> str:

@@ -31,6 +31,9 @@ from tests.judging import scored
 DECLARED = {
     **BUILT_IN,
     "tempered": CalibrationError(temperature=True),
+    "reliability": Brier(part="reliability"),
+    "resolution": Brier(part="resolution"),
+    "worst-resolution": WorstGroup(of="resolution", attributes=["sex"]),
     "gap": GroupGap(of="roc_auc", attributes=["sex"]),
     "nll-gap": GroupGap(of="nll", attributes=["sex"], statistic="to-whole", corrected=False, smallest=5),
     "worst": WorstGroup(of="roc_auc", attributes=["sex", "age"]),
@@ -110,6 +113,9 @@ def test_the_identity_of_a_metric_of_another_spells_that_one_out():
         ("roc_auc", True, 0, 1),
         ("nll", False, 0, inf),
         ("brier", False, 0, 2),
+        ("reliability", False, 0, 2),
+        ("resolution", True, 0, 2),
+        ("worst-resolution", True, 0, 2),
         ("misclassification_auroc", True, 0, 1),
         ("aurc", False, 0, 1),
         ("gap", False, 0, 1),
@@ -148,7 +154,14 @@ def test_every_kind_stands_in_these_tests():
 
 def test_what_compares_groups_is_not_built_in_and_cannot_be_compared():
     assert ungrouped(BUILT_IN) == list(BUILT_IN)
-    assert ungrouped(DECLARED) == [*BUILT_IN, "tempered", "screening", "rule-out"]
+    assert ungrouped(DECLARED) == [
+        *BUILT_IN,
+        "tempered",
+        "reliability",
+        "resolution",
+        "screening",
+        "rule-out",
+    ]
 
 
 @pytest.mark.parametrize("name", DECLARED)
