@@ -13,9 +13,10 @@ import msgspec
 import numpy as np
 
 from medbench.errors import MedbenchError
-from medbench.judge import ARMS, PREDICATES
+from medbench.judge import ARMS
 from medbench.judgement import Check, Definition, Interval, Judgement, Status, Verdict
 from medbench.metrics.registry import higher_is_better
+from medbench.predicates import PREDICATES, verdict
 from medbench.spec.loader import dump_yaml, load_document, load_yaml
 from medbench.spec.records import Declared
 from medbench.stats.prediction import half_width, moderated_spread, prior_spread
@@ -255,11 +256,9 @@ def _contradiction(expectation: Expectation) -> tuple[str, str]:
     expected = gain if higher else -gain
     if abs(effect.value - expected) > ROUNDED:
         return "effect", f"its effect is {effect.value:+.6f}, but its samples give {expected:+.6f}"
-    # A limit may have been rounded across the margin, and without seeds or spread there is no verdict.
-    possible = {predicate(effect, definition.margin + shift) for shift in (-ROUNDED, 0, ROUNDED)}
-    if len(baseline) == 1 or effect.high - effect.low <= ROUNDED:
-        possible.add("inconclusive")
-    if expectation.verdict not in possible:
+    # A limit may have been rounded across the margin; one seed or few patients conclude nothing.
+    possible = {verdict(effect, predicate(definition.margin + shift)) for shift in (-ROUNDED, 0, ROUNDED)}
+    if expectation.verdict not in (*possible, "inconclusive"):
         return "verdict", (
             f"its verdict is {expectation.verdict}, but an effect of [{effect.low:+.6f}, {effect.high:+.6f}] "
             f"at margin {definition.margin:g} is {' or '.join(sorted(possible))}"

@@ -58,9 +58,19 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     verdict: Verdict | None = None
     effect: Interval | None = None
+    interval: Literal["influence", "bootstrap"] | None = None
+    """Where the variance over patients comes from: closed form, or 1,000 replicates."""
     margin: float
     verdict_at_half_margin: Verdict | None = None
     verdict_at_twice_margin: Verdict | None = None
+    p: float | None = None
+    """Of the t test whose rejection is `supported`; null where nothing could be concluded."""
+    p_holm: float | None = None
+    """Adjusted over the items of its `family` that were judged together (Holm 1979)."""
+    p_bh: float | None = None
+    """Adjusted over all items that were judged together (Benjamini and Hochberg 1995)."""
+    family: str = ""
+    """Claims that ask one question."""
     n_images: int = 0
     n_patients: int = 0
     n_seeds: int = 0
@@ -68,8 +78,9 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     power: float | None = None
     """Probability of `supported` at a true effect of `relevant_effect`, in [0, 1]."""
     detectable: float | None = None
-    """True effect at which that probability is 80 %."""
+    """True effect at which that probability is 80 %; null where none is, as of equivalence with few patients."""
     replicates: int = 0
+    """Of the bootstrap, where the interval is by it."""
     undefined_replicates: int = 0
     settle: Settle | None = None
     note: str = ""

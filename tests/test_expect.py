@@ -613,7 +613,6 @@ def test_an_arm_without_a_seed_is_refused(root):
         ),
         ("      2: 0.8\n", "", 14, r"the arms have different seeds, \[1, 3\] and \[1, 2, 3\]"),
         (": supported", ": refuted", 2, r"is refuted, but an effect of .* at margin 0\.005 is supported"),
-        (": supported", ": inconclusive", 2, r"is inconclusive, but an effect of .* is supported"),
         ("low: 0.01,", "low: 0.004,", 2, r"is supported, but an effect of \[\+0\.004000, .* is inconclusive"),
         ("low: 0.01, high: 0.03", "low: 0.001, high: 0.004", 2, r"is supported, but .* is refuted"),
     ],
@@ -650,11 +649,34 @@ def test_a_limit_that_is_rounded_onto_the_margin_keeps_its_verdict(root, verdict
     assert accepted(root, judgement(verdict=verdict, effect=effect)).accepted[0].verdict == verdict
 
 
-def test_without_seeds_or_spread_any_effect_is_inconclusive(root):
-    one = samples([0.81], [0.83], verdict="inconclusive", effect=Interval(value=0.02, low=0.01, high=0.03))
+def test_any_effect_may_be_inconclusive_as_of_one_seed_or_few_patients(root):
+    clear = Interval(value=0.02, low=0.01, high=0.03)
+    one = samples([0.81], [0.83], verdict="inconclusive", effect=clear)
     assert accepted(root / "one", one).accepted[0].verdict == "inconclusive"
-    flat = judgement(verdict="inconclusive", effect=Interval(value=0.02, low=0.02, high=0.02))
-    assert accepted(root / "flat", flat).accepted[0].verdict == "inconclusive"
+    few = judgement(verdict="inconclusive", effect=clear)
+    assert accepted(root / "few", few).accepted[0].verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("predicate", "low", "high", "verdict"),
+    [
+        ("non-inferiority", -0.004, 0.03, "supported"),
+        ("equivalence", -0.004, 0.004, "supported"),
+        ("equivalence", 0.006, 0.03, "refuted"),
+    ],
+)
+def test_an_entry_of_any_predicate_is_held_to_its_own_limits(root, predicate, low, high, verdict):
+    item = judgement(
+        verdict=verdict,
+        definition=replace(judgement().definition, predicate=predicate),
+        effect=Interval(value=0.02, low=low, high=high),
+    )
+    assert accepted(root, item).accepted[0].verdict == verdict
+    path = root / "embedded/mammography/scale-data.yaml"
+    wrong = {"supported": "refuted", "refuted": "supported"}[verdict]
+    path.write_text(path.read_text().replace(f": {verdict}", f": {wrong}"))
+    with pytest.raises(MedbenchError, match=f"its verdict is {wrong}"):
+        load(root, "embedded")
 
 
 def test_an_item_whose_name_is_no_path_is_refused_like_any_other(root):

@@ -57,14 +57,17 @@ class Claim(Declared, frozen=True, kw_only=True):
     """`id`: one item on the in-distribution set; `each-shift`: one item per shift the cohort declares."""
     metric: str = PRIMARY
     """A metric that is built in (`roc_auc`) or declared, or `primary` for the task's own."""
-    predicate: Literal["superiority"]
+    predicate: Literal["superiority", "non-inferiority", "equivalence"]
     margin: float
-    """The gain the treatment must exceed, in units of the metric, at least 0."""
+    """In units of the metric: the gain that the treatment must exceed (superiority, at least 0), the loss
+    that it must stay within (non-inferiority), or either (equivalence)."""
     margin_reason: str
     relevant_effect: float
-    """The smallest true effect worth detecting: power is stated for it. Larger than the margin."""
+    """The true effect that power is stated for, one of which the claim holds: the smallest worth detecting
+    (superiority), usually 0 (non-inferiority, equivalence)."""
     family: str
-    """Groups claims that ask one question, such as `ood`; a label so far: no verdict depends on it."""
+    """Groups claims that ask one question, such as `ood`: p-values are adjusted within it (Holm), the
+    verdict is not."""
 
 
 class Task(Declared, frozen=True, kw_only=True):

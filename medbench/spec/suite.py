@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from medbench.errors import MedbenchError, nearest
+from medbench.predicates import PREDICATES
 from medbench.spec.loader import Document, load_document, shown
 from medbench.spec.metrics import BUILT_IN, OF_ANOTHER, OF_GROUPS, Metrics, ungrouped
 from medbench.spec.records import PRIMARY, Arm, Backbones, Claim, FixedRecipe, Recipes, Suite, Task, Tiers
@@ -321,15 +322,26 @@ def _check_claim(document: Document[Claim], suite: Suite) -> None:
             holds=arms.treatment != arms.baseline,
         )
     declared.expect_known("metric", claim.metric, {PRIMARY, *suite.metrics}, "metric")
-    declared.expect("at least 0", "margin", found=f"{claim.margin:g}", holds=claim.margin >= 0)
+    needs_room = claim.predicate != "superiority"
+    declared.expect(
+        "more than 0" if needs_room else "at least 0",
+        "margin",
+        found=f"{claim.margin:g}",
+        holds=claim.margin > 0 if needs_room else claim.margin >= 0,
+    )
     declared.expect(
         "why this margin", "margin_reason", found="nothing", holds=bool(claim.margin_reason.strip())
     )
+    claimed = PREDICATES[claim.predicate](claim.margin)
     declared.expect(
-        f"more than the margin ({claim.margin:g})",
+        {
+            "superiority": f"more than the margin ({claimed.low:g})",
+            "non-inferiority": f"more than {claimed.low:g}, a loss of the margin,",
+            "equivalence": f"more than {claimed.low:g} and less than {claimed.high:g}, within the margin,",
+        }[claim.predicate],
         "relevant_effect",
         found=f"{claim.relevant_effect:g}",
-        holds=claim.relevant_effect > claim.margin,
+        holds=claimed.low < claim.relevant_effect < claimed.high,
     )
 
 

@@ -4,9 +4,29 @@ Three to five seeds cannot be resampled honestly, so variances are added and a t
 """
 
 from dataclasses import dataclass, replace
+from math import inf
 
 LEVEL = 0.05
 """One-sided level of every limit."""
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """The true effects of which a claim holds: those between two bounds, either of which may be infinite."""
+
+    low: float = -inf
+    high: float = inf
+
+    @property
+    def bounds(self) -> tuple[tuple[float, int], ...]:
+        """Each finite bound, with 1 where the effect must lie above it and -1 where below."""
+        return tuple((b, sign) for b, sign in ((self.low, 1), (self.high, -1)) if abs(b) < inf)
+
+    def denial(self, effect: float) -> "Claimed | None":
+        """The side beyond the bound on which an effect lies outside; None where it lies within."""
+        if effect < self.low:
+            return Claimed(high=self.low)
+        return Claimed(low=self.high) if effect > self.high else None
 
 
 @dataclass(frozen=True)
@@ -67,3 +87,15 @@ def limits(effect: float, spread: Spread) -> tuple[float, float]:
         return effect, effect
     half = float(t.ppf(1 - LEVEL, spread.degrees_of_freedom)) * spread.standard_error
     return effect - half, effect + half
+
+
+def p_value(effect: float, claimed: Claimed, spread: Spread) -> float:
+    """Of the t test against the effects of which the claim does not hold, in (0, 1); variance above 0.
+
+    With two bounds the larger of two one-sided tests (Schuirmann 1987). Below `LEVEL` where the limits
+    lie within the bounds, and only there.
+    """
+    from scipy.stats import t  # noqa: PLC0415
+
+    df, error = spread.degrees_of_freedom, spread.standard_error
+    return max(float(t.sf(sign * (effect - bound) / error, df)) for bound, sign in claimed.bounds)

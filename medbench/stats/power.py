@@ -1,79 +1,96 @@
 """What an experiment of this size can show, and what size would settle what it left open."""
 
 from collections.abc import Callable
+from math import inf
 
-from medbench.stats.interval import LEVEL, Spread
+import numpy as np
+
+from medbench.stats.interval import LEVEL, Claimed, Spread
 
 WANTED = 0.8
-"""The power that `detectable_gap` and `settle` ask for."""
+"""The power that `detectable` and the functions of what settles a claim ask for."""
 LARGEST_FACTOR, MOST_SEEDS = 1000.0, 1000
 """Times the patients, and number of seeds, beyond which we say that more of them cannot settle it."""
+_NODES = 60
+"""Of the quadrature over the standard error: right to 2e-5."""
 
 
-def power(gap: float, spread: Spread) -> float:
-    """Probability that a limit clears a margin from which the true effect is `gap` away.
+def power(effect: float, claimed: Claimed, spread: Spread) -> float:
+    """Probability that the limits clear every bound of a claim at a true effect.
 
-    The statistic (effect - margin) / standard error has a noncentral t distribution around
-    gap / standard error.
+    With one bound the statistic (effect - bound) / standard error has a noncentral t distribution. With
+    two, given the ratio u of the estimated standard error to the true one, the mean must fall between
+    bounds that t u standard errors narrow; u^2 is a chi-square over its degrees of freedom, over which
+    we integrate (Owen 1965; Phillips 1990).
 
     Args:
-      gap: distance from margin to true effect, positive on the side that is to be shown.
+      effect: the true one, within the claimed range or not.
+      claimed: with a finite bound.
       spread: with a variance above 0.
 
     Returns:
       A probability in [0, 1].
     """
-    from scipy.stats import nct, t  # noqa: PLC0415 (a second to import, and only judging needs it)
+    from scipy.stats import chi2, nct, norm, t  # noqa: PLC0415 (a second to import, and only judging needs it)
 
-    df = spread.degrees_of_freedom
-    return float(nct.sf(t.ppf(1 - LEVEL, df), df, gap / spread.standard_error))
+    df, error = spread.degrees_of_freedom, spread.standard_error
+    critical = float(t.isf(LEVEL, df))
+    if len(claimed.bounds) == 1:
+        ((bound, sign),) = claimed.bounds
+        return float(nct.sf(critical, df, sign * (effect - bound) / error))
+    low, high = (claimed.low - effect) / error, (claimed.high - effect) / error
+    widest = (high - low) / (2 * critical)  # beyond it the narrowed bounds have crossed
+    share = chi2.cdf(df * widest**2, df)
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    u = np.sqrt(chi2.ppf(share * (nodes + 1) / 2, df) / df)
+    between = norm.cdf(high - critical * u) - norm.cdf(low + critical * u)
+    return float(np.clip(share / 2 * weights @ between, 0.0, 1.0))
 
 
-def detectable_gap(spread: Spread) -> float:
-    """The distance from the margin at which the power is `WANTED`; variance above 0."""
+def detectable(claimed: Claimed, spread: Spread) -> float | None:
+    """The true effect furthest from certainty at which the power is `WANTED`; variance above 0.
+
+    With a lower bound alone the smallest effect that is found; with two, the largest that is still
+    found within them, None where even an effect amid them is not.
+    """
     from scipy.optimize import brentq  # noqa: PLC0415 (a second to import, and only judging needs it)
 
-    furthest = spread.standard_error
-    while power(furthest, spread) < WANTED:
-        furthest *= 2
-    return float(brentq(lambda gap: power(gap, spread) - WANTED, 0.0, furthest))
+    def lacking(effect: float) -> float:
+        return power(effect, claimed, spread) - WANTED
+
+    if claimed.high < inf:
+        middle = (claimed.low + claimed.high) / 2
+        return float(brentq(lacking, middle, claimed.high)) if lacking(middle) >= 0 else None
+    step = spread.standard_error
+    while lacking(claimed.low + step) < 0:
+        step *= 2
+    return float(brentq(lacking, claimed.low, claimed.low + step))
 
 
-def patients_that_settle(gap: float, spread: Spread) -> float | None:
-    """Factor on the patients that gives the power `WANTED` at a true `gap` from the margin.
+def patients_that_settle(effect: float, claimed: Claimed, spread: Spread) -> float | None:
+    """Factor on the patients that gives the power `WANTED` to support, or to refute, at a true effect.
 
     None where more patients alone cannot, because the seeds' share remains.
     """
-    return _smallest_factor(gap, spread.with_patients)
+    return _smallest_factor(effect, claimed, spread.with_patients)
 
 
-def patients_and_seeds_that_settle(gap: float, spread: Spread) -> float | None:
+def patients_and_seeds_that_settle(effect: float, claimed: Claimed, spread: Spread) -> float | None:
     """Factor on both patients and seeds that gives the power `WANTED`; None where it is out of reach."""
     return _smallest_factor(
-        gap, lambda factor: spread.with_patients(factor).with_seeds(factor * spread.n_seeds)
+        effect, claimed, lambda factor: spread.with_patients(factor).with_seeds(factor * spread.n_seeds)
     )
 
 
-def _smallest_factor(gap: float, enlarged: Callable[[float], Spread]) -> float | None:
-    from scipy.optimize import brentq  # noqa: PLC0415 (a second to import, and only judging needs it)
-
-    def lacking(factor: float) -> float:
-        return power(abs(gap), enlarged(factor)) - WANTED
-
-    if lacking(LARGEST_FACTOR) < 0:
-        return None
-    return 1.0 if lacking(1.0) >= 0 else float(brentq(lacking, 1.0, LARGEST_FACTOR))
-
-
-def seeds_that_settle(gap: float, spread: Spread) -> int | None:
-    """Seeds an arm that give the power `WANTED` at a true `gap` from the margin.
+def seeds_that_settle(effect: float, claimed: Claimed, spread: Spread) -> int | None:
+    """Seeds an arm that give the power `WANTED` to support, or to refute, at a true effect.
 
     None where more seeds alone cannot, because the patients' share remains.
     """
     low, high = int(spread.n_seeds), MOST_SEEDS
 
     def enough(seeds: int) -> bool:
-        return power(abs(gap), spread.with_seeds(seeds)) >= WANTED
+        return _settled(effect, claimed, spread.with_seeds(seeds)) >= WANTED
 
     if not enough(high):
         return None
@@ -81,3 +98,19 @@ def seeds_that_settle(gap: float, spread: Spread) -> int | None:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle + 1, high)
     return low
+
+
+def _smallest_factor(effect: float, claimed: Claimed, enlarged: Callable[[float], Spread]) -> float | None:
+    from scipy.optimize import brentq  # noqa: PLC0415 (a second to import, and only judging needs it)
+
+    def lacking(factor: float) -> float:
+        return _settled(effect, claimed, enlarged(factor)) - WANTED
+
+    if lacking(LARGEST_FACTOR) < 0:
+        return None
+    return 1.0 if lacking(1.0) >= 0 else float(brentq(lacking, 1.0, LARGEST_FACTOR))
+
+
+def _settled(effect: float, claimed: Claimed, spread: Spread) -> float:
+    """Power of the verdict that is right at a true effect: supported within the range, else refuted."""
+    return power(effect, claimed.denial(effect) or claimed, spread)

@@ -185,6 +185,29 @@ MISTAKES = [
         "in claim `ood-robustness`, found 0.005.",
     ),
     Mistake(
+        "no margin of equivalence",
+        OOD,
+        "superiority\nmargin: 0.005",
+        "equivalence\nmargin: 0",
+        "bench/claims/ood.yaml:12: expected more than 0 for `margin` in claim `ood-robustness`, found 0.",
+    ),
+    Mistake(
+        "a relevant effect that is not equivalent",
+        OOD,
+        "superiority",
+        "equivalence",
+        "bench/claims/ood.yaml:14: expected more than -0.005 and less than 0.005, within the margin, for "
+        "`relevant_effect` in claim `ood-robustness`, found 0.03.",
+    ),
+    Mistake(
+        "a relevant effect that is inferior",
+        OOD,
+        "superiority\nmargin: 0.005\nmargin_reason: less is not worth a retraining\nrelevant_effect: 0.03",
+        "non-inferiority\nmargin: 0.005\nmargin_reason: but this much\nrelevant_effect: -0.005",
+        "bench/claims/ood.yaml:14: expected more than -0.005, a loss of the margin, for "
+        "`relevant_effect` in claim `ood-robustness`, found -0.005.",
+    ),
+    Mistake(
         "an unknown task",
         OOD,
         "[chest, mammography]",
@@ -979,4 +1002,5 @@ def test_margins_are_in_the_range_of_their_metric(declared):
             metric = declared.metrics[
                 declared.tasks[task].primary if claim.metric == "primary" else claim.metric
             ]
-            assert 0 <= claim.margin < claim.relevant_effect < metric.high - metric.low
+            assert 0 <= claim.margin < metric.high - metric.low
+            assert abs(claim.relevant_effect) < metric.high - metric.low

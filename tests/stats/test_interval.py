@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ttest_1samp, ttest_ind
 
-from medbench.stats.interval import LEVEL, Spread, limits
+from medbench.stats.interval import LEVEL, Claimed, Spread, limits, p_value
 
 variances = st.floats(1e-6, 1.0)
 
@@ -102,3 +102,33 @@ def test_the_worst_mixture_of_patients_and_seeds_covers_what_the_docs_say(n_seed
         for effect, p, s in zip(effects, patients, seeds, strict=True)
     ]
     assert np.mean(covered) == pytest.approx(promised, abs=0.01)
+
+
+def test_the_p_value_of_one_bound_is_that_of_a_t_test():
+    values = np.array([0.02, 0.05, 0.01, 0.03])
+    spread = Spread(patients=0.0, seeds=float(np.var(values, ddof=1)), n_patients=50, n_seeds=4)
+    effect = float(values.mean())
+    above = ttest_1samp(values, 0.01, alternative="greater").pvalue
+    below = ttest_1samp(values, 0.05, alternative="less").pvalue
+    assert p_value(effect, Claimed(low=0.01), spread) == pytest.approx(above)
+    assert p_value(effect, Claimed(high=0.05), spread) == pytest.approx(below)
+    assert p_value(effect, Claimed(0.01, 0.05), spread) == pytest.approx(max(above, below))
+
+
+@settings(deadline=None)
+@given(st.floats(-1, 1), variances, st.floats(0.001, 1.0), st.booleans())
+def test_p_is_below_the_level_exactly_where_the_limits_clear_the_bounds(effect, variance, margin, two):
+    spread = Spread(patients=variance, seeds=variance, n_patients=20, n_seeds=3)
+    claimed = Claimed(-margin, margin) if two else Claimed(low=margin)
+    low, high = limits(effect, spread)
+    p = p_value(effect, claimed, spread)
+    if abs(p - LEVEL) > 1e-9:
+        assert (p < LEVEL) == (claimed.low < low and high < claimed.high)
+
+
+def test_an_effect_is_denied_beyond_the_bound_it_lies_outside_of():
+    assert Claimed(-1.0, 1.0).denial(0.5) is None
+    assert Claimed(-1.0, 1.0).denial(1.0) is None
+    assert Claimed(-1.0, 1.0).denial(2.0) == Claimed(low=1.0)
+    assert Claimed(-1.0, 1.0).denial(-2.0) == Claimed(high=-1.0)
+    assert Claimed(low=0.5).denial(0.0) == Claimed(high=0.5)
