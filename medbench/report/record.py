@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from medbench.judgement import Check, Judgement
+from medbench.multiplicity import adjust
 
 SCHEMA_VERSION = 1
 
@@ -144,6 +145,8 @@ def build(
       naive: runs without sharing.
     """
     ordered = sorted(results, key=_urgency)
+    judged = [result for result in ordered if result.judgement]
+    adjusted = adjust(result.judgement for result in judged if result.judgement)
     runs = merge_runs(run for result in ordered for run in result.runs)
     origins = Counter(run.origin for run in runs)
     return Report(
@@ -161,7 +164,7 @@ def build(
             loaded=origins["loaded"],
             naive=naive,
         ),
-        claims=[_claim(result, result.judgement) for result in ordered if result.judgement],
+        claims=[_claim(result, judgement) for result, judgement in zip(judged, adjusted, strict=True)],
         expectations=[result.check for result in ordered if result.check],
         errors=[
             ItemError(id=result.id, message=result.sentence)

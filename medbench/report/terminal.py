@@ -51,7 +51,7 @@ def row(claim: ClaimResult, check: Check | None) -> tuple[str, ...]:
         claim.claim,
         claim.evaluation_set,
         interval(claim.effect),
-        f"{claim.margin:.3f}",
+        margin(claim),
         claim.verdict or claim.state,
         accepted(check),
         drift(check, claim),
@@ -63,6 +63,13 @@ def interval(effect: Interval | None) -> str:
     if effect is None:
         return "–"
     return f"{effect.value:+.3f}  [{effect.low:+.3f}, {effect.high:+.3f}]"
+
+
+def margin(claim: Judgement) -> str:
+    """`0.005` to exceed (superiority), `-0.005` to stay above (non-inferiority), `±0.005` to stay within."""
+    predicate = claim.definition.predicate if claim.definition else "superiority"
+    sign = {"non-inferiority": "-", "equivalence": "±"}.get(predicate, "")
+    return f"{sign}{claim.margin:.3f}"
 
 
 def accepted(check: Check | None) -> str:

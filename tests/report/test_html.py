@@ -1,6 +1,7 @@
 import re
 from html.parser import HTMLParser
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from medbench.judgement import Check, Interval
 from medbench.report import html
 from medbench.report.record import ItemResult
 from medbench.report.write import write
+from tests.judging import judgement as a_judgement
 from tests.report.records import DRIFT, judgement, report, result, run
 
 
@@ -123,9 +125,44 @@ def test_bars_stay_within_the_drawing_and_keep_their_order(effects, margin):
         )
     )
     for bar in html.bars(made.claims).values():
-        assert all(0 <= x <= html._WIDTH for x in bar)
+        assert all(0 <= x <= html._WIDTH for x in (*bar[:4], *bar.bounds))
         assert bar.low <= bar.value <= bar.high
-        assert bar.zero <= bar.margin
+        assert bar.zero <= bar.bounds[0]
+        assert len(bar.bounds) == 1
+
+
+@pytest.mark.parametrize(
+    ("predicate", "sides", "margin"),
+    [("superiority", [1], "0.005"), ("non-inferiority", [-1], "-0.005"), ("equivalence", [-1, 1], "±0.005")],
+)
+def test_a_bar_shows_every_bound_of_its_predicate_and_the_table_its_sign(predicate, sides, margin):
+    definition = msgspec.structs.replace(a_judgement().definition, predicate=predicate)
+    made = report(result(definition=definition))
+    ((bar),) = html.bars(made.claims).values()
+    assert [1 if bound > bar.zero else -1 for bound in bar.bounds] == sides
+    assert html.render(made).count('class="margin"') == len(sides)
+    assert f" {margin} supported" in Page(html.render(made)).text
+
+
+def test_the_evidence_has_raw_and_adjusted_p_values_and_how_the_interval_was_made():
+    made = report(
+        result("chest/a/id", p=0.02, family="scale", interval="influence"),
+        result("chest/b/id", p=0.0001, family="scale", interval="bootstrap", undefined_replicates=7),
+        result("chest/c/id", p=0.03, family="ood"),
+        result("chest/d/id", verdict="inconclusive"),
+    )
+    text = Page(html.render(made)).text
+    assert (
+        "p = 0.020; adjusted within family scale (Holm) 0.020, over this run (Benjamini–Hochberg) 0.030"
+        in text
+    )
+    assert "p = <.001; adjusted within family scale (Holm) <.001" in text
+    assert "p = 0.030; adjusted within family ood (Holm) 0.030" in text
+    assert text.count("p = ") == 3
+    assert text.count("Variance over patients by influence.") == 1
+    assert text.count("7 of 1000 bootstrap replicates undefined.") == text.count("replicates undefined") == 1
+    assert [claim.p_holm for claim in made.claims] == [0.02, 0.0002, 0.03, None]
+    assert html.p_value(None) == "–"
 
 
 def test_a_report_of_nothing_but_errors_is_a_page_too():
