@@ -363,7 +363,7 @@ def _brier_part(event: Event, spec: Brier, weights: NDArray[np.float64]) -> Esti
     probability = weights @ (within * event.probability[:, None])
     happened = weights @ (within * event.happened[:, None])
     total = mass.sum(axis=1)
-    safe, filled = np.maximum(total, 1.0), np.where(mass > 0, mass, 1.0)
+    safe, filled = np.where(total > 0, total, 1.0), np.where(mass > 0, mass, 1.0)
     base_rate = happened.sum(axis=1) / safe
     if spec.part == "uncertainty":
         part = base_rate * (1 - base_rate)

@@ -201,6 +201,12 @@ def test_the_uncertainty_is_that_of_the_base_rate_and_resolution_never_exceeds_i
     assert part("reliability", perfect, ones, 2)[0] == 0.0
 
 
+@pytest.mark.parametrize("name", PARTS)
+def test_parts_are_shares_so_that_only_the_ratios_of_weights_count(name):
+    scored, weights = random(BINARY, 30, 33), drawn(30, 3, 34)
+    np.testing.assert_allclose(part(name, scored, weights / 100), part(name, scored, weights), rtol=1e-12)
+
+
 # ---------------------------------------------------------------- expected calibration error
 
 
@@ -426,6 +432,10 @@ def test_a_slope_is_undefined_only_in_the_replicates_that_are_separated():
     for row in (0, 3, 4):
         slope = sklearn_fit(np.arange(4.0), np.array([0, 1, 0, 1]), weights[row])[1]
         assert found.values[row] == pytest.approx(abs(slope - 1), rel=1e-6)
+    no_positive = np.array([[1.0, 1, 1, 1], [1, 0, 1, 0], [1, 1, 0, 1]])
+    assert (
+        calibration_slope(SLOPE, Sample(scored), no_positive).reason == "`malignant` has no positive example"
+    )
     lacking = calibration_slope(SLOPE, Sample(scored), weights[[0, 2, 1]])
     assert lacking.defined.tolist() == [True, False, False]
     assert lacking.reason == "`malignant` has no negative example"

@@ -283,6 +283,8 @@ def test_strangeness_needs_examples_of_both_sets():
     found = out_of_distribution_auc(spec, Sample(scored, None, np.array([False, False, True])), rows)
     assert found.defined.tolist() == [True, False, False]
     assert found.reason == "there is no example of a shift"
+    found = out_of_distribution_auc(spec, Sample(scored, None, np.array([False, False, True])), rows[::2])
+    assert found.reason == "there is no example of `id`"
 
 
 @pytest.mark.parametrize("score", SCORES)
