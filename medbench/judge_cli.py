@@ -13,12 +13,15 @@ import msgspec
 from medbench import __version__
 from medbench.errors import MedbenchError, nearest
 from medbench.metrics import metric_named
-from medbench.others.lines import results_lines
+from medbench.others.claims import PredictionsReport, judge_claims
+from medbench.others.folder import open_folder
+from medbench.others.lines import predictions_lines, results_lines
 from medbench.others.questions import judge_results
 from medbench.others.record import ResultsReport, counts
 from medbench.others.results import ROLES, read_results
 from medbench.others.scales import load_scales
 from medbench.spec.metrics import BUILT_IN
+from medbench.spec.suite import load_suite
 from medbench.stats.interval import LEVEL
 
 EXIT = "exit status: 0 if every verdict is supported or inconclusive, 1 if any is refuted, 2 for a mistake"
@@ -91,7 +94,26 @@ def run(args: argparse.Namespace) -> int:
     Raises:
       MedbenchError: an option is missing or wrong, a file is, or nothing could be judged.
     """
-    return _judge_results(args)
+    return _judge_results(args) if args.results else _judge_predictions(args)
+
+
+def _judge_predictions(args: argparse.Namespace) -> int:
+    suite = load_suite(args.suite)
+    folder = open_folder(args.predictions)
+    claims, not_allowed, notes = judge_claims(folder, suite)
+    report = PredictionsReport(
+        medbench=__version__,
+        predictions=folder.root,
+        warnings=[*folder.warnings, *notes],
+        claims=claims,
+        not_allowed=not_allowed,
+        counts=counts(claims),
+    )
+    print("\n".join(predictions_lines(report)))
+    _write(args.json, report)
+    if not report.counts["judged"]:
+        raise MedbenchError(f"{folder.root}: nothing could be judged, for the reasons above.")
+    return int(report.counts["refuted"] > 0)
 
 
 def _judge_results(args: argparse.Namespace) -> int:

@@ -1,10 +1,12 @@
 """`medbench judge`: what a person types, reads and gets back."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from medbench.cli import main
+from tests.others.scored import DECLARED, write_folder
 from tests.others.tables import SCALES, published, write
 
 COLUMNS = "backbone=model, fraction=part, seed=run, value=auc"
@@ -38,7 +40,7 @@ def test_a_table_is_judged_line_by_line_and_says_what_its_intervals_leave_out(ju
     ]
     assert rows[2].split() == [
         *("scale-data", "1.0", "r50:", "small", "→", "large"),
-        *("+0.020", "[+0.017,", "+0.022]", "0.005", "supported", "3", "paired"),
+        *("+0.020", "[+0.017,", "+0.023]", "0.005", "supported", "3", "paired"),
     ]
     assert "speak of other seeds on this one test set, not of other patients" in out
     assert "drawn at level 0.05 by itself" in out
@@ -154,3 +156,53 @@ def test_help_states_the_exit_statuses(capsys):
         main(["judge", "--help"])
     text = " ".join(capsys.readouterr().out.split())
     assert "0 if every verdict is supported or inconclusive, 1 if any is refuted, 2 for a mistake" in text
+
+
+SUITE = str(Path(__file__).parent / "suites" / "good")
+
+
+@pytest.fixture
+def judge_folder(tmp_path, capsys):
+    def judge(*options, **folder):
+        root = write_folder(tmp_path / "theirs", **folder)
+        status = main(["judge", "--predictions", str(root), "--suite", SUITE, *options])
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return judge
+
+
+def test_a_folder_of_predictions_is_judged_item_by_item(judge_folder):
+    status, out, err = judge_folder()
+    _, headings, one, two, closing = out.splitlines()
+    assert (status, err) == (0, "")
+    assert headings.split()[:3] == ["claim", "evaluation", "comparison"]
+    assert one.split()[:5] == ["ood-robustness", "vendor-b", "net-small", "→", "net-large"]
+    assert two.split()[-4:] == ["0.005", "supported", "80", "3"]
+    assert closing == "2 judged: 2 supported, 0 refuted, 0 inconclusive"
+
+
+def test_a_refuted_claim_of_a_folder_is_status_1(judge_folder):
+    assert judge_folder(declared=DECLARED + "arms: {baseline: net-large, treatment: net-small}\n")[0] == 1
+
+
+def test_what_a_folder_does_not_allow_is_printed_and_counted(judge_folder):
+    _, out, _ = judge_folder(sets=("id",))
+    assert "not judged: ood-robustness on vendor-b: no such evaluation set: " in out
+    assert out.endswith("1 judged: 1 supported, 0 refuted, 0 inconclusive · 1 not allowed\n")
+
+
+def test_a_folder_that_allows_nothing_is_a_mistake(judge_folder):
+    status, out, err = judge_folder(seeds=(1,))
+    assert status == 2
+    assert "one seed (1) in both arms" in out
+    assert "theirs: nothing could be judged, for the reasons above." in err
+
+
+def test_the_json_of_a_folder_has_its_judgements_and_no_patient(judge_folder, tmp_path):
+    file = tmp_path / "out.json"
+    judge_folder("--json", str(file), sets=("id",))
+    report = json.loads(file.read_text())
+    assert [claim["id"] for claim in report["claims"]] == ["clinic-a/scale-data/id"]
+    assert report["not_allowed"][0]["evaluation_set"] == "vendor-b"
+    assert "p001" not in file.read_text()

@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from medbench.judgement import Judgement
+from medbench.others.claims import PredictionsReport
 from medbench.others.efficiency import in_words
 from medbench.others.record import Matched, ResultsReport, SeedJudgement
 from medbench.report.terminal import interval
@@ -17,6 +19,7 @@ HEADINGS = (
     "verdict",
     "seeds",
 )
+ITEM_HEADINGS = ("claim", "evaluation", "comparison", HEADINGS[3], "margin", "verdict", "patients", "seeds")
 ALONE = (
     f"Every verdict is drawn at level {LEVEL:g} by itself: "
     "of many questions, a few come out supported or refuted by chance."
@@ -36,6 +39,38 @@ def results_lines(report: ResultsReport) -> list[str]:
     lines += [f"missing ({number}): {reason}" for reason, number in reasons.items()]
     lines += [f"note: {note}" for note in report.notes]
     return [*lines, report.scope, ALONE, closing(report.counts)]
+
+
+def predictions_lines(report: PredictionsReport) -> list[str]:
+    """The table, what the predictions do not allow, the warnings and the closing sentence."""
+    rows = [(item_row(item), item_remarks(item)) for item in report.claims]
+    lines = [f"medbench {report.medbench} · {report.predictions}", *table(ITEM_HEADINGS, rows)]
+    for refused in report.not_allowed:
+        where = f" on {refused.evaluation_set}" if refused.evaluation_set else ""
+        lines.append(f"not judged: {refused.claim}{where}: {refused.reason}")
+    lines += [f"warning: {warning}" for warning in report.warnings]
+    closed = closing(report.counts)
+    return [*lines, f"{closed} · {len(report.not_allowed)} not allowed" if report.not_allowed else closed]
+
+
+def item_row(item: Judgement) -> tuple[str, ...]:
+    """The cells of one item, in the order of `ITEM_HEADINGS`."""
+    return (
+        item.claim,
+        item.evaluation_set,
+        f"{item.baseline} → {item.treatment}",
+        interval(item.effect),
+        f"{item.margin:g}",
+        item.verdict or item.state,
+        f"{item.n_patients:,}",
+        str(item.n_seeds),
+    )
+
+
+def item_remarks(item: Judgement) -> list[str]:
+    """What a person must know to read the row."""
+    power = f"power at {item.relevant_effect:g}: {item.power:.0%}" if item.power is not None else ""
+    return [item.reason, item.note, power if item.verdict == "inconclusive" else ""]
 
 
 def table(headings: Sequence[str], rows: Iterable[tuple[Sequence[str], Sequence[str]]]) -> list[str]:

@@ -3,11 +3,12 @@
 Field order is part of the JSON format.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
-from medbench.judgement import Interval, Verdict
+from medbench.judgement import Interval, Judgement, Verdict
 from medbench.others.contrast import Pairing
 
 SCHEMA_VERSION = 1
@@ -102,8 +103,8 @@ class ResultsReport(msgspec.Struct, frozen=True, kw_only=True):
     """Questions by verdict and state."""
 
 
-def counts(claims: list[SeedJudgement]) -> dict[str, int]:
-    """Questions by verdict and state."""
+def counts(claims: Sequence[SeedJudgement | Judgement]) -> dict[str, int]:
+    """Questions or items by verdict and state; a verdict counts where something was judged."""
     return {
         "judged": sum(claim.state == "judged" for claim in claims),
         **{
