@@ -194,7 +194,8 @@ def group_gap(
         gaps = np.ptp(values, axis=1)
     else:
         whole = inner_values(sample, weights)
-        defined, reason = defined & whole.defined, reason or whole.reason
+        reason = _why_undefined([(defined, reason), (whole.defined, whole.reason)])
+        defined = defined & whole.defined
         worse = whole.values[:, None] - values if higher_is_better else values - whole.values[:, None]
         gaps = np.maximum(worse.max(axis=1), 0.0)
     return Estimates(np.where(defined, gaps, 0.0), defined, reason)
@@ -266,7 +267,7 @@ def equalized_odds_gap(spec: EqualizedOddsGap, sample: Sample, weights: NDArray[
     results = [_values(rate, kept, weights) for rate in rates]
     defined = np.logical_and.reduce([defined for _, defined, _ in results])
     gaps = np.array([np.ptp(values, axis=1) for values, _, _ in results]).reshape(-1, 2, len(weights))
-    reason = next((reason for _, _, reason in results if reason), "")
+    reason = _why_undefined([(defined, reason) for _, defined, reason in results])
     return Estimates(np.where(defined, gaps.max(axis=1).mean(axis=0), 0.0), defined, reason)
 
 
@@ -363,12 +364,19 @@ def _values(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], str]:
     """A metric by replicate and group (b, k), where all groups have one (b,), and the first reason."""
     estimates = [of_rows(group.rows, weights[:, group.rows]) for group in kept]
-    reasons = (f"{group.name}: {e.reason}" for group, e in zip(kept, estimates, strict=True) if e.reason)
+    named = [(e.defined, f"{group.name}: {e.reason}") for group, e in zip(kept, estimates, strict=True)]
     return (
         np.stack([e.values for e in estimates], axis=1),
         np.logical_and.reduce([e.defined for e in estimates]),
-        next(reasons, ""),
+        _why_undefined(named),
     )
+
+
+def _why_undefined(parts: Sequence[tuple[NDArray[np.bool_], str]]) -> str:
+    """Of what has several parts, each defined (b,) or with a reason: why the first undefined replicate is."""
+    defined = np.logical_and.reduce([defined for defined, _ in parts])
+    first = int(np.argmin(defined))
+    return "" if defined.all() else next(reason for part, reason in parts if not part[first])
 
 
 def _inner_of_rows(

@@ -236,12 +236,28 @@ def test_a_replicate_in_which_a_kept_group_is_undefined_is_undefined(corrected):
     gap = group_gap(spec, auc, sample, weights, higher_is_better=True)
     assert gap.defined.tolist() == [True, False, False, True]
     assert gap.values[~gap.defined].tolist() == [0.0, 0.0]
-    assert gap.reason == "a: `malignant` has no positive example"
+    assert gap.reason == "b: `malignant` has no negative example"
     worst = worst_group(
         WorstGroup(of="x", attributes=["g"], smallest=1), auc, sample, weights[:2], higher_is_better=True
     )
     assert worst.defined.tolist() == [True, False]
     assert worst.reason == "b: `malignant` has no negative example"
+
+
+def test_the_reason_is_that_of_the_first_undefined_replicate():
+    sample = Sample(binary([0, 1, 0, 1], [0, 1, 1, 0], g=["a", "a", "b", "b"]), binary([0, 1], [0, 1]))
+    weights = np.array([[1.0, 1, 1, 1], [1, 1, 1, 0], [1, 0, 1, 1]])
+    first, second = "b: `malignant` has no positive example", "a: `malignant` has no positive example"
+    odds = EqualizedOddsGap(attributes=["g"], smallest=1)
+    for statistic in ("max-min", "to-whole"):
+        assert plain_gap(auc, sample, weights, statistic=statistic).reason == first
+        assert plain_gap(auc, sample, weights[[0, 2, 1]], statistic=statistic).reason == second
+    assert equalized_odds_gap(odds, sample, weights).reason == first
+    assert equalized_odds_gap(odds, sample, weights[[0, 2, 1]]).reason == second
+    without_negatives = np.array([[1.0, 1, 0, 1], [1, 0, 1, 1]])
+    assert (
+        equalized_odds_gap(odds, sample, without_negatives).reason == "b: `malignant` has no negative example"
+    )
 
 
 def test_the_gap_to_the_whole_is_undefined_where_the_whole_is():
@@ -575,7 +591,7 @@ def test_equalised_odds_leave_out_a_group_without_an_outcome_and_replicates_with
     gap = equalized_odds_gap(spec, Sample(home, validation), weights)
     assert gap.values.tolist() == [1.0, 0.0, 0.0]
     assert gap.defined.tolist() == [True, False, False]
-    assert gap.reason == "a: `malignant` has no positive example"
+    assert gap.reason == "b: `malignant` has no negative example"
     few = binary([0, 1, 1], [0, 1, 1], g=["a", "a", "c"])
     gap = equalized_odds_gap(spec, Sample(few, validation), np.ones((1, 3)))
     assert gap.reason == (
