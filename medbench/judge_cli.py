@@ -13,6 +13,7 @@ import msgspec
 from medbench import __version__
 from medbench.errors import MedbenchError, nearest
 from medbench.metrics import metric_named
+from medbench.multiplicity import adjust
 from medbench.others.claims import PredictionsReport, judge_claims
 from medbench.others.folder import open_folder
 from medbench.others.lines import predictions_lines, results_lines
@@ -100,7 +101,8 @@ def run(args: argparse.Namespace) -> int:
 def _judge_predictions(args: argparse.Namespace) -> int:
     suite = load_suite(args.suite)
     folder = open_folder(args.predictions)
-    claims, not_allowed, notes = judge_claims(folder, suite)
+    judged, not_allowed, notes = judge_claims(folder, suite)
+    claims = adjust(judged)
     report = PredictionsReport(
         medbench=__version__,
         predictions=folder.root,

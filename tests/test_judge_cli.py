@@ -36,14 +36,16 @@ def test_a_table_is_judged_line_by_line_and_says_what_its_intervals_leave_out(ju
         *("effect,", "90%", "interval"),
         "margin",
         "verdict",
+        *("p,", "Holm"),
         "seeds",
     ]
     assert rows[2].split() == [
         *("scale-data", "1.0", "r50:", "small", "→", "large"),
-        *("+0.020", "[+0.017,", "+0.023]", "0.005", "supported", "3", "paired"),
+        *("+0.020", "[+0.017,", "+0.023]", "0.005", "supported", "0.008", "3", "paired"),
     ]
     assert "speak of other seeds on this one test set, not of other patients" in out
     assert "drawn at level 0.05 by itself" in out
+    assert "adjusted over the claim's rows (Holm)" in out
     assert rows[-1].startswith("20 judged: ")
 
 
@@ -205,4 +207,5 @@ def test_the_json_of_a_folder_has_its_judgements_and_no_patient(judge_folder, tm
     report = json.loads(file.read_text())
     assert [claim["id"] for claim in report["claims"]] == ["clinic-a/scale-data/id"]
     assert report["not_allowed"][0]["evaluation_set"] == "vendor-b"
+    assert report["claims"][0]["p_holm"] == pytest.approx(report["claims"][0]["p"])
     assert "p001" not in file.read_text()

@@ -45,6 +45,12 @@ class Contrast:
         half = float(t.ppf(1 - LEVEL, self.degrees_of_freedom)) * self.standard_error
         return Interval(value=self.value, low=self.value - half, high=self.value + half)
 
+    def p_value(self, margin: float) -> float:
+        """Of the one-sided t test that the sum exceeds the margin; `standard_error` above 0."""
+        from scipy.stats import t  # noqa: PLC0415
+
+        return float(t.sf((self.value - margin) / self.standard_error, self.degrees_of_freedom))
+
 
 def contrast(terms: Sequence[Term]) -> Contrast:
     """The weighted sum of means over seeds.

@@ -7,7 +7,7 @@ from medbench.judgement import Judgement
 from medbench.others.claims import PredictionsReport
 from medbench.others.efficiency import in_words
 from medbench.others.record import Matched, ResultsReport, SeedJudgement
-from medbench.report.terminal import interval
+from medbench.report.terminal import interval, margin
 from medbench.stats.interval import LEVEL
 
 HEADINGS = (
@@ -17,12 +17,13 @@ HEADINGS = (
     f"effect, {1 - 2 * LEVEL:.0%} interval",
     "margin",
     "verdict",
+    "p, Holm",
     "seeds",
 )
 ITEM_HEADINGS = ("claim", "evaluation", "comparison", HEADINGS[3], "margin", "verdict", "patients", "seeds")
 ALONE = (
-    f"Every verdict is drawn at level {LEVEL:g} by itself: "
-    "of many questions, a few come out supported or refuted by chance."
+    f"Every verdict is drawn at level {LEVEL:g} by itself; of many, a few come out by chance. Beside it "
+    "stands the p-value of `supported`, adjusted over the claim's rows (Holm)."
 )
 
 
@@ -60,7 +61,7 @@ def item_row(item: Judgement) -> tuple[str, ...]:
         item.evaluation_set,
         f"{item.baseline} → {item.treatment}",
         interval(item.effect),
-        f"{item.margin:g}",
+        margin(item),
         item.verdict or item.state,
         f"{item.n_patients:,}",
         str(item.n_seeds),
@@ -98,16 +99,26 @@ def row(claim: SeedJudgement) -> tuple[str, ...]:
         share(claim.matched) if claim.matched else interval(claim.effect),
         f"{claim.margin:g}" if claim.margin is not None else f"≤ {claim.share or 0:.0%}",
         claim.verdict or claim.state,
+        p_value(claim.p_holm),
         f"{'–'.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} {claim.pairing or ''}".rstrip(),
     )
 
 
+def p_value(p: float | None) -> str:
+    """Three decimals, `<.001` below that, a dash where there is none."""
+    if p is None:
+        return "–"
+    return "<.001" if p < 0.001 else f"{p:.3f}"
+
+
 def share(matched: Matched) -> str:
-    """`41% of the data [35%, 52%]`, or the amounts between which the score is reached."""
-    words = [in_words(at) for at in (matched.estimate, matched.earliest, matched.latest)]
-    if words[0] == words[1] == words[2]:
-        return words[0]
-    return f"{words[0]}  [{words[1]}; {words[2]}]"
+    """`41%  [35%, 52%] of the data`, or the amounts between which the score is reached."""
+    reaches = (matched.estimate, matched.earliest, matched.latest)
+    if all(reach.after and reach.share is not None for reach in reaches):
+        value, low, high = (f"{reach.share:.0%}" for reach in reaches)
+        return f"{value}  [{low}, {high}] of the data"
+    value, low, high = map(in_words, reaches)
+    return value if value == low == high else f"{value}  [{low}; {high}]"
 
 
 def closing(counts: dict[str, int]) -> str:

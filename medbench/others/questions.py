@@ -8,6 +8,7 @@ from itertools import product
 
 from msgspec.structs import replace
 
+from medbench.multiplicity import benjamini_hochberg, holm
 from medbench.others.contrast import ROUNDING, contrast
 from medbench.others.efficiency import judge_efficiency
 from medbench.others.record import Question, SeedJudgement, Term
@@ -34,7 +35,8 @@ def judge_results(
         for ask in (_of_data, _of_architecture, _of_interaction)
         for question in ask(table)
     ]
-    return judged + [judge_efficiency(question, share, results.amounts) for question in _of_efficiency(table)]
+    efficiency = [judge_efficiency(question, share, results.amounts) for question in _of_efficiency(table)]
+    return _adjusted(judged) + efficiency
 
 
 class _Table:
@@ -153,7 +155,19 @@ def _with_verdict(question: SeedJudgement, margin: float) -> SeedJudgement:
         name: verdict(found.limits(), PREDICATES["superiority"](margin * factor))
         for name, factor in (("verdict", 1), ("verdict_at_half_margin", 0.5), ("verdict_at_twice_margin", 2))
     }
-    return replace(question, degrees_of_freedom=found.degrees_of_freedom, **verdicts)
+    return replace(question, degrees_of_freedom=found.degrees_of_freedom, p=found.p_value(margin), **verdicts)
+
+
+def _adjusted(judged: list[SeedJudgement]) -> list[SeedJudgement]:
+    """With p-values adjusted over the questions of a claim, and over all that were tested."""
+    tested = [i for i, question in enumerate(judged) if question.p is not None]
+    p = {i: judged[i].p or 0.0 for i in tested}
+    over_all = dict(zip(tested, benjamini_hochberg(list(p.values())), strict=True))
+    for claim in {judged[i].claim for i in tested}:
+        members = [i for i in tested if judged[i].claim == claim]
+        for i, adjusted in zip(members, holm([p[i] for i in members]), strict=True):
+            judged[i] = replace(judged[i], p_holm=float(adjusted), p_bh=float(over_all[i]))
+    return judged
 
 
 def why_no_interval(terms: list[Term]) -> str:

@@ -73,6 +73,12 @@ class SeedJudgement(msgspec.Struct, frozen=True, kw_only=True):
     margin: float | None = None
     verdict_at_half_margin: Verdict | None = None
     verdict_at_twice_margin: Verdict | None = None
+    p: float | None = None
+    """Of the t test whose rejection is `supported`."""
+    p_holm: float | None = None
+    """Adjusted over the claim's questions to this table (Holm 1979)."""
+    p_bh: float | None = None
+    """Adjusted over all questions to this table (Benjamini and Hochberg 1995)."""
     degrees_of_freedom: float | None = None
     pairing: Pairing | None = None
     matched: Matched | None = None

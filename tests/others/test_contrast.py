@@ -44,6 +44,17 @@ def test_arms_with_other_seeds_have_welchs_interval(n, m):
     assert (found.limits().low, found.limits().high) == pytest.approx((expected.low, expected.high))
 
 
+def test_the_p_value_is_that_of_the_one_sided_t_test():
+    draw = np.random.default_rng(4)
+    a, b = draw.normal(size=6), draw.normal(size=5)
+    paired = difference(by_seed(a[:5]), by_seed(b))
+    oracle = stats.ttest_rel(a[:5] - 0.1, b, alternative="greater")
+    assert paired.p_value(0.1) == pytest.approx(oracle.pvalue)
+    unpaired = difference(by_seed(a), by_seed(b))
+    oracle = stats.ttest_ind(a + 0.3, b, equal_var=False, alternative="greater")
+    assert unpaired.p_value(-0.3) == pytest.approx(oracle.pvalue)
+
+
 def test_pairs_are_made_by_seed_whatever_the_order():
     a, b = {1: 0.1, 2: 0.5, 3: 0.2}, {3: 0.1, 1: 0.0, 2: 0.3}
     assert difference(a, b).limits().value == pytest.approx(np.mean([0.1, 0.2, 0.1]))

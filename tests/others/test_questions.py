@@ -1,4 +1,5 @@
 import pytest
+from scipy import stats
 
 from medbench.others.questions import judge_results
 from medbench.others.results import read_results
@@ -68,6 +69,19 @@ def test_where_lower_is_better_signs_are_turned_and_verdicts_too(judge):
     assert found.verdict == "refuted"
     rows = [{**row, "auc": 1 - row["auc"]} for row in published()]
     assert asked(judge(rows, higher_is_better=False), "interaction").popitem()[1].verdict == "supported"
+
+
+def test_p_values_say_what_the_verdict_says_and_are_adjusted_over_the_claim_and_over_all(judge):
+    claims = judge(published())
+    tested = [found for found in claims if found.p is not None]
+    assert {found.claim for found in tested} == {"scale-data", "scale-architecture", "interaction"}
+    for found in tested:
+        assert (found.p < 0.05) == (found.verdict == "supported")
+    expected = stats.false_discovery_control([found.p for found in tested])
+    assert [found.p_bh for found in tested] == pytest.approx(list(expected))
+    for claim, number in (("scale-data", 6), ("scale-architecture", 6), ("interaction", 3)):
+        smallest = min((found for found in tested if found.claim == claim), key=lambda found: found.p)
+        assert smallest.p_holm == pytest.approx(number * smallest.p)
 
 
 def test_the_verdict_at_half_and_twice_the_margin_stands_beside_it(judge):
