@@ -25,6 +25,9 @@ from medbench.spec.metrics import BUILT_IN
 from medbench.spec.suite import load_suite
 from medbench.stats.interval import LEVEL
 
+MARGIN, SHARE, SUITE = 0.005, 0.6, Path("benchmarks")
+FOR_A_TABLE = ("columns", "backbones", "metric", "higher_is_better", "margin", "share")
+"""What `--predictions` has no use for: its claims declare their metrics and margins."""
 EXIT = "exit status: 0 if every verdict is supported or inconclusive, 1 if any is refuted, 2 for a mistake"
 
 
@@ -66,26 +69,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     table.add_argument(
         "--margin",
         type=_margin,
-        default=0.005,
         metavar="M",
-        help="gain that counts, in units of the metric (default: 0.005, half a point of AUC)",
+        help=f"gain that counts, in units of the metric (default: {MARGIN:g}, half a point of AUC)",
     )
     table.add_argument(
         "--share",
         type=_share,
-        default=0.6,
         metavar="S",
         help="data-efficiency: the larger backbone needs at most this share of the data "
-        "(default: 0.6, the upper end of what is quoted of the study)",
+        f"(default: {SHARE:g}, the upper end of what is quoted of the study)",
     )
 
     folder = parser.add_argument_group("with --predictions")
     folder.add_argument(
         "--suite",
         type=Path,
-        default=Path("benchmarks"),
         metavar="DIR",
-        help="whose claims are judged (default: benchmarks)",
+        help=f"whose claims are judged (default: {SUITE})",
     )
 
 
@@ -95,11 +95,17 @@ def run(args: argparse.Namespace) -> int:
     Raises:
       MedbenchError: an option is missing or wrong, a file is, or nothing could be judged.
     """
+    unused = ("suite",) if args.results else FOR_A_TABLE
+    given = next((name for name in unused if getattr(args, name) is not None), None)
+    if given:
+        option = {"higher_is_better": "higher-is-better or --lower-is-better"}.get(given, given)
+        mode = "--results" if args.results else "--predictions"
+        raise MedbenchError(f"{mode} has no use for --{option}; leave it out.")
     return _judge_results(args) if args.results else _judge_predictions(args)
 
 
 def _judge_predictions(args: argparse.Namespace) -> int:
-    suite = load_suite(args.suite)
+    suite = load_suite(args.suite or SUITE)
     folder = open_folder(args.predictions)
     judged, not_allowed, notes = judge_claims(folder, suite)
     claims = adjust(judged)
@@ -125,19 +131,19 @@ def _judge_results(args: argparse.Namespace) -> int:
     metric = metric_named(args.metric) if args.metric in BUILT_IN else None
     known = None if metric is None else metric.higher_is_better
     higher_is_better = _direction(args.metric, known, args.higher_is_better)
+    margin = MARGIN if args.margin is None else args.margin
+    share = SHARE if args.share is None else args.share
     scales = load_scales(args.backbones)
     results = read_results(args.results, args.columns, scales, metric)
-    claims = judge_results(
-        results, scales, higher_is_better=higher_is_better, margin=args.margin, share=args.share
-    )
+    claims = judge_results(results, scales, higher_is_better=higher_is_better, margin=margin, share=share)
     report = ResultsReport(
         medbench=__version__,
         results=results.file,
         rows=results.rows,
         metric=args.metric or args.columns["value"],
         higher_is_better=higher_is_better,
-        margin=args.margin,
-        share=args.share,
+        margin=margin,
+        share=share,
         level=LEVEL,
         notes=list(results.notes),
         claims=claims,

@@ -1,6 +1,8 @@
 """`medbench judge`: what a person types, reads and gets back."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from medbench.cli import main
 from tests.others.scored import DECLARED, write_folder
 from tests.others.tables import SCALES, published, write
 
+SUITE = str(Path(__file__).parent / "suites" / "good")
 COLUMNS = "backbone=model, fraction=part, seed=run, value=auc"
 
 
@@ -147,6 +150,34 @@ def test_an_option_that_a_table_needs_is_named(capsys):
     assert capsys.readouterr().err == "--results needs --columns; `medbench judge --help` says what it is.\n"
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--results", "r", "--suite", "s"], "--results has no use for --suite; leave it out.\n"),
+        (["--predictions", "p", "--margin", "0"], "--predictions has no use for --margin; leave it out.\n"),
+        (
+            ["--predictions", "p", "--lower-is-better"],
+            "--predictions has no use for --higher-is-better or --lower-is-better; leave it out.\n",
+        ),
+    ],
+)
+def test_an_option_that_would_be_ignored_is_refused(capsys, given, message):
+    assert main(["judge", *given]) == 2
+    assert capsys.readouterr().err == message
+
+
+def test_judging_imports_no_jax(tmp_path):
+    root = write_folder(tmp_path / "theirs", seeds=(1, 2), sets=("id",))
+    code = (
+        "import sys\n"
+        "from medbench.cli import main\n"
+        f"status = main(['judge', '--predictions', {str(root)!r}, '--suite', {SUITE!r}])\n"
+        "sys.exit(status or 'jax' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_file_that_cannot_be_written_is_told(judge, tmp_path):
     status, _, err = judge(published(), "--json", str(tmp_path / "no" / "out.json"))
     assert status == 2
@@ -158,9 +189,6 @@ def test_help_states_the_exit_statuses(capsys):
         main(["judge", "--help"])
     text = " ".join(capsys.readouterr().out.split())
     assert "0 if every verdict is supported or inconclusive, 1 if any is refuted, 2 for a mistake" in text
-
-
-SUITE = str(Path(__file__).parent / "suites" / "good")
 
 
 @pytest.fixture

@@ -77,6 +77,8 @@ def read_results(
         values.setdefault((run.backbone, names[run.size]), {})[run.seed] = run.value
     absent = [name for name in scales.backbones if name not in {run.backbone for run in runs}]
     notes = [_about_repeated(table, columns, repeated)] if repeated else []
+    if not scales.amounts and max(names) < 1:
+        notes.append(f"the largest fraction, {names[max(names)]}, stands for all data")
     notes += [f"declared but not in the table: {listed(absent)}"] if absent else []
     return Results(
         file=table.file,

@@ -76,6 +76,11 @@ def test_a_declared_backbone_without_rows_is_told(read):
     assert results.notes == ("declared but not in the table: net-d",)
 
 
+def test_a_table_without_all_data_says_what_stands_for_it(read):
+    results = read([row for row in published() if row["part"] != "1.0"])
+    assert results.notes == ("the largest fraction, 0.5, stands for all data",)
+
+
 @pytest.mark.parametrize(
     ("column", "cell", "message"),
     [
