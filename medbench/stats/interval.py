@@ -81,11 +81,11 @@ class Spread:
 
 def limits(effect: float, spread: Spread) -> tuple[float, float]:
     """Lower and upper one-sided limits of an effect, each exceeded by chance with probability `LEVEL`."""
-    from scipy.stats import t  # noqa: PLC0415 (a second to import, and only judging needs it)
+    from scipy.special import stdtrit  # noqa: PLC0415 (slow to import, and only judging needs it)
 
     if spread.variance == 0:
         return effect, effect
-    half = float(t.ppf(1 - LEVEL, spread.degrees_of_freedom)) * spread.standard_error
+    half = float(stdtrit(spread.degrees_of_freedom, 1 - LEVEL)) * spread.standard_error
     return effect - half, effect + half
 
 
@@ -95,7 +95,7 @@ def p_value(effect: float, claimed: Claimed, spread: Spread) -> float:
     With two bounds the larger of two one-sided tests (Schuirmann 1987). Below `LEVEL` where the limits
     lie within the bounds, and only there.
     """
-    from scipy.stats import t  # noqa: PLC0415
+    from scipy.special import stdtr  # noqa: PLC0415
 
     df, error = spread.degrees_of_freedom, spread.standard_error
-    return max(float(t.sf(sign * (effect - bound) / error, df)) for bound, sign in claimed.bounds)
+    return max(float(stdtr(df, -sign * (effect - bound) / error)) for bound, sign in claimed.bounds)

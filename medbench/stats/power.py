@@ -11,17 +11,16 @@ WANTED = 0.8
 """The power that `detectable` and the functions of what settles a claim ask for."""
 LARGEST_FACTOR, MOST_SEEDS = 1000.0, 1000
 """Times the patients, and number of seeds, beyond which we say that more of them cannot settle it."""
-_NODES = 60
-"""Of the quadrature over the standard error: right to 2e-5."""
+_NODES, _TAIL = 80, 1e-12
+"""Of the quadrature over the standard error, and the probability left out at either end: right to 1e-9."""
 
 
 def power(effect: float, claimed: Claimed, spread: Spread) -> float:
     """Probability that the limits clear every bound of a claim at a true effect.
 
-    With one bound the statistic (effect - bound) / standard error has a noncentral t distribution. With
-    two, given the ratio u of the estimated standard error to the true one, the mean must fall between
-    bounds that t u standard errors narrow; u^2 is a chi-square over its degrees of freedom, over which
-    we integrate (Owen 1965; Phillips 1990).
+    Given the ratio u of the estimated standard error to the true one, the mean must fall between bounds
+    that t u standard errors narrow; u^2 is a chi-square over its degrees of freedom, over which we
+    integrate (Owen 1965; Phillips 1990). With one bound that is a noncentral t distribution.
 
     Args:
       effect: the true one, within the claimed range or not.
@@ -31,20 +30,21 @@ def power(effect: float, claimed: Claimed, spread: Spread) -> float:
     Returns:
       A probability in [0, 1].
     """
-    from scipy.stats import chi2, nct, norm, t  # noqa: PLC0415 (a second to import, and only judging needs it)
+    # The distributions of scipy.stats are these functions, and take a second to import.
+    from scipy.special import chdtri, gammaln, ndtr, stdtrit  # noqa: PLC0415
 
     df, error = spread.degrees_of_freedom, spread.standard_error
-    critical = float(t.isf(LEVEL, df))
-    if len(claimed.bounds) == 1:
-        ((bound, sign),) = claimed.bounds
-        return float(nct.sf(critical, df, sign * (effect - bound) / error))
+    critical = float(stdtrit(df, 1 - LEVEL))
     low, high = (claimed.low - effect) / error, (claimed.high - effect) / error
-    widest = (high - low) / (2 * critical)  # beyond it the narrowed bounds have crossed
-    share = chi2.cdf(df * widest**2, df)
+    least, most = np.sqrt(chdtri(df, [1 - _TAIL, _TAIL]) / df)
+    most = min(most, (high - low) / (2 * critical))  # beyond it the narrowed bounds have crossed
+    if most <= least:
+        return 0.0
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
-    u = np.sqrt(chi2.ppf(share * (nodes + 1) / 2, df) / df)
-    between = norm.cdf(high - critical * u) - norm.cdf(low + critical * u)
-    return float(np.clip(share / 2 * weights @ between, 0.0, 1.0))
+    u = least + (most - least) * (nodes + 1) / 2
+    log_density = np.log(2) + df / 2 * np.log(df / 2) - gammaln(df / 2) + (df - 1) * np.log(u) - df * u**2 / 2
+    between = ndtr(high - critical * u) - ndtr(low + critical * u)
+    return float(np.clip((most - least) / 2 * weights @ (np.exp(log_density) * between), 0.0, 1.0))
 
 
 def detectable(claimed: Claimed, spread: Spread) -> float | None:
@@ -53,7 +53,7 @@ def detectable(claimed: Claimed, spread: Spread) -> float | None:
     With a lower bound alone the smallest effect that is found; with two, the largest that is still
     found within them, None where even an effect amid them is not.
     """
-    from scipy.optimize import brentq  # noqa: PLC0415 (a second to import, and only judging needs it)
+    from scipy.optimize import brentq  # noqa: PLC0415 (slow to import, and only judging needs it)
 
     def lacking(effect: float) -> float:
         return power(effect, claimed, spread) - WANTED
@@ -101,7 +101,7 @@ def seeds_that_settle(effect: float, claimed: Claimed, spread: Spread) -> int | 
 
 
 def _smallest_factor(effect: float, claimed: Claimed, enlarged: Callable[[float], Spread]) -> float | None:
-    from scipy.optimize import brentq  # noqa: PLC0415 (a second to import, and only judging needs it)
+    from scipy.optimize import brentq  # noqa: PLC0415 (slow to import, and only judging needs it)
 
     def lacking(factor: float) -> float:
         return _settled(effect, claimed, enlarged(factor)) - WANTED

@@ -41,7 +41,7 @@ def prior_spread(groups: Iterable[Sequence[float]], *, arms: int) -> SeedSpread:
       arms: how many of the groups come from different runs. The prior never weighs more than `arms` - 1
         seeds, since it is estimated from no more variances than that.
     """
-    from scipy.optimize import brentq  # noqa: PLC0415 (a second to import, and only judging needs it)
+    from scipy.optimize import brentq  # noqa: PLC0415 (slow to import, and only judging needs it)
     from scipy.special import digamma, polygamma  # noqa: PLC0415
 
     telling = [group for group in groups if len(group) > 1]
@@ -81,11 +81,11 @@ def half_width(spread: SeedSpread, *, accepted: int, new: int, family: int) -> f
       new: seeds behind the mean to come.
       family: intervals that are checked together.
     """
-    from scipy.stats import t  # noqa: PLC0415
+    from scipy.special import stdtrit  # noqa: PLC0415
 
     level = 1 - (1 - FALSE_ALARMS) ** (1 / family)
     return (
-        float(t.isf(level / 2, spread.degrees_of_freedom))
+        float(stdtrit(spread.degrees_of_freedom, 1 - level / 2))
         * spread.deviation
         * (1 / accepted + 1 / new) ** 0.5
     )

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
-from scipy.stats import chi, norm, t
+from scipy.stats import chi, nct, norm, t
 
 from medbench.stats.interval import LEVEL, Claimed, Spread
 from medbench.stats.power import (
@@ -142,7 +142,7 @@ def test_the_power_of_equivalence_is_that_of_its_definition_as_an_integral():
         return max(0, between) * 2 * chi.pdf(2 * u, 4)
 
     expected = quad(density, 0, 3 / critical)[0]
-    assert power(0.4, Claimed(-3, 3), spread) == pytest.approx(expected, abs=2e-5)
+    assert power(0.4, Claimed(-3, 3), spread) == pytest.approx(expected, abs=1e-8)
 
 
 def test_no_margin_leaves_nothing_that_is_equivalent():
@@ -167,3 +167,11 @@ def test_what_settles_equivalence_supports_it_within_the_bounds_and_refutes_it_b
         assert power(effect, right, enlarged) == pytest.approx(WANTED, abs=2e-3)
         seeds = seeds_that_settle(effect, claimed, FEW_SEEDS.with_patients(10))
         assert power(effect, right, FEW_SEEDS.with_patients(10).with_seeds(seeds)) >= WANTED
+
+
+@pytest.mark.parametrize("n", [2, 3, 30, 10**6])
+def test_the_power_of_one_bound_is_a_noncentral_t_probability(n):
+    spread = Spread(patients=4.0, seeds=0.0, n_patients=n, n_seeds=1)
+    for gap in (-100.0, -3.0, 0.0, 1.0, 5.0, 20.0, 100.0):
+        expected = nct.sf(t.isf(LEVEL, n - 1), n - 1, gap / 2)
+        assert power(gap, ABOVE_0, spread) == pytest.approx(expected, abs=1e-8)
