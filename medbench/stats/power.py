@@ -11,8 +11,9 @@ WANTED = 0.8
 """The power that `detectable` and the functions of what settles a claim ask for."""
 LARGEST_FACTOR, MOST_SEEDS = 1000.0, 1000
 """Times the patients, and number of seeds, beyond which we say that more of them cannot settle it."""
-_NODES, _TAIL = 80, 1e-12
-"""Of the quadrature over the standard error, and the probability left out at either end: right to 1e-9."""
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(80)
+_TAIL = 1e-12
+"""The probability that the quadrature over the standard error leaves out at either end: right to 1e-9."""
 
 
 def power(effect: float, claimed: Claimed, spread: Spread) -> float:
@@ -40,11 +41,10 @@ def power(effect: float, claimed: Claimed, spread: Spread) -> float:
     most = min(most, (high - low) / (2 * critical))  # beyond it the narrowed bounds have crossed
     if most <= least:
         return 0.0
-    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
-    u = least + (most - least) * (nodes + 1) / 2
+    u = least + (most - least) * (_NODES + 1) / 2
     log_density = np.log(2) + df / 2 * np.log(df / 2) - gammaln(df / 2) + (df - 1) * np.log(u) - df * u**2 / 2
     between = ndtr(high - critical * u) - ndtr(low + critical * u)
-    return float(np.clip((most - least) / 2 * weights @ (np.exp(log_density) * between), 0.0, 1.0))
+    return float(np.clip((most - least) / 2 * _WEIGHTS @ (np.exp(log_density) * between), 0.0, 1.0))
 
 
 def detectable(claimed: Claimed, spread: Spread) -> float | None:
