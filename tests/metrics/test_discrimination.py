@@ -367,6 +367,12 @@ def test_without_one_class_there_is_nothing_to_separate(function, kind, kept, la
     assert found.reason == f"`malignant` has no {lacking} example"
 
 
+@pytest.mark.parametrize(("function", "kind"), OF_A_LABEL.items(), ids=lambda f: f.__name__)
+def test_one_positive_above_one_negative_is_all_that_it_takes(function, kind):
+    found = function(kind(), sample(BINARY, one_hot([0, 1], 2), np.eye(2)), np.ones((1, 2)))
+    assert (found.values[0], found.defined[0], found.reason) == (1, True, "")
+
+
 DEGENERATE = [-3e38, -1.0, 0.0, 0.5, 0.5000001, 3e38]
 
 
