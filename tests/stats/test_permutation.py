@@ -1,0 +1,128 @@
+"""Swapping arms within patients against plain enumeration with scikit-learn."""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from medbench.metrics import metric_named
+from medbench.metrics.estimates import Estimates
+from medbench.metrics.sample import Sample
+from medbench.spec.metrics import BUILT_IN, GroupGap
+from medbench.stats import permutation
+from medbench.stats.permutation import swap_test
+from tests.judging import scored
+
+SEED = np.random.SeedSequence(2)
+AUC = metric_named("roc_auc").values
+GAP = metric_named(
+    "gap", BUILT_IN | {"gap": GroupGap(of="roc_auc", attributes=["sex"], corrected=False, smallest=2)}
+).values
+
+
+def arms(n_patients, *, images=2, seeds=1, harm=0.0, rng=0):
+    """Pairs by seed; with `harm`, the treatment ranks the women at random the more."""
+    draw = np.random.default_rng(rng)
+    patients = [f"p{i:03}" for i in range(n_patients) for _ in range(images)]
+    labels = np.tile([0, 1], n_patients * images // 2)
+    sex = np.repeat(np.where(np.arange(n_patients) % 2, "f", "m"), images)
+    pairs = []
+    for _ in range(seeds):
+        baseline = 2 * labels + draw.normal(size=len(labels))
+        treatment = (2 - harm * (sex == "f")) * labels + draw.normal(size=len(labels))
+        pairs.append(
+            tuple(
+                Sample(scored(labels, s, patients=patients, attributes={"sex": sex}))
+                for s in (baseline, treatment)
+            )
+        )
+    return pairs
+
+
+def area(sample, rows):
+    return roc_auc_score(sample.predictions.labels[rows, 1], sample.predictions.logits[rows, 1])
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_it_is_the_share_of_all_swaps_that_differ_as_much(seeds):
+    pairs = arms(4, seeds=seeds, rng=3)
+    patients = pairs[0][0].predictions.patient
+    sex = pairs[0][0].predictions.attributes["sex"]
+
+    def gap(sample):
+        return abs(area(sample, sex == "f") - area(sample, sex == "m"))
+
+    differences = []
+    for swap in product([False, True], repeat=4):
+        of_image = np.array(swap)[np.unique(patients, return_inverse=True)[1]]
+        total = 0.0
+        for baseline, treatment in pairs:
+            a, b = baseline.predictions.logits.copy(), treatment.predictions.logits.copy()
+            a[of_image], b[of_image] = b[of_image], a[of_image].copy()
+            mixed = [Sample(replace(baseline.predictions, logits=logits)) for logits in (a, b)]
+            total += gap(mixed[1]) - gap(mixed[0])
+        differences.append(total / seeds)
+    result = swap_test(GAP, pairs, SEED)
+    assert result.exact
+    assert result.difference == pytest.approx(differences[0])
+    assert result.p == pytest.approx(np.mean(np.abs(differences) >= abs(differences[0]) - 1e-9))
+
+
+def test_arms_that_are_the_same_do_not_differ():
+    pairs = [(baseline, baseline) for baseline, _ in arms(6, seeds=2)]
+    assert swap_test(GAP, pairs, SEED) == permutation.SwapTest(difference=0.0, p=1.0, exact=True)
+
+
+def test_drawn_swaps_agree_with_all_of_them_whatever_the_blocks(monkeypatch):
+    pairs = arms(10, rng=5)
+    exact = swap_test(AUC, pairs, SEED)
+    assert exact.exact
+    monkeypatch.setattr(permutation, "_BLOCK", 40 * 100)
+    assert swap_test(AUC, pairs, SEED) == exact
+    monkeypatch.setattr(permutation, "EXACT_UP_TO", 9)
+    drawn = swap_test(AUC, pairs, SEED)
+    assert not drawn.exact
+    assert drawn.difference == exact.difference
+    assert drawn.p == pytest.approx(exact.p, abs=4 * (exact.p * (1 - exact.p) / 2000) ** 0.5)
+    assert swap_test(AUC, pairs, SEED) == drawn
+
+
+def test_one_sub_group_harmed_is_found():
+    result = swap_test(GAP, arms(60, seeds=2, harm=2.0), SEED)
+    assert result.difference > 0.2
+    assert result.p < 0.005
+    assert not result.exact
+
+
+def test_without_a_difference_p_is_below_any_level_no_more_often_than_that():
+    p = [swap_test(GAP, arms(8, rng=rng), SEED).p for rng in range(100)]
+    for level in (0.05, 0.2, 0.5):
+        assert np.mean(np.array(p) <= level) <= level + 2 * (level * (1 - level) / 100) ** 0.5
+
+
+def test_a_swap_that_leaves_the_metric_undefined_can_only_raise_p():
+    pairs = arms(6, rng=1)
+
+    def shy(sample, weights):
+        area = AUC(sample, weights)
+        return Estimates(area.values, area.defined & (weights[:, 0] == weights[:, 2]), "shy")
+
+    result, plain = swap_test(shy, pairs, SEED), swap_test(AUC, pairs, SEED)
+    assert plain.p < result.p
+    assert result.p >= 0.5
+
+    def never(sample, weights):
+        return Estimates(np.zeros(len(weights)), np.zeros(len(weights), dtype=bool), "never")
+
+    with pytest.raises(ValueError, match="the metric is undefined for one of the arms"):
+        swap_test(never, pairs, SEED)
+
+
+def test_what_is_fitted_on_validation_cannot_be_swapped():
+    ((baseline, treatment),) = arms(4)
+    fitted = replace(baseline, validation=baseline.predictions)
+    for pair in ((fitted, treatment), (treatment, fitted)):
+        with pytest.raises(ValueError, match="cannot be swapped by patient"):
+            swap_test(AUC, [pair], SEED)
