@@ -6,6 +6,7 @@ Whether the study is reproduced plays no part here (that is `judge`): this room 
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,10 +20,17 @@ from medbench.metrics.registry import higher_is_better
 from medbench.predicates import PREDICATES, verdict
 from medbench.spec.loader import dump_yaml, load_document, load_yaml
 from medbench.spec.records import Declared
-from medbench.stats.prediction import half_width, moderated_spread, prior_spread
+from medbench.stats.prediction import (
+    FALSE_ALARMS,
+    SINGLE_SEEDS,
+    SeedSpread,
+    half_width,
+    moderated_spread,
+    prior_spread,
+)
 
 NUMERIC: Literal["numeric@1"] = "numeric@1"
-PREDICTION: Literal["moderated-prediction-familywise@1"] = "moderated-prediction-familywise@1"
+PREDICTION: Literal["moderated-prediction-familywise@2"] = "moderated-prediction-familywise@2"
 SAFETY, LEAST, UNCALIBRATED = 3, 1e-4, 1e-3
 """The numeric tolerance is `SAFETY` times the largest calibrated difference and at least `LEAST`;
 `UNCALIBRATED` where a metric has not been calibrated on a device class."""
@@ -38,7 +46,7 @@ class Rule(Declared, frozen=True, kw_only=True, rename="kebab"):
     """The named rules that compute an item's bands; a changed rule gets a new name."""
 
     same_seeds: Literal["numeric@1"] = NUMERIC
-    new_seeds: Literal["moderated-prediction-familywise@1"] = PREDICTION
+    new_seeds: Literal["moderated-prediction-familywise@2"] = PREDICTION
 
 
 class Accepted(Declared, frozen=True, kw_only=True):
@@ -143,27 +151,55 @@ class Expectations:
         ]
         return max(LEAST, SAFETY * max(differences)) if differences else UNCALIBRATED
 
-    def band(self, expectation: Expectation, arm: str, new: int) -> float | None:
-        """Half the width around an arm's accepted mean for the mean of `new` seeds; None if unknown.
+    def bands(self, expectation: Expectation, arm: str, new: Sequence[float]) -> tuple[float, float] | None:
+        """Half the widths around an arm's accepted mean: for the mean of new seeds, and for each of them.
 
-        The arm's own spread between seeds is moderated by those of all arms of the same metric and
-        device class; the level is shared over all accepted items and arms of that class
-        (`moderated-prediction-familywise@1`).
+        The spread between the arm's accepted seeds, and for the mean that between the new ones too, is
+        moderated by those of all arms of the same metric and device class; the level is shared over
+        all accepted items and arms of that class. None where no spread is known
+        (`moderated-prediction-familywise@2`).
         """
         environment, metric = expectation.environment, expectation.definition.metric
-        family = [e for e in self.accepted if e.environment == environment]
-        alike = [(e, other) for e in family if e.definition.metric == metric for other in ARMS]
-        prior = prior_spread(
-            [list(e.values(other).values()) for e, other in alike],
-            # Items of a task are scores of the same runs where they have a backbone in common.
-            arms=len({(e.item.partition("/")[0], getattr(e.backbones, other)) for e, other in alike}),
-        )
-        values = list(expectation.values(arm).values())
-        spread = moderated_spread(values, prior)
-        if not spread.degrees_of_freedom:
+        accepted = list(expectation.values(arm).values())
+        prior = self._priors[metric, environment]
+        alone, both = moderated_spread(prior, accepted), moderated_spread(prior, accepted, new)
+        if not alone.degrees_of_freedom:
             return None
-        half = half_width(spread, accepted=len(values), new=new, family=len(family) * len(ARMS))
-        return max(half, self.tolerance(metric, environment))
+        family = len(ARMS) * sum(e.environment == environment for e in self.accepted)
+        several = len(new) > 1
+        of_mean = half_width(
+            both,
+            accepted=len(accepted),
+            new=len(new),
+            family=family,
+            level=FALSE_ALARMS - SINGLE_SEEDS if several else FALSE_ALARMS,
+        )
+        of_each = of_mean
+        if several:
+            of_each = half_width(
+                alone, accepted=len(accepted), new=1, family=family * len(new), level=SINGLE_SEEDS
+            )
+        tolerance = self.tolerance(metric, environment)
+        return max(of_mean, tolerance), max(of_each, tolerance)
+
+    @cached_property
+    def _priors(self) -> dict[tuple[str, str], SeedSpread]:
+        """What the spreads of all arms have in common, by metric and device class."""
+        keys = {(e.definition.metric, e.environment) for e in self.accepted}
+        return {key: self._prior(*key) for key in keys}
+
+    def _prior(self, metric: str, environment: str) -> SeedSpread:
+        alike = [
+            (e, arm)
+            for e in self.accepted
+            if (e.definition.metric, e.environment) == (metric, environment)
+            for arm in ARMS
+        ]
+        return prior_spread(
+            [list(e.values(arm).values()) for e, arm in alike],
+            # Items of a task are scores of the same runs where they have a backbone in common.
+            arms=len({(e.item.partition("/")[0], getattr(e.backbones, arm)) for e, arm in alike}),
+        )
 
 
 @dataclass(frozen=True)
@@ -270,8 +306,8 @@ def check(judgement: Judgement, expectations: Expectations) -> Check:
     """Compare one item with what was accepted for it.
 
     Seeds that were accepted on the same device class and cohort are compared one by one (`numeric@1`).
-    Of all other trained seeds, each arm's mean is compared with the accepted mean
-    (`moderated-prediction-familywise@1`). Loaded runs of another class or cohort measure nothing.
+    Of all other trained seeds, each arm's mean and each by itself are compared with the accepted mean
+    (`moderated-prediction-familywise@2`). Loaded runs of another class or cohort measure nothing.
 
     Returns:
       Its status, and the value that lies furthest out relative to its band.
@@ -374,17 +410,23 @@ def _compare(expectation: Expectation, judgement: Judgement, expectations: Expec
     same_images = judgement.cohort_fingerprint == expectation.cohort_fingerprint
     comparisons = []
     for arm in ARMS:
-        accepted, new = expectation.values(arm), []
+        accepted, new = expectation.values(arm), dict[int, float]()
         for seed, measured in judgement.samples[arm].items():
             if same_images and seed in accepted and judgement.devices[arm][seed] == environment:
                 quantity = f"{arm}, seed {seed}"
                 comparisons.append(_Comparison(NUMERIC, quantity, measured, accepted[seed], tolerance))
             elif seed in judgement.trained[arm]:
-                new.append(measured)
-        half = expectations.band(expectation, arm, len(new)) if new else None
-        if half is not None:
-            mean, expected = float(np.mean(new)), float(np.mean(list(accepted.values())))
-            comparisons.append(_Comparison(PREDICTION, f"mean of {arm}", mean, expected, half))
+                new[seed] = measured
+        bands = expectations.bands(expectation, arm, list(new.values())) if new else None
+        if bands is None:
+            continue
+        mean, expected = float(np.mean(list(new.values()))), float(np.mean(list(accepted.values())))
+        comparisons.append(_Comparison(PREDICTION, f"mean of {arm}", mean, expected, bands[0]))
+        if len(new) > 1:
+            comparisons += [
+                _Comparison(PREDICTION, f"{arm}, seed {seed}", value, expected, bands[1])
+                for seed, value in new.items()
+            ]
     return comparisons
 
 

@@ -139,14 +139,23 @@ def test_the_numeric_tolerance_is_three_times_the_largest_difference_within_limi
     assert Expectations(calibration=tuple(rows)).tolerance("roc_auc@1", "cpu") == pytest.approx(tolerance)
 
 
-def half(group, groups, k, *, arms, family):
-    """The band of one group's mean by its formula."""
+def half(group, groups, new, *, arms, family):
+    """The band of the mean of some new seeds by its formula."""
+    return _half(group, [group, new], groups, len(new), 0.035 if len(new) > 1 else 0.04, arms, family)
+
+
+def single(group, groups, k, *, arms, family):
+    """The band of each of k new seeds by its formula."""
+    return _half(group, [group], groups, 1, 0.005, arms, family * k)
+
+
+def _half(group, seen, groups, k, level, arms, family):
     prior = prior_spread(groups, arms=arms)
-    df = prior.degrees_of_freedom + len(group) - 1
-    own = np.var(group, ddof=1) * (len(group) - 1)
+    df = prior.degrees_of_freedom + sum(len(values) - 1 for values in seen)
+    own = sum(np.var(values) * len(values) for values in seen)
     spread = ((prior.degrees_of_freedom * prior.deviation**2 + own) / df) ** 0.5
-    level = 1 - (1 - FALSE_ALARMS) ** (1 / family)
-    return t.ppf(1 - level / 2, df) * spread * (1 / len(group) + 1 / k) ** 0.5
+    each = 1 - (1 - level) ** (1 / family)
+    return t.ppf(1 - each / 2, df) * spread * (1 / len(group) + 1 / k) ** 0.5
 
 
 def test_new_seeds_are_compared_by_their_mean_with_their_arms_own_spread_moderated_by_the_tier(root):
@@ -155,17 +164,31 @@ def test_new_seeds_are_compared_by_their_mean_with_their_arms_own_spread_moderat
     )
     expectations = accepted(root, judgement(), other)
     groups = [list(v.values()) for item in (judgement(), other) for v in item.samples.values()]
-    width = half(TREAT, groups, 2, arms=2, family=4)
+    width = half(TREAT, groups, [0.83, 0.84], arms=2, family=4)
     result = check(samples([0.80, 0.812], [0.83, 0.84], first=6), expectations)
     assert result.check == PREDICTION
     assert result.status == "ok"
     assert result.quantity == "mean of treatment"
     assert (result.expected, result.measured) == (pytest.approx(0.83), pytest.approx(0.835))
     assert result.band == pytest.approx((0.83 - width, 0.83 + width))
-    out = check(samples([0.80, 0.812], [0.83 + 1.01 * width] * 2, first=6), expectations)
-    assert (out.status, out.quantity) == ("drifted", "mean of treatment")
-    within = check(samples([0.80, 0.812], [0.83 + 0.99 * width] * 2, first=6), expectations)
-    assert within.status == "ok"
+    moved = [0.83 - 0.005, 0.83 + 0.005]
+    for by, status in ((1.01 * width, "drifted"), (0.99 * width, "ok")):
+        result = check(samples([0.80, 0.812], [value + by for value in moved], first=6), expectations)
+        assert (result.status, result.quantity) == (status, "mean of treatment")
+
+
+def test_one_new_seed_that_is_broken_cannot_hide_behind_the_spread_it_makes(root):
+    tasks = [replace(judgement(), id=f"{name}/scale-data/id") for name in ("chest", "dermatology")]
+    expectations = accepted(root, judgement(), *tasks)
+    width = single(TREAT, [BASE, TREAT] * 3, 3, arms=6, family=6)
+    night = [0.83, 0.83 - 1.01 * width, 0.83]
+    result = check(samples([0.81, 0.80, 0.82], night, first=6), expectations)
+    assert (result.status, result.quantity) == ("drifted", "treatment, seed 7")
+    assert result.band == pytest.approx((0.83 - width, 0.83 + width))
+    night[1] = 0.83 - 0.99 * width
+    assert check(samples([0.81, 0.80, 0.82], night, first=6), expectations).status == "ok"
+    assert "1 of 8 values are outside" in result.detail
+    assert half(TREAT, [BASE, TREAT] * 3, night, arms=6, family=6) > width / 3
 
 
 def test_accepted_and_new_seeds_of_one_night_are_each_compared_by_their_own_rule(root):
@@ -236,7 +259,7 @@ def test_items_of_the_same_runs_do_not_make_the_prior_surer(root):
         folder = root / str(arms)
         low, high = check(later, accepted(folder, judgement(), *others)).band
         widths[arms] = (high - low) / 2
-        assert widths[arms] == pytest.approx(half(BASE, [BASE, TREAT] * 3, 2, arms=arms, family=6))
+        assert widths[arms] == pytest.approx(half(BASE, [BASE, TREAT] * 3, [0.81, 0.80], arms=arms, family=6))
     assert widths[6] < widths[2]
 
 
@@ -269,7 +292,7 @@ def test_the_spread_of_another_metric_or_device_class_is_not_pooled(root):
     groups = [BASE, [0.80, 0.83, 0.86]]
     for baseline, treatment, moved in (([0.84] * 2, [0.83] * 2, 0), ([0.81] * 2, [0.87] * 2, 1)):
         result = check(samples(baseline, treatment, first=5), expectations)
-        width = half(groups[moved], groups, 2, arms=2, family=4)
+        width = half(groups[moved], groups, [baseline, treatment][moved], arms=2, family=4)
         assert result.band == pytest.approx((result.expected - width, result.expected + width))
 
 
@@ -391,7 +414,7 @@ def test_the_file_reads_like_a_list_of_accepted_values(root):
   effect: {value: 0.02, low: 0.01, high: 0.03}
   definition: {predicate: superiority, margin: 0.005, metric: roc_auc@1, evaluate: id, \
 cohort: 'phantoms:mammography', labels: 'single-label: benign, malignant'}
-  rule: {same-seeds: numeric@1, new-seeds: moderated-prediction-familywise@1}
+  rule: {same-seeds: numeric@1, new-seeds: moderated-prediction-familywise@2}
   environment: cpu
   cohort_fingerprint: f1
   backbones: {baseline: bit-s-r, treatment: bit-m-r}
@@ -518,7 +541,7 @@ def test_an_old_rule_is_refused(root):
     accepted(root)
     path = root / "embedded/mammography/scale-data.yaml"
     path.write_text(path.read_text().replace("moderated-prediction", "pooled-prediction"))
-    with pytest.raises(MedbenchError, match=r"scale-data\.yaml:\d+: .*moderated-prediction-familywise@1"):
+    with pytest.raises(MedbenchError, match=r"scale-data\.yaml:\d+: .*moderated-prediction-familywise@2"):
         load(root, "embedded")
 
 

@@ -12,6 +12,9 @@ import numpy as np
 
 FALSE_ALARMS = 0.04
 """Designed share of unchanged nights on which any band of the suite is left."""
+SINGLE_SEEDS = 0.005
+"""The part of it that is kept for bands of single seeds where several are new. Without them one broken
+seed hides itself: it widens the spread more than it moves the mean."""
 
 LEAST_DEVIATION = 1e-5
 """A spread below this, as of a metric at its ceiling, counts as this: the logarithm of 0 is no number."""
@@ -38,8 +41,8 @@ def prior_spread(groups: Iterable[Sequence[float]], *, arms: int) -> SeedSpread:
 
     Args:
       groups: values by seed; groups of one seed say nothing.
-      arms: how many of the groups come from different runs. The prior never weighs more than `arms` - 1
-        seeds, since it is estimated from no more variances than that.
+      arms: how many of the groups come from different runs. The prior is as uncertain as the variances
+        scatter and as its own estimate from so few of them: 1 / df = 1 / d0 + 1 / (`arms` - 1).
     """
     from scipy.optimize import brentq  # noqa: PLC0415 (slow to import, and only judging needs it)
     from scipy.special import digamma, polygamma  # noqa: PLC0415
@@ -56,36 +59,44 @@ def prior_spread(groups: Iterable[Sequence[float]], *, arms: int) -> SeedSpread:
     if excess > polygamma(1, alike):
         half = brentq(lambda candidate: float(polygamma(1, candidate)) - excess, 1e-4, alike)
     log_variance = float(np.mean(logs) + digamma(half) - np.log(half))
-    return SeedSpread(float(np.exp(log_variance / 2)), float(min(2 * half, arms - 1)))
+    return SeedSpread(float(np.exp(log_variance / 2)), 1 / (1 / float(2 * half) + 1 / (arms - 1)))
 
 
-def moderated_spread(group: Sequence[float], prior: SeedSpread) -> SeedSpread:
-    """A group's own variance and the prior one, weighted by their degrees of freedom."""
-    own = float(np.sum((np.asarray(group) - np.mean(group)) ** 2))
-    freedom = prior.degrees_of_freedom + len(group) - 1
+def moderated_spread(prior: SeedSpread, *groups: Sequence[float]) -> SeedSpread:
+    """An arm's own variance and the prior one, weighted by their degrees of freedom.
+
+    Args:
+      prior: of all arms.
+      *groups: the arm's values by seed, each group about a mean of its own: accepted, and new.
+    """
+    own = sum(float(np.sum((np.asarray(group) - np.mean(group)) ** 2)) for group in groups)
+    freedom = prior.degrees_of_freedom + sum(len(group) - 1 for group in groups)
     if not freedom:
         return SeedSpread(0.0, 0.0)
     variance = (prior.degrees_of_freedom * prior.deviation**2 + own) / freedom
     return SeedSpread(variance**0.5, freedom)
 
 
-def half_width(spread: SeedSpread, *, accepted: int, new: int, family: int) -> float:
+def half_width(
+    spread: SeedSpread, *, accepted: int, new: int, family: int, level: float = FALSE_ALARMS
+) -> float:
     """Half the width of a prediction interval for the mean of `new` seeds around that of `accepted`.
 
     t times s times sqrt(1/accepted + 1/new) (Hahn 1970), its level shared over `family` intervals by
-    Sidak's rule, so that all hold together with a probability near 1 - `FALSE_ALARMS`.
+    Sidak's rule, so that all hold together with a probability near 1 - `level`.
 
     Args:
       spread: with degrees of freedom.
       accepted: seeds behind the accepted mean.
       new: seeds behind the mean to come.
       family: intervals that are checked together.
+      level: how often any of them is left by chance.
     """
     from scipy.special import stdtrit  # noqa: PLC0415
 
-    level = 1 - (1 - FALSE_ALARMS) ** (1 / family)
+    each = 1 - (1 - level) ** (1 / family)
     return (
-        float(stdtrit(spread.degrees_of_freedom, 1 - level / 2))
+        float(stdtrit(spread.degrees_of_freedom, 1 - each / 2))
         * spread.deviation
         * (1 / accepted + 1 / new) ** 0.5
     )

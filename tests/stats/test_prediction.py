@@ -9,6 +9,7 @@ from scipy.stats import chi2, t
 from medbench.stats.prediction import (
     FALSE_ALARMS,
     LEAST_DEVIATION,
+    SINGLE_SEEDS,
     SeedSpread,
     half_width,
     moderated_spread,
@@ -38,15 +39,20 @@ def values(draw, deviations, seeds, shared):
     return deviations * (shared**0.5 * common + (1 - shared) ** 0.5 * own)
 
 
-def bands(accepted, new):
-    """Half the width of every arm's band, from accepted values (seeds, items)."""
-    prior = prior_spread(accepted.T, arms=ITEMS // SHARED)
-    return np.array(
-        [
-            half_width(moderated_spread(group, prior), accepted=len(group), new=new, family=ITEMS)
-            for group in accepted.T
-        ]
-    )
+def alarms(accepted, tonight):
+    """Which arms leave their bands by their mean or by one seed, from values (seeds, items)."""
+    prior, new = prior_spread(accepted.T, arms=ITEMS // SHARED), len(tonight)
+    several = new > 1
+    left = []
+    for old, now in zip(accepted.T, tonight.T, strict=True):
+        level = FALSE_ALARMS - SINGLE_SEEDS * several
+        spread = moderated_spread(prior, old, now)
+        of_mean = half_width(spread, accepted=len(old), new=new, family=ITEMS, level=level)
+        spread = moderated_spread(prior, old)
+        of_each = half_width(spread, accepted=len(old), new=1, family=ITEMS * new, level=SINGLE_SEEDS)
+        outlier = several and np.abs(now - old.mean()).max() > of_each
+        left.append(abs(now.mean() - old.mean()) > of_mean or outlier)
+    return np.array(left)
 
 
 @pytest.mark.parametrize(("freedom", "seeds"), [(3.0, 5), (12.0, 5), (6.0, 3)])
@@ -69,10 +75,11 @@ def test_groups_of_unequal_size_have_one_prior():
 
 def test_variances_that_are_alike_weigh_no_more_than_the_arms_they_come_from():
     groups = [[0.8, 0.82, 0.84]] * 6
-    assert prior_spread(groups, arms=4).degrees_of_freedom == 3
+    assert prior_spread(groups, arms=4).degrees_of_freedom == pytest.approx(3, rel=1e-3)
     draw = np.random.default_rng(0)
     alike = draw.normal(0.8, 0.02, (2000, 5))
-    assert prior_spread(alike, arms=11).degrees_of_freedom == 10
+    heterogeneity = prior_spread(alike, arms=10**9).degrees_of_freedom
+    assert prior_spread(alike, arms=11).degrees_of_freedom == pytest.approx(1 / (1 / heterogeneity + 1 / 10))
     assert prior_spread(alike, arms=11).deviation == pytest.approx(0.02, rel=0.03)
 
 
@@ -91,13 +98,16 @@ def test_a_metric_at_its_ceiling_counts_as_the_least_deviation():
 
 
 def test_a_group_and_the_prior_are_weighted_by_their_degrees_of_freedom():
-    spread = moderated_spread([0.8, 0.82, 0.84], SeedSpread(0.05, 3.0))
+    spread = moderated_spread(SeedSpread(0.05, 3.0), [0.8, 0.82, 0.84])
     assert spread.degrees_of_freedom == 5
     assert spread.deviation**2 == pytest.approx((3 * 0.05**2 + 2 * 0.02**2) / 5)
-    alone = moderated_spread([0.8, 0.82, 0.84], NOTHING)
+    alone = moderated_spread(NOTHING, [0.8, 0.82, 0.84])
     assert (alone.deviation, alone.degrees_of_freedom) == (pytest.approx(0.02), 2)
-    assert moderated_spread([0.8], SeedSpread(0.05, 3.0)) == SeedSpread(0.05, 3.0)
-    assert moderated_spread([0.8], NOTHING) == NOTHING
+    two = moderated_spread(SeedSpread(0.05, 3.0), [0.8, 0.82, 0.84], [0.1, 0.3])
+    assert two.degrees_of_freedom == 6
+    assert two.deviation**2 == pytest.approx((3 * 0.05**2 + 2 * 0.02**2 + 0.02) / 6)
+    assert moderated_spread(SeedSpread(0.05, 3.0), [0.8]) == SeedSpread(0.05, 3.0)
+    assert moderated_spread(NOTHING, [0.8]) == NOTHING
 
 
 def test_one_interval_is_the_classical_prediction_interval():
@@ -113,13 +123,13 @@ def test_a_family_shares_the_level_by_sidaks_rule():
 
 @pytest.mark.parametrize("name", ["log-normal", "log-even", "alike"])
 def test_unchanged_nights_alarm_about_as_often_as_designed(name):
-    draw, nights, alarms = np.random.default_rng(1), 1200, 0
+    draw, nights, raised = np.random.default_rng(1), 1200, 0
     for new, shared in islice(cycle(product([1, 5], [0.0, 0.8])), nights):
         deviations = scatter(draw, name=name)
         accepted, tonight = (values(draw, deviations, seeds, shared) for seeds in (SEEDS, new))
-        alarms += bool((np.abs(tonight.mean(0) - accepted.mean(0)) > bands(accepted, new)).any())
-    # Designed for .04; measured .05 to .06, with a standard error of .006 here.
-    assert alarms / nights < 0.07
+        raised += bool(alarms(accepted, tonight).any())
+    # Designed for .04, with a standard error of .006 here; docs/gate.md has the measured rates.
+    assert raised / nights < 0.055
 
 
 def test_a_stable_arm_that_dropped_is_caught_beside_arms_that_scatter():
@@ -127,7 +137,8 @@ def test_a_stable_arm_that_dropped_is_caught_beside_arms_that_scatter():
     for _ in range(nights):
         deviations = scatter(draw, name="log-even")
         accepted, tonight = (values(draw, deviations, SEEDS, 0.8) for _ in range(2))
-        caught += accepted.mean(0)[0] - (tonight.mean(0)[0] - drop) > bands(accepted, SEEDS)[0]
+        tonight[:, 0] -= drop
+        caught += alarms(accepted, tonight)[0]
     assert caught / nights > 0.9
     pooled = SeedSpread(float(np.sqrt(np.mean(deviations**2))), ITEMS * (SEEDS - 1))
     assert half_width(pooled, accepted=SEEDS, new=SEEDS, family=ITEMS) > drop
