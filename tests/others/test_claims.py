@@ -1,6 +1,8 @@
+import shutil
 from pathlib import Path
 
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from medbench.errors import MedbenchError
 from medbench.others.claims import judge_claims
@@ -78,6 +80,40 @@ def test_one_seed_is_not_judged(judge):
     assert {no.reason for no in refused} == {
         "one seed (4) in both arms: the noise of training is unknown, two are needed"
     }
+
+
+def suite_with(folder, metric):
+    """The suite, its claim about shifts made one about another metric."""
+    shutil.copytree(SUITE, folder)
+    (folder / "metrics.yaml").write_text("metrics:\n  scaled_nll: {kind: nll, temperature: true}\n")
+    claim = folder / "claims" / "ood.yaml"
+    claim.write_text(claim.read_text().replace("metric: primary", f"metric: {metric}"))
+    return load_suite(folder)
+
+
+@pytest.mark.parametrize(
+    ("metric", "needed"),
+    [("ood_auroc", "`id` and `vendor-b`"), ("scaled_nll", "`validation` and `vendor-b`")],
+)
+def test_a_metric_that_looks_at_other_sets_needs_them_too(tmp_path, metric, needed):
+    suite = suite_with(tmp_path / "suite", metric)
+    root = write_folder(tmp_path / "theirs", sets=("vendor-b",))
+    _, refused, _ = judge_claims(open_folder(root), suite)
+    assert f"no such evaluation set: {metric} needs {needed}, and net-small has no run" in refused[0].reason
+    judged, refused, _ = judge_claims(
+        open_folder(write_folder(root, sets=("id", "validation", "vendor-b"))), suite
+    )
+    assert refused == []
+    assert judged[0].effect is not None
+
+
+def test_every_value_is_that_of_its_own_file(judge):
+    for item in judge()[0]:
+        for arm, gain in (("baseline", 0.0), ("treatment", 1.5)):
+            for seed, value in item.samples[arm].items():
+                rows = examples(gain, seed)
+                labels, logits = ([row[f"{of}/malignant"] for row in rows] for of in ("label", "logit"))
+                assert value == pytest.approx(roc_auc_score(labels, logits), abs=1e-6)
 
 
 def test_seeds_of_one_arm_alone_are_left_out_and_told(judge, tmp_path):

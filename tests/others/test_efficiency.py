@@ -97,6 +97,12 @@ def test_the_verdict_follows_from_the_largest_and_smallest_plausible_share(curve
     assert judged.pairing == "paired"
 
 
+def test_what_the_smallest_amount_exceeds_supports_its_share_and_leaves_smaller_ones_open():
+    curve = question(0.8, (0.85, 0.9, 0.95))
+    assert judge_efficiency(curve, 0.01, SIZES).verdict == "supported"
+    assert judge_efficiency(curve, 0.009, SIZES).verdict == "inconclusive"
+
+
 def test_where_lower_is_better_the_curve_is_turned():
     judged = judge_efficiency(question(0.2, (0.4, 0.2, 0.1), sign=-1), 0.4, SIZES)
     assert judged.verdict == "supported"
