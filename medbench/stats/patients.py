@@ -27,9 +27,10 @@ def variance_over_patients(by_patient: NDArray[np.float64], resting_on: int) -> 
     """Sampling variance of a value whose influences, summed by patient, are these.
 
     r / (r - 1) times the sum of squares. r is the number of patients of the rarest class, from which
-    the degrees of freedom are counted too: so the variance of a ROC area is at least that of DeLong
-    (whose factors are those of each class) and of Obuchowski, and equals it where each patient has
-    one image and the classes are of one size.
+    the degrees of freedom are counted too. So the variance of a ROC area is at least that of DeLong et
+    al. (1988), whose factors are those of each class, and equals it where the classes are of one size;
+    with several images a patient it is Obuchowski's (1997), whose cross term has the factor of all
+    patients, up to the difference of these factors.
 
     Args:
       by_patient: (C,) summing to 0.
