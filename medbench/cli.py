@@ -17,6 +17,7 @@ COMMANDS = {
     "cohort": ("medbench.data.cohort_cli", "check a folder of your own images"),
     "schema": ("medbench.spec.schema", "write JSON Schema, so that editors complete and check YAML"),
     "judge": ("medbench.judge_cli", "judge results that some other code produced"),
+    "validate-gate": ("medbench.gate_cli", "measure false alarms, detections and coverage by simulation"),
     "calibrate": ("medbench.calibrate", "measure how far unchanged seeds move on other machines"),
     "pretrain": ("medbench.training.pretrain_cli", "train a small upstream backbone of your own"),
 }

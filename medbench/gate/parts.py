@@ -1,0 +1,235 @@
+"""The simulation cut into independent parts, each with a random stream of its own, run on one core or several.
+
+The figures depend on the seed and the plan alone, not on how many workers there are.
+"""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from medbench.expect import Expectations, load
+from medbench.execute.progress import duration
+from medbench.gate import coverage, planted, rates
+from medbench.gate.coverage import Tallies
+from medbench.gate.rates import Counts, Night, Worlds
+
+WORLDS: tuple[Worlds, ...] = ("stored", "grid")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is simulated.
+
+    Attributes:
+      nights: unchanged nights of each kind and family of worlds.
+      changed: nights of each change of values.
+      sets: accepted sets whose own rate is measured, over `nights_each`.
+      planted_sets: accepted sets of predictions, by metric, each with `planted_nights` nights of each change.
+      agreement: accepted sets on which the shortcut by values is held against full predictions.
+      studies: of coverage, by number of patients.
+      candidates: of coverage, studies by number of patients.
+    """
+
+    nights: int = 4000
+    changed: int = 2000
+    sets: int = 300
+    nights_each: int = 100
+    planted_sets: int = 30
+    planted_nights: int = 10
+    agreement: int = 100
+    studies: dict[int, int] = field(
+        default_factory=lambda: {50: 1500, 100: 1500, 200: 1500, 1000: 1500, 5000: 500, 20000: 300}
+    )
+    candidates: dict[int, int] = field(default_factory=lambda: {100: 300, 500: 200})
+
+
+QUICK = Sizes(
+    nights=300,
+    changed=40,
+    sets=8,
+    nights_each=10,
+    planted_sets=1,
+    planted_nights=3,
+    agreement=2,
+    studies={100: 60},
+    candidates={},
+)
+"""For the tests: a glance at everything but the other metrics."""
+CANDIDATE_SEEDS = 3
+
+
+@dataclass
+class Findings:
+    """Counts of all parts together.
+
+    Attributes:
+      red: unchanged nights with an alarm, by worlds and night.
+      nights: unchanged nights of each kind, by worlds.
+      shares: of each accepted set, the share of its nights that alarm, by worlds.
+      caught: by planted change, nights in which the item is red.
+      tried: the nights.
+      agreed: items whose shortcut agrees with full predictions, by what.
+      items: that were compared so.
+      tallies: of coverage.
+    """
+
+    red: Counter[tuple[str, Night]] = field(default_factory=Counter)
+    nights: Counter[str] = field(default_factory=Counter)
+    shares: dict[str, list[float]] = field(default_factory=dict)
+    caught: Counts = field(default_factory=Counter)
+    tried: Counts = field(default_factory=Counter)
+    agreed: Counter[str] = field(default_factory=Counter)
+    items: int = 0
+    tallies: Tallies = field(default_factory=dict)
+
+
+class Part(NamedTuple):
+    """One part: a function of this module by name, its arguments, and a rough cost in seconds."""
+
+    name: str
+    arguments: tuple[Any, ...]
+    seconds: float
+
+
+def plan(sizes: Sizes) -> list[Part]:
+    """All parts, the longest first, so that workers end together."""
+    parts = []
+    for worlds in WORLDS:
+        parts += [Part("unchanged", (worlds, n), 0.006 * n) for n in _split(sizes.nights, 500)]
+        parts += [Part("changed", (worlds, n), 0.03 * n) for n in _split(sizes.changed, 250)]
+        parts += [
+            Part("conditional", (worlds, n, sizes.nights_each), 0.0025 * n * sizes.nights_each)
+            for n in _split(sizes.sets, 50)
+        ]
+    parts += [Part("larger", (n,), 0.02 * n) for n in _split(sizes.changed, 500)]
+    for metric in planted.METRICS:
+        parts += [
+            Part("predictions", (metric, n, sizes.planted_nights), 0.2 * n * sizes.planted_nights)
+            for n in _split(sizes.planted_sets, 10)
+        ]
+    parts += [Part("agreement", (n,), 0.4 * n) for n in _split(sizes.agreement, 25)]
+    for patients, studies in sizes.studies.items():
+        cost = 0.02 + 0.00004 * patients
+        parts += [Part("grid", (patients, n), cost * n) for n in _split(studies, int(30 / cost))]
+    for patients, studies in sizes.candidates.items():
+        parts += [
+            Part("candidates", (patients, CANDIDATE_SEEDS, studies, (name,)), 0.0001 * patients * studies)
+            for name in coverage.CANDIDATES
+        ]
+    return sorted(parts, key=lambda part: -part.seconds)
+
+
+def simulate(
+    sizes: Sizes, root: Path, tier: str, seed: int, workers: int, say: Callable[[str], None]
+) -> Findings:
+    """Run all parts and add them up.
+
+    Args:
+      sizes: how much.
+      root: the folder `expectations`.
+      tier: whose accepted values and runs the nights are like.
+      seed: of all random streams.
+      workers: processes.
+      say: takes a line of progress now and then.
+    """
+    parts = plan(sizes)
+    streams = np.random.SeedSequence(seed).spawn(len(parts))
+    jobs = [(part, root, tier, stream) for part, stream in zip(parts, streams, strict=True)]
+    total, done, started = sum(part.seconds for part in parts), 0.0, time.monotonic()
+    found: dict[int, Any] = {}
+    for index, result in _results(jobs, workers):
+        found[index] = result
+        done += parts[index].seconds
+        left = (time.monotonic() - started) * (total / done - 1)
+        say(f"{len(found)} of {len(parts)} parts simulated, about {duration(left)} left")
+    findings = Findings()
+    for index, part in enumerate(parts):  # in the order of the plan, so that sums are the same every time
+        _add(findings, part, found[index])
+    return findings
+
+
+def to_terminal(line: str) -> None:
+    """Overwrite the line of progress on standard error; nothing where that is no terminal."""
+    if sys.stderr.isatty():
+        print(f"\r{line:70}", end="", file=sys.stderr, flush=True)
+
+
+Job = tuple[Part, Path, str, np.random.SeedSequence]
+
+
+def _results(jobs: list[Job], workers: int) -> Iterator[tuple[int, Any]]:
+    if workers == 1:
+        yield from ((index, _run(job)) for index, job in enumerate(jobs))
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        futures = {pool.submit(_run, job): index for index, job in enumerate(jobs)}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _run(job: Job) -> Any:
+    part, root, tier, stream = job
+    random, arguments = np.random.default_rng(stream), part.arguments
+    if part.name == "grid":
+        return coverage.grid(*arguments, random)
+    if part.name == "candidates":
+        return coverage.candidates(*arguments[:3], random, arguments[3])
+    expectations = _expectations(root, tier)
+    if part.name == "predictions":
+        return planted.detections(_study(root, tier), *arguments, random)
+    if part.name == "agreement":
+        return planted.agreement(_study(root, tier), *arguments, random)
+    if part.name == "larger":
+        return rates.with_more_seeds(rates.maker("stored", expectations), expectations, *arguments, random)
+    worlds, *rest = arguments
+    make = rates.maker(worlds, expectations)
+    if part.name == "changed":
+        return rates.planted(make, worlds, expectations, *rest, random)
+    of_unchanged = rates.unchanged if part.name == "unchanged" else rates.conditional
+    return of_unchanged(make, expectations, *rest, random)
+
+
+def _add(findings: Findings, part: Part, result: Any) -> None:
+    if part.name == "unchanged":
+        worlds, nights = part.arguments
+        findings.red.update({(worlds, night): count for night, count in result.items()})
+        findings.nights[worlds] += nights
+    elif part.name == "conditional":
+        findings.shares.setdefault(part.arguments[0], []).extend(result)
+    elif part.name == "agreement":
+        findings.agreed.update(result[0])
+        findings.items += result[1]
+    elif part.name in {"grid", "candidates"}:
+        for cell, tally in result.items():
+            findings.tallies.setdefault(cell, coverage.Tally()).merge(tally)
+    else:
+        findings.caught.update(result[0])
+        findings.tried.update(result[1])
+
+
+def _split(count: int, most: int) -> Iterable[int]:
+    """`count` in pieces of at most `most`."""
+    return [min(most, count - start) for start in range(0, count, most)]
+
+
+@lru_cache(maxsize=1)
+def _expectations(root: Path, tier: str) -> Expectations:
+    return load(root, tier)
+
+
+@lru_cache(maxsize=1)
+def _study(root: Path, tier: str) -> planted.Study:
+    return planted.Study(root, tier, _expectations(root, tier))

@@ -1,0 +1,98 @@
+"""`medbench validate-gate`: how often the gate alarms for nothing, what it catches, and whether intervals hold.
+
+Nights are simulated; nothing is trained.
+"""
+
+import argparse
+import os
+import platform
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from medbench import __version__
+from medbench.environment import commit
+from medbench.errors import MedbenchError
+from medbench.gate.page import page
+from medbench.gate.parts import QUICK, Sizes, simulate, to_terminal
+from medbench.gate.report import HIGHEST_RATE, report, summary
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `medbench validate-gate`."""
+    parser.description = (
+        "Simulate nights in which nothing changed and nights with planted changes, and studies of known "
+        "truth: false alarms, detections, and coverage of intervals, by medbench's own judging and checking."
+    )
+    parser.add_argument(
+        "--nights", type=_count, metavar="N", help="unchanged nights of each kind (default: 4000)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of all random streams (default: 1)")
+    parser.add_argument("--workers", type=_count, default=1, metavar="N", help="processes (default: 1)")
+    parser.add_argument("--quick", action="store_true", help="a glance, in half a minute")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here")
+    parser.add_argument("--write", type=Path, metavar="FILE.md", help="write the page of docs/ here")
+    parser.add_argument("--tier", default="embedded", metavar="NAME", help="default: embedded")
+    parser.add_argument(
+        "--expectations",
+        type=Path,
+        default=Path("expectations"),
+        metavar="DIR",
+        help="holds the accepted values and reference runs that nights are made of (default: expectations)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Simulate, print and write; returns 1 if false alarms are surely above their bar, else 0.
+
+    Raises:
+      MedbenchError: nothing was accepted for the tier, or a file cannot be written.
+    """
+    if not (args.expectations / args.tier).is_dir():
+        raise MedbenchError(
+            f"{args.expectations / args.tier}: no accepted values, which simulated nights are like. "
+            "Run in the repository, or name the folder with --expectations."
+        )
+    sizes = QUICK if args.quick else Sizes()
+    if args.nights:
+        sizes = replace(sizes, nights=args.nights)
+    started = time.monotonic()
+    findings = simulate(sizes, args.expectations, args.tier, args.seed, args.workers, to_terminal)
+    to_terminal("")
+    result = report(
+        findings,
+        nights_each=sizes.nights_each,
+        medbench=__version__,
+        commit=commit(),
+        date=datetime.now(UTC).date().isoformat(),
+        machine=f"{platform.machine()}, {os.cpu_count()} cores, {args.workers} used",
+        seed=args.seed,
+        nights=sizes.nights,
+        seconds=round(time.monotonic() - started, 1),
+    )
+    print(summary(result))
+    if args.json:
+        _write(args.json, msgspec.json.format(msgspec.json.encode(result), indent=2).decode() + "\n")
+    if args.write:
+        _write(args.write, page(result))
+    return int(result.false_alarm.low > HIGHEST_RATE)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise MedbenchError(f"{path}: cannot be written ({error.strerror}).") from error
+
+
+def _count(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, not `{text}`")
+    return number
