@@ -21,7 +21,7 @@ from medbench.predicates import PREDICATES, verdict
 from medbench.spec.loader import dump_yaml, load_document, load_yaml
 from medbench.spec.records import Declared
 from medbench.stats.prediction import (
-    FALSE_ALARMS,
+    MEANS,
     SINGLE_SEEDS,
     SeedSpread,
     half_width,
@@ -166,19 +166,10 @@ class Expectations:
         if not alone.degrees_of_freedom:
             return None
         family = len(ARMS) * sum(e.environment == environment for e in self.accepted)
-        several = len(new) > 1
-        of_mean = half_width(
-            both,
-            accepted=len(accepted),
-            new=len(new),
-            family=family,
-            level=FALSE_ALARMS - SINGLE_SEEDS if several else FALSE_ALARMS,
+        of_mean = half_width(both, accepted=len(accepted), new=len(new), family=family, level=MEANS)
+        of_each = half_width(
+            alone, accepted=len(accepted), new=1, family=family * len(new), level=SINGLE_SEEDS
         )
-        of_each = of_mean
-        if several:
-            of_each = half_width(
-                alone, accepted=len(accepted), new=1, family=family * len(new), level=SINGLE_SEEDS
-            )
         tolerance = self.tolerance(metric, environment)
         return max(of_mean, tolerance), max(of_each, tolerance)
 

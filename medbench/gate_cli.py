@@ -1,4 +1,4 @@
-"""`medbench validate-gate`: how often the gate alarms for nothing, what it catches, and whether intervals hold.
+"""`medbench validate-gate`: how often the gate alarms for nothing, what it catches, do intervals hold.
 
 Nights are simulated; nothing is trained.
 """
@@ -60,7 +60,9 @@ def run(args: argparse.Namespace) -> int:
     if args.nights:
         sizes = replace(sizes, nights=args.nights)
     started = time.monotonic()
-    findings = simulate(sizes, args.expectations, args.tier, args.seed, args.workers, to_terminal)
+    findings = simulate(
+        sizes, args.expectations, args.tier, seed=args.seed, workers=args.workers, say=to_terminal
+    )
     to_terminal("")
     result = report(
         findings,

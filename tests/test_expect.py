@@ -26,7 +26,7 @@ from medbench.expect import (
     vanished_items,
 )
 from medbench.judgement import Interval
-from medbench.stats.prediction import FALSE_ALARMS, prior_spread
+from medbench.stats.prediction import prior_spread
 from tests.judging import judgement
 
 TODAY = Accepted(date="2026-12-01", commit="1a2b3c4", reason="first acceptance", jax="0.10.2")
@@ -141,7 +141,7 @@ def test_the_numeric_tolerance_is_three_times_the_largest_difference_within_limi
 
 def half(group, groups, new, *, arms, family):
     """The band of the mean of some new seeds by its formula."""
-    return _half(group, [group, new], groups, len(new), 0.035 if len(new) > 1 else 0.04, arms, family)
+    return _half(group, [group, new], groups, len(new), 0.035, arms, family)
 
 
 def single(group, groups, k, *, arms, family):

@@ -235,7 +235,7 @@ class Tally:
             for name, level in LEVELS.items()
         }
         for name, reach in half.items():
-            self.hits[name] += abs(estimate - truth) <= reach
+            self.hits[name] += bool(abs(estimate - truth) <= reach)
         self.width += 2 * half["nominal 95 %"]
         if half["nominal 95 %"] > 0:
             self.ratio.append((estimate - truth) / half["nominal 95 %"])
@@ -270,9 +270,14 @@ def grid(patients: int, studies: int, random: np.random.Generator) -> Tallies:
         if study.resting_on < FEWEST_POSITIVE:
             continue
         for name, metric in metrics.items():
-            truth = population.truth(name)
-            values, influences = _by_influence(metric, study)
-            _count(tallies, name, patients, SEEDS, study, values, influences, truth)
+            truth, (values, influences) = population.truth(name), _by_influence(metric, study)
+            what = {
+                name: (values[1], influences[1], truth[1]),
+                f"delta {name}": (values[1] - values[0], influences[1] - influences[0], truth[1] - truth[0]),
+            }
+            for label, of_study in what.items():
+                cells = {s: tallies.setdefault((label, patients, s), Tally()) for s in SEEDS}
+                _count(cells, study.resting_on, *of_study)
     return tallies
 
 
@@ -379,31 +384,21 @@ def _by_influence(metric: Metric, study: Study) -> tuple[NDArray[np.float64], ND
 
 
 def _count(
-    tallies: Tallies,
-    name: str,
-    patients: int,
-    counts: tuple[int, ...],
-    study: Study,
+    cells: dict[int, Tally],
+    resting_on: int,
     values: NDArray[np.float64],
     influences: NDArray[np.float64],
-    truth: NDArray[np.float64],
+    truth: float,
 ) -> None:
-    """Of one study: the treatment's own metric, and the paired difference, from the first seeds of each arm."""
-    what = {
-        name: (values[1], influences[1], truth[1]),
-        f"delta {name}": (values[1] - values[0], influences[1] - influences[0], truth[1] - truth[0]),
-    }
-    resting_on = study.resting_on
-    for label, (by_seed, by_patient, right) in what.items():
-        for seeds in counts:
-            spread = Spread(
-                patients=variance_over_patients(by_patient[:seeds].mean(axis=0), resting_on),
-                seeds=float(by_seed[:seeds].var(ddof=1)) if seeds > 1 else 0.0,
-                n_patients=resting_on,
-                n_seeds=seeds,
-            )
-            tally = tallies.setdefault((label, patients, seeds), Tally())
-            tally.add(float(by_seed[:seeds].mean()), spread, float(right))
+    """One study, judged from its first seeds: values (seeds,) and influences (seeds, patients)."""
+    for seeds, tally in cells.items():
+        spread = Spread(
+            patients=variance_over_patients(influences[:seeds].mean(axis=0), resting_on),
+            seeds=float(values[:seeds].var(ddof=1)) if seeds > 1 else 0.0,
+            n_patients=resting_on,
+            n_seeds=seeds,
+        )
+        tally.add(float(values[:seeds].mean()), spread, truth)
 
 
 def _by_bootstrap(metric: Metric, study: Study, weights: NDArray[np.float64]) -> tuple[float, Spread] | None:

@@ -23,7 +23,7 @@ DEVICE = "cpu"
 CALIBRATED_VALUES = 90
 """Values behind a row of `numeric.yaml`: 30 runs on three sets. Its difference is their largest."""
 TAIL = 5
-"""Degrees of freedom of the t distribution of numeric noise: heavier tails than normal, to err on that side."""
+"""Degrees of freedom of the t distribution of numeric noise: tails heavier than normal, to be safe."""
 
 DEFINITION = Definition(
     predicate="superiority",

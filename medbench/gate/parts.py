@@ -1,4 +1,4 @@
-"""The simulation cut into independent parts, each with a random stream of its own, run on one core or several.
+"""The simulation cut into independent parts, each with a random stream of its own, for one core or several.
 
 The figures depend on the seed and the plan alone, not on how many workers there are.
 """
@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from medbench.expect import Expectations, load
 from medbench.execute.progress import duration
+from medbench.expect import Expectations, load
 from medbench.gate import coverage, planted, rates
 from medbench.gate.coverage import Tallies
 from medbench.gate.rates import Counts, Night, Worlds
@@ -93,7 +93,7 @@ class Findings:
 
 
 class Part(NamedTuple):
-    """One part: a function of this module by name, its arguments, and a rough cost in seconds."""
+    """One part: what it does, with which arguments, and its rough cost in seconds."""
 
     name: str
     arguments: tuple[Any, ...]
@@ -129,7 +129,7 @@ def plan(sizes: Sizes) -> list[Part]:
 
 
 def simulate(
-    sizes: Sizes, root: Path, tier: str, seed: int, workers: int, say: Callable[[str], None]
+    sizes: Sizes, root: Path, tier: str, *, seed: int, workers: int, say: Callable[[str], None]
 ) -> Findings:
     """Run all parts and add them up.
 
@@ -182,24 +182,58 @@ def _results(jobs: list[Job], workers: int) -> Iterator[tuple[int, Any]]:
 
 def _run(job: Job) -> Any:
     part, root, tier, stream = job
-    random, arguments = np.random.default_rng(stream), part.arguments
-    if part.name == "grid":
-        return coverage.grid(*arguments, random)
-    if part.name == "candidates":
-        return coverage.candidates(*arguments[:3], random, arguments[3])
-    expectations = _expectations(root, tier)
-    if part.name == "predictions":
-        return planted.detections(_study(root, tier), *arguments, random)
-    if part.name == "agreement":
-        return planted.agreement(_study(root, tier), *arguments, random)
-    if part.name == "larger":
-        return rates.with_more_seeds(rates.maker("stored", expectations), expectations, *arguments, random)
-    worlds, *rest = arguments
-    make = rates.maker(worlds, expectations)
-    if part.name == "changed":
-        return rates.planted(make, worlds, expectations, *rest, random)
-    of_unchanged = rates.unchanged if part.name == "unchanged" else rates.conditional
-    return of_unchanged(make, expectations, *rest, random)
+    return _DOES[part.name](_Setting(root, tier, np.random.default_rng(stream)), *part.arguments)
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What parts are made from."""
+
+    root: Path
+    tier: str
+    random: np.random.Generator
+
+    @property
+    def expectations(self) -> Expectations:
+        return _expectations(self.root, self.tier)
+
+    @property
+    def study(self) -> planted.Study:
+        return _study(self.root, self.tier)
+
+
+def _unchanged(of: _Setting, worlds: Worlds, nights: int) -> dict[Night, int]:
+    make = rates.maker(worlds, of.expectations)
+    return rates.unchanged(make, of.expectations, nights, of.random)
+
+
+def _conditional(of: _Setting, worlds: Worlds, sets: int, nights: int) -> list[float]:
+    make = rates.maker(worlds, of.expectations)
+    return rates.conditional(make, of.expectations, sets, nights, of.random)
+
+
+def _changed(of: _Setting, worlds: Worlds, nights: int) -> tuple[Counts, Counts]:
+    make = rates.maker(worlds, of.expectations)
+    return rates.planted(make, worlds, of.expectations, nights, of.random)
+
+
+_DOES: dict[str, Callable[..., Any]] = {
+    "unchanged": _unchanged,
+    "conditional": _conditional,
+    "changed": _changed,
+    "larger": lambda of, nights: rates.with_more_seeds(
+        rates.maker("stored", of.expectations), of.expectations, nights, of.random
+    ),
+    "predictions": lambda of, metric, sets, nights: planted.detections(
+        of.study, metric, sets, nights, of.random
+    ),
+    "agreement": lambda of, sets: planted.agreement(of.study, sets, of.random),
+    "grid": lambda of, patients, studies: coverage.grid(patients, studies, of.random),
+    "candidates": lambda of, patients, seeds, studies, names: coverage.candidates(
+        patients, seeds, studies, of.random, names
+    ),
+}
+"""By a part's name."""
 
 
 def _add(findings: Findings, part: Part, result: Any) -> None:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from msgspec import structs
@@ -33,8 +34,8 @@ from medbench.stats.patients import influence_by_patient, variance_over_patients
 from medbench.store import StoredRun, read_run
 
 METRICS = ("roc_auc", "brier", "nll")
-LOGIT_NOISE = 0.02
-"""Of another machine: logits were measured to move by .001 to .04 (docs/judging.md, `medbench calibrate`)."""
+LOGIT_NOISE = 0.006
+"""Of another machine, by image and logit: it moves the largest of 90 areas by some .0008, as calibrated."""
 SEEDS = tuple(range(1, rates.SEEDS + 1))
 LATER = tuple(seed + len(SEEDS) for seed in SEEDS)
 
@@ -57,7 +58,7 @@ class NightlyRun:
 
     record: RunRecord
     scored: Predictions
-    origin: str = "trained"
+    origin: Literal["trained"] = "trained"
 
     def predictions(self, evaluation_set: str) -> Predictions:  # noqa: ARG002  a night's item has one
         """The predictions."""
@@ -134,8 +135,8 @@ class Study:
         specs = {}
         for arm in ARMS:
             record = next(iter(self.runs[task, getattr(expectation.backbones, arm)].values())).record
-            runs[arm] = {i + first - 1: NightlyRun(record, scored) for i, scored in arms[arm].items()}  # type: ignore[dict-item]
-            specs[arm] = {seed: record.spec for seed in runs[arm]}
+            runs[arm] = {i + first - 1: NightlyRun(record, scored) for i, scored in arms[arm].items()}
+            specs[arm] = dict.fromkeys(runs[arm], record.spec)
         item = Item(
             task=task,
             claim=claim,
@@ -145,7 +146,7 @@ class Study:
             treatment=expectation.backbones.treatment,
         )
         planned = PlannedItem(item=item, metrics={metric: BUILT_IN[metric]}, **specs)
-        return judge(planned, _claim(claim, expectation), runs)
+        return judge(planned, _claim(claim, expectation.definition.margin), runs)
 
     def accept(self, metric: str, arms: Mapping[str, Arms]) -> Expectations:
         """What is accepted for all items when the runs are these."""
@@ -161,7 +162,7 @@ def temperature(factor: float) -> Change:
 
 
 def group_harmed(arms: Arms, random: np.random.Generator) -> Arms:
-    """The logits of one sub-group by sex or age, those of its images permuted: the treatment knows nothing there."""
+    """The treatment knows nothing of one sub-group by sex or age: the logits of its images are permuted."""
     one = arms["treatment"][1]
     groups = [
         values == group
@@ -322,16 +323,16 @@ def _is_red(judgement: Judgement, expectations: Expectations) -> bool:
     return compared.status != "ok" and outcome(judgement, compared).red
 
 
-def _claim(name: str, expectation: Expectation) -> Claim:
+def _claim(name: str, margin: float) -> Claim:
     return Claim(
         claim=name,
         statement="",
         source=Source(study="", strength="G"),
         tasks=[],
         arms={},
-        evaluate=expectation.definition.evaluate,
-        predicate=expectation.definition.predicate,
-        margin=expectation.definition.margin,
+        evaluate="each-shift",
+        predicate="superiority",
+        margin=margin,
         margin_reason="",
         relevant_effect=0.03,
         family="",

@@ -1,4 +1,4 @@
-"""How often the gate alarms: on unchanged nights, on one accepted set week after week, and on planted changes.
+"""How often the gate alarms: on unchanged nights, on one accepted set for weeks, and on planted changes.
 
 Counts only; what they mean is written by `medbench.gate.report`.
 """

@@ -3,14 +3,13 @@
 Rates come with Clopper-Pearson 95 % intervals of the simulation.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
 
 from medbench.gate import coverage
 from medbench.gate.parts import Findings
-from medbench.gate.planted import NOTHING
 from medbench.gate.rates import DEVIATIONS, NIGHTS, SEEDS
 from medbench.gate.worlds import ITEMS
 from medbench.stats.prediction import FALSE_ALARMS
@@ -67,6 +66,11 @@ class Detection(Rate, frozen=True, kw_only=True):
     worlds: str
     metric: str
 
+    @property
+    def where(self) -> str:
+        """Arms, worlds and metric in words."""
+        return " ".join(filter(None, (self.arms, self.worlds, self.metric)))
+
 
 class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     """How often an interval holds the truth."""
@@ -114,7 +118,7 @@ class GateReport(msgspec.Struct, frozen=True, kw_only=True):
     """Detection of three seed deviations of one arm if every true deviation were known: the most there is."""
     coverage: list[Coverage]
     shortcut: dict[str, float]
-    """Items judged from full predictions and by values alike: share of equal verdicts, of equal alarms, and items."""
+    """Items judged from full predictions and by values: share of equal verdicts, equal alarms, and items."""
 
 
 def rate(hits: int, of: int) -> dict[str, float]:
@@ -137,7 +141,7 @@ def report(findings: Findings, *, nights_each: int, **facts: object) -> GateRepo
     ]
     worst = max(unchanged, key=lambda of: of.rate)
     detections = [
-        Detection(**rate(findings.caught[cell], nights), nights=nights, **cell._asdict())
+        Detection(**rate(findings.caught[cell], nights), nights=nights, **cell._asdict())  # type: ignore[arg-type]
         for cell, nights in findings.tried.items()
     ]
     covered = _coverage(findings)
@@ -208,7 +212,8 @@ def _bars(alarm: FalseAlarm, detections: Sequence[Detection], covered: Sequence[
         ("seed deviations", float(DEVIATIONS), "new seeds", "one arm"),
     ]
     for change, size, night, arms in asked:
-        found = _find(detections, change, size, night, arms)
+        wanted = (change, size, night, arms, "stored")
+        found = next(d for d in detections if (d.change, d.size, d.night, d.arms, d.worlds) == wanted)
         bars.append(
             Bar(
                 what=f"{change}, {size:g}, one item, {arms}, {night}",
@@ -237,13 +242,6 @@ def _bars(alarm: FalseAlarm, detections: Sequence[Detection], covered: Sequence[
     return bars
 
 
-def _find(
-    detections: Iterable[Detection], change: str, size: float, night: str, arms: str, worlds: str = "stored"
-) -> Detection:
-    wanted = (change, size, night, arms, worlds)
-    return next(d for d in detections if (d.change, d.size, d.night, d.arms, d.worlds) == wanted)
-
-
 def _percent(found: Rate) -> str:
     return f"{found.rate:.1%} [{found.low:.1%}, {found.high:.1%}] of {found.nights:,}"
 
@@ -264,10 +262,7 @@ def summary(result: GateReport) -> str:
         for of in result.conditional
     ]
     lines += ["", "Planted changes that make their item red:"]
-    lines += [
-        f"  {d.change:32}{d.size:<7g}{d.night:26}{' '.join(filter(None, (d.arms, d.worlds, d.metric))):32}{d.rate:6.1%}"
-        for d in result.detection
-    ]
+    lines += [f"  {d.change:32}{d.size:<7g}{d.night:26}{d.where:32}{d.rate:6.1%}" for d in result.detection]
     certified = sorted({c.metric for c in result.coverage if c.certified})
     others = sorted({c.metric for c in result.coverage if not c.certified})
     lines += ["", f"Certified intervals: {', '.join(certified) or 'none'}"]

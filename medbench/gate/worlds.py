@@ -61,7 +61,7 @@ class LikeStored:
     def __init__(self, expectations: Expectations) -> None:
         accepted = expectations.accepted
         self._values = np.array([[list(e.values(arm).values()) for arm in ARMS] for e in accepted])
-        groups = list(self._values.reshape(-1, self._values.shape[-1]))
+        groups = self._values.reshape(-1, self._values.shape[-1]).tolist()
         self._prior: SeedSpread = prior_spread(groups, arms=2 * TASKS)
         self._patients = np.array([_patients_variance(e.effect.low, e.effect.high) for e in accepted])
         differences = np.diff(self._values, axis=1)[:, 0]

@@ -13,8 +13,11 @@ import numpy as np
 FALSE_ALARMS = 0.04
 """Designed share of unchanged nights on which any band of the suite is left."""
 SINGLE_SEEDS = 0.005
-"""The part of it that is kept for bands of single seeds where several are new. Without them one broken
-seed hides itself: it widens the spread more than it moves the mean."""
+"""The part of it that is kept for bands of single seeds. Without them one of several new seeds that is
+broken hides itself: it widens the spread more than it moves the mean. Where one seed is new the part is
+not spent, and makes up for a prior that fits arms badly whose spreads are very unequal."""
+MEANS = FALSE_ALARMS - SINGLE_SEEDS
+"""The part for bands of means."""
 
 LEAST_DEVIATION = 1e-5
 """A spread below this, as of a metric at its ceiling, counts as this: the logarithm of 0 is no number."""

@@ -9,6 +9,7 @@ from scipy.stats import chi2, t
 from medbench.stats.prediction import (
     FALSE_ALARMS,
     LEAST_DEVIATION,
+    MEANS,
     SINGLE_SEEDS,
     SeedSpread,
     half_width,
@@ -45,9 +46,8 @@ def alarms(accepted, tonight):
     several = new > 1
     left = []
     for old, now in zip(accepted.T, tonight.T, strict=True):
-        level = FALSE_ALARMS - SINGLE_SEEDS * several
         spread = moderated_spread(prior, old, now)
-        of_mean = half_width(spread, accepted=len(old), new=new, family=ITEMS, level=level)
+        of_mean = half_width(spread, accepted=len(old), new=new, family=ITEMS, level=MEANS)
         spread = moderated_spread(prior, old)
         of_each = half_width(spread, accepted=len(old), new=1, family=ITEMS * new, level=SINGLE_SEEDS)
         outlier = several and np.abs(now - old.mean()).max() > of_each
