@@ -41,15 +41,15 @@ class Sizes:
 
     nights: int = 4000
     changed: int = 2000
-    sets: int = 300
-    nights_each: int = 100
-    planted_sets: int = 30
+    sets: int = 200
+    nights_each: int = 60
+    planted_sets: int = 15
     planted_nights: int = 10
-    agreement: int = 100
+    agreement: int = 50
     studies: dict[int, int] = field(
-        default_factory=lambda: {50: 1500, 100: 1500, 200: 1500, 1000: 1500, 5000: 500, 20000: 300}
+        default_factory=lambda: {50: 1000, 100: 1200, 200: 1200, 1000: 1200, 5000: 500, 20000: 250}
     )
-    candidates: dict[int, int] = field(default_factory=lambda: {100: 300, 500: 200})
+    candidates: dict[int, int] = field(default_factory=lambda: {100: 200, 500: 200})
 
 
 QUICK = Sizes(
@@ -114,7 +114,7 @@ def plan(sizes: Sizes) -> list[Part]:
     for metric in planted.METRICS:
         parts += [
             Part("predictions", (metric, n, sizes.planted_nights), 0.2 * n * sizes.planted_nights)
-            for n in _split(sizes.planted_sets, 10)
+            for n in _split(sizes.planted_sets, 5)
         ]
     parts += [Part("agreement", (n,), 0.4 * n) for n in _split(sizes.agreement, 25)]
     for patients, studies in sizes.studies.items():
