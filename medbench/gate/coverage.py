@@ -306,16 +306,15 @@ def candidates(
 
 def any_population(patients: int, random: np.random.Generator) -> Population:
     """From the issue's grid; seed noise is stated by what it does to the area."""
-    prevalence = float(
-        np.exp(random.uniform(np.log(max(0.02, 1.5 * FEWEST_POSITIVE / patients)), np.log(0.5)))
-    )
+    rarest = min(0.5, max(0.02, 1.5 * FEWEST_POSITIVE / patients))
+    prevalence = float(np.exp(random.uniform(np.log(rarest), np.log(0.5))))
     images = int(min(random.choice([1, 2, 5, 20]), max(1, MOST_IMAGES // patients)))
     baseline = random.uniform(0.6, 0.99)
     areas = np.array([baseline, min(0.99, baseline + random.uniform(0, 0.05))])
     return _from(
         areas,
         patients=patients,
-        prevalence=min(prevalence, 0.5),
+        prevalence=prevalence,
         images=images,
         correlation=float(random.uniform(0, 0.8)),
         ratio=float(random.uniform(0, 2)),
