@@ -30,10 +30,10 @@ def _head(result: GateReport) -> list[str]:
         "# The gate, measured",
         "",
         (
-            "Written by `medbench validate-gate --write docs/gate.md`; do not edit. "
-            f"{result.date}, commit {result.commit[:12]}, {result.machine}, {result.seconds:.0f} s; "
-            f"seed {result.seed}, {result.nights:,} unchanged nights of each kind and family of worlds. "
-            "Brackets are Clopper-Pearson 95 % intervals of the simulation."
+            f"Written by `medbench validate-gate --write docs/gate.md`; do not edit. {result.date}, commit "
+            f"{result.commit[:12]}, {result.machine}, {result.seconds:.0f} s; seed {result.seed}, "
+            f"{result.nights:,} unchanged nights of each kind and family of worlds. Brackets are "
+            "Clopper-Pearson 95 % intervals of the simulation."
         ),
         "",
         "## What it is held to",
@@ -48,21 +48,18 @@ def _unchanged(result: GateReport) -> list[str]:
         "",
         "## Nights in which nothing changed",
         (
-            f"Any alarm over the whole suite (a band left, a verdict flipped, a value vanished), designed "
-            f"for "
-            f"{result.false_alarm.designed:.0%}. Each night is in a world, and on an accepted set, of its "
-            f"own."
+            "Any alarm over the whole suite (a band left, a verdict flipped, a value vanished), designed "
+            f"for {result.false_alarm.designed:.0%}. Each night is in a world, and on an accepted set, of "
+            "its own."
         ),
         "",
         *_table(["worlds", "night", "nights with an alarm"], rows),
         "",
         (
-            "And on one accepted set week after week, with five new seeds each time. An accepted mean "
-            "that lies "
-            "far out by chance, or seeds that happen to lie close together, alarm more often than designed: "
-            "that is the price of five accepted seeds, and an accepted set that keeps alarming without a "
-            "cause "
-            "should be accepted anew."
+            "And on one accepted set week after week, with five new seeds each time. An accepted mean that "
+            "lies far out by chance, or seeds that happen to lie close together, alarm more often than "
+            "designed: that is the price of five accepted seeds, and an accepted set that keeps alarming "
+            "without a cause should be accepted anew."
         ),
         "",
         *_table(
@@ -90,10 +87,8 @@ def _values(detections: Sequence[Detection]) -> list[str]:
         "## What it catches: an area that fell",
         (
             "One item at random falls, in the treatment alone or in both arms; caught is a night in which "
-            "that item "
-            "is red. In worlds of the grid a seed's deviation may be smaller than the numeric tolerance, "
-            ".0026, "
-            "below which nothing alarms, or so large that .05 is nothing."
+            "that item is red. In worlds of the grid a seed's deviation may be smaller than the numeric "
+            "tolerance, .0026, below which nothing alarms, or so large that .05 is nothing."
         ),
         "",
         *_table(["worlds", "fall", "size", "of", *NIGHTS.values()], rows),
@@ -112,10 +107,9 @@ def _more_seeds(result: GateReport) -> list[str]:
         "### Three deviations of one arm, and what it would take",
         (
             f"At 4 % over 18 bands, even a gate that knew every arm's true deviation would catch {known} "
-            f"with five "
-            f"accepted and five new seeds, and {one} with one new seed: one new seed can never do. "
-            f"Deviations differ "
-            "between arms and are known from few seeds, which costs the rest. More seeds bring it back:"
+            f"with five accepted and five new seeds, and {one} with one new seed: one new seed can never "
+            "do. Deviations differ between arms and are known from few seeds, which costs the rest. More "
+            "seeds bring it back:"
         ),
         "",
         *_table(["seeds", "caught (one arm, worlds like the stored runs)"], rows),
@@ -135,13 +129,10 @@ def _predictions(detections: Sequence[Detection]) -> list[str]:
         "",
         "## What it catches: changed predictions",
         (
-            "Made of the predictions of the 30 stored runs, judged and checked in full; the suite has "
-            "nine items of "
-            "one metric. The sub-group's, the broken seed's and the test set's predictions are permuted; "
-            "labels and "
-            "temperatures change for both arms. A drift of calibration leaves ranks as they are, so no "
-            "item on the "
-            "area can see it: claims on Brier or NLL do."
+            "Made of the predictions of the 30 stored runs, judged and checked in full; the suite has nine "
+            "items of one metric. The sub-group's, the broken seed's and the test set's predictions are "
+            "permuted; labels and temperatures change for both arms. A drift of calibration leaves ranks "
+            "as they are, so no item on the area can see it: claims on Brier or NLL do."
         ),
         "",
         *_table(["night", "change", "size", "roc_auc items", "brier items", "nll items"], rows),
@@ -155,21 +146,15 @@ def _intervals(cells: Sequence[Coverage]) -> list[str]:
         "",
         "## Whether intervals hold",
         (
-            f"A metric is *certified* if its nominal 95 % intervals hold the truth in at least "
-            f"{coverage.PROMISED:.0%} "
-            f"of studies in every cell with at least {coverage.FEWEST_SEEDS} seeds, "
-            f"{coverage.FEWEST_PATIENTS} "
-            f"patients and {coverage.FEWEST_POSITIVE} patients of either class. `delta` is the paired "
-            f"difference "
-            "between two arms, which is what claims are judged on. Below three seeds nothing is promised: "
-            "one seed "
-            "knows nothing of the noise of training, and medbench draws no verdict from it."
+            "A metric is *certified* if its nominal 95 % intervals hold the truth in at least "
+            f"{coverage.PROMISED:.0%} of studies in every cell with at least {coverage.FEWEST_SEEDS} seeds, "
+            f"{coverage.FEWEST_PATIENTS} patients and {coverage.FEWEST_POSITIVE} patients of either class. "
+            "`delta` is the paired difference between two arms, which is what claims are judged on. Below "
+            "three seeds nothing is promised: one seed knows nothing of the noise of training, and "
+            "medbench draws no verdict from it."
         ),
         "",
-        (
-            f"Certified: {', '.join(f'`{n}`' for n in yes) or 'none'}. "
-            f"Not: {', '.join(f'`{n}`' for n in names if n not in yes) or 'none'}."
-        ),
+        f"Certified: {_names(yes)}. Not: {_names(n for n in names if n not in yes)}.",
     ]
     smooth = [n for n in names if n.removeprefix("delta ") in coverage.SMOOTH]
     for name in smooth:
@@ -191,10 +176,8 @@ def _intervals(cells: Sequence[Coverage]) -> list[str]:
             "",
             (
                 f"Other metrics, by {coverage.REPLICATES} replicates of the patients (medbench takes "
-                f"1,000), in two "
-                "populations with 30 % positive and two images a patient. Where a metric is certified "
-                "here, that is "
-                "for these cells alone."
+                "1,000), in two populations with 30 % positive and two images a patient. Where a metric is "
+                "certified here, that is for these cells alone."
             ),
             "",
             *_table(
@@ -230,41 +213,34 @@ def _how(result: GateReport) -> list[str]:
         "",
         "## How nights are simulated",
         (
-            "- Worlds like the stored runs: means, and noise of patients, of the nine accepted items; "
-            "each arm's "
-            "deviation between seeds is drawn from what five accepted seeds leave open about that of a "
-            "random arm "
-            f"(scaled inverse chi-square), {SHARED:g} of its variance shared by the evaluation sets of a "
-            f"run, as the "
-            "stored runs have it."
+            "- Worlds like the stored runs: means, and noise of patients, of the nine accepted items; each "
+            "arm's deviation between seeds is drawn from what five accepted seeds leave open about that of "
+            f"a random arm (scaled inverse chi-square), {SHARED:g} of its variance shared by the evaluation "
+            "sets of a run, as the stored runs have it."
         ),
         (
             "- Worlds of the grid: area .6 to .99, prevalence 2 to 50 %, 100 to 5,000 patients (at least "
             f"{coverage.FEWEST_POSITIVE} with the finding), clusters of 1 to 20 images with a correlation "
-            f"of 0 to .8, "
-            "noise of seeds 0 to 2 times that of patients by run, values tied where test sets are small."
+            "of 0 to .8, noise of seeds 0 to 2 times that of patients by run, values tied where test sets "
+            "are small."
         ),
         (
             "- Same seeds on another machine: each night is on a machine of a row of "
-            "`expectations/numeric.yaml`; "
-            "values move by a t distribution with five degrees of freedom whose largest of 90 has that row's "
-            "difference as its median."
+            "`expectations/numeric.yaml`; values move by a t distribution with five degrees of freedom "
+            "whose largest of 90 has that row's difference as its median."
         ),
         (
-            "- Values are drawn, and from there on medbench's own functions run: limits, predicate, "
-            "check, policy. "
-            f"Held against nights judged from full predictions, {short['items']:.0f} items with new "
-            f"seeds: equal alarms "
-            f"in {short['same alarm']:.1%}, equal verdicts in {short['same verdict']:.1%} (the shortcut "
-            f"knows the "
-            "variance over patients from the accepted runs, the full judgement takes the night's own)."
+            "- Values are drawn, and from there on medbench's own functions run: limits, predicate, check, "
+            f"policy. Held against nights judged from full predictions, {short['items']:.0f} items with new "
+            f"seeds: equal alarms in {short['same alarm']:.1%}, equal verdicts in "
+            f"{short['same verdict']:.1%} (the shortcut knows the variance over patients from the accepted "
+            "runs, the full judgement takes the night's own)."
         ),
         (
             "- Studies of coverage are drawn from binormal populations over the same grid, with at most "
             f"{coverage.MOST_IMAGES:,} images or one image a patient, seeds moving the separation of the "
-            f"classes by at "
-            f"most {coverage.LARGEST_SPREAD:g}; their truth is computed by quadrature, for other metrics by "
-            "simulation."
+            f"classes by at most {coverage.LARGEST_SPREAD:g}; their truth is computed by quadrature, for "
+            "other metrics by simulation."
         ),
     ]
 
@@ -275,6 +251,10 @@ def _of_values(detections: Iterable[Detection]) -> list[Detection]:
 
 def _conditional(of: Conditional) -> list[str]:
     return [of.worlds, f"{of.sets}", f"{of.median:.1%}", f"{of.worst_decile:.1%}", _percent(of.above)]
+
+
+def _names(metrics: Iterable[str]) -> str:
+    return ", ".join(f"`{metric}`" for metric in metrics) or "none"
 
 
 def _cell(cell: Coverage) -> str:
