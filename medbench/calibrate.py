@@ -10,13 +10,11 @@ from pathlib import Path
 
 from medbench.errors import MedbenchError
 from medbench.expect import Calibration
-from medbench.metrics import evaluate, metric_named
+from medbench.metrics import METRICS, evaluate, metric_named
 from medbench.record import Environment
 from medbench.reference import References
 from medbench.spec.loader import dump_yaml, load_yaml
 from medbench.store import Store, StoredRun
-
-METRICS = ("roc_auc",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     references = References(args.expectations / args.tier / "runs")
     stores = [Store(folder) for folder in args.stores]
     _require_same_code(stores, references)
-    rows = [row for store in stores for row in calibrations(store, references)]
+    rows = calibrations(stores, references)
     path = args.expectations / "numeric.yaml"
     kept = load_yaml(path, list[Calibration]) if path.exists() else []
     merged = {_key(row): row for row in (*kept, *rows)}
@@ -60,18 +58,24 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def calibrations(store: Store, references: References) -> list[Calibration]:
-    """The largest difference by metric and surroundings, over a store's runs and their evaluation sets."""
+def calibrations(stores: Iterable[Store], references: References) -> list[Calibration]:
+    """The largest difference by metric and surroundings, over all stores' runs and their evaluation sets.
+
+    A metric that is defined on none of a run's sets says nothing about it.
+    """
     found: dict[tuple[str, ...], Calibration] = {}
-    for run, reference in _pairs(store, references):
+    for run, reference in (pair for store in stores for pair in _pairs(store, references)):
         surroundings = run.record.environment
         for name in METRICS:
+            differences = list(_differences(name, run, reference))
+            if not differences:
+                continue
             row = Calibration(
                 variant=variant(surroundings),
                 environment=surroundings.device_class,
                 jax=surroundings.libraries["jax"],
                 metric=metric_named(name).identity,
-                largest_difference=max(_differences(name, run, reference)),
+                largest_difference=max(differences),
             )
             before = found.get(_key(row))
             if before is None or row.largest_difference > before.largest_difference:

@@ -7,7 +7,8 @@ import pytest
 from medbench.calibrate import add_arguments, run
 from medbench.errors import MedbenchError
 from medbench.expect import Calibration
-from medbench.metrics import evaluate
+from medbench.metrics import METRICS, Metric, evaluate
+from medbench.metrics.estimates import Estimates
 from medbench.reference import References
 from medbench.spec.loader import load_yaml
 from medbench.store import Store
@@ -83,3 +84,28 @@ def test_runs_of_changed_code_alone_are_refused(expectations, tmp_path):
     with pytest.raises(MedbenchError, match="may come from changed code"):
         calibrate(expectations, changed.root)
     assert not (expectations / "numeric.yaml").exists()
+
+
+@pytest.mark.parametrize("order", [("far", "near"), ("near", "far")])
+def test_of_several_stores_made_alike_the_largest_difference_is_kept(expectations, tmp_path, order):
+    stores = {"far": store(tmp_path, "far", seed=2), "near": store(tmp_path, "near", seed=1)}
+    calibrate(expectations, *(stores[name] for name in order))
+    (row,) = rows(expectations)
+    assert row.largest_difference > 0
+
+
+def test_a_metric_that_is_defined_nowhere_is_left_out(expectations, tmp_path, monkeypatch):
+    def never(predictions, weights):
+        return Estimates(np.zeros(len(weights)), np.zeros(len(weights), dtype=bool), "never")
+
+    shy = Metric(name="shy", version=1, higher_is_better=True, values=never)
+    monkeypatch.setitem(METRICS, "shy", shy)
+    calibrate(expectations, store(tmp_path, "same", seed=1))
+    assert [row.metric for row in rows(expectations)] == ["roc_auc@1"]
+
+
+def test_every_registered_metric_is_calibrated(expectations, tmp_path, monkeypatch):
+    again = Metric(name="again", version=3, higher_is_better=True, values=METRICS["roc_auc"].values)
+    monkeypatch.setitem(METRICS, "again", again)
+    calibrate(expectations, store(tmp_path, "same", seed=1))
+    assert {row.metric for row in rows(expectations)} == {"roc_auc@1", "again@3"}
