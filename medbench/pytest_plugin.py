@@ -120,14 +120,24 @@ def pytest_configure(config: pytest.Config) -> None:
             )
     if option.report and (config.invocation_params.dir / option.report).is_file():
         raise pytest.UsageError(f"--report {option.report}: expected a folder (it is made), found a file.")
-    if option.backbones is not None and len(_names(option.backbones)) != 2:
-        raise pytest.UsageError("--backbones takes two names, as in --backbones BASELINE,TREATMENT.")
+    if option.expectations:
+        _require_expectations(config)
+    if option.backbones is not None:
+        names = backbone_names(option.backbones)
+        if len(names) != 2:
+            raise pytest.UsageError("--backbones takes two names, as in --backbones BASELINE,TREATMENT.")
+        if names[0] == names[1]:
+            raise pytest.UsageError(f"--backbones compares two backbones, and both are `{names[0]}`.")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Take part in sessions that ask for a suite, also where nothing will be collected from it."""
-    if _asked(session.config):
-        _bench(session.config)
+    """Take part in sessions that ask for a suite, also where nothing will be collected from it.
+
+    Raises:
+      pytest.UsageError: something is wrong with such a suite that no file of claims will say.
+    """
+    for suite in _asked(session.config):
+        _bench(session.config).take_part(suite)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -143,7 +153,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     if file_path.suffix != ".yaml":
         return None
     for suite in _suites(parent.config):
-        if suite / "claims" in file_path.parents:
+        if suite / "claims" in file_path.resolve().parents:
             return _bench(parent.config).claim_file(parent, file_path, suite)
     return None
 
@@ -187,15 +197,33 @@ def _suites(config: pytest.Config) -> list[Path]:
     return [Path(path).resolve() for path in config.getini(SUITES)]
 
 
-def _asked(config: pytest.Config) -> bool:
-    """Whether the command line names a suite, a part of one, or a folder that holds one."""
-    given = [(config.invocation_params.dir / arg.partition("::")[0]).resolve() for arg in config.args]
-    return any(
-        path == suite or suite in path.parents or path in suite.parents
-        for path in given
+def given_paths(config: pytest.Config) -> list[Path]:
+    """What the command line names, without the parts of files."""
+    return [(config.invocation_params.dir / arg.partition("::")[0]).resolve() for arg in config.args]
+
+
+def _asked(config: pytest.Config) -> list[Path]:
+    """The suites that the command line names, in whole, in part or by a folder that holds them."""
+    return [
+        suite
         for suite in _suites(config)
+        if any(suite.is_relative_to(path) or path.is_relative_to(suite) for path in given_paths(config))
+    ]
+
+
+def _require_expectations(config: pytest.Config) -> None:
+    """A folder that is to be compared with must be there; one that is accepted into is made."""
+    folder = config.invocation_params.dir / Path(config.option.expectations).expanduser()
+    if folder.is_dir() or (config.option.expect != "check" and not folder.exists()):
+        return
+    found = "expected a folder, found a file" if folder.exists() else "no such folder"
+    default = ", ".join(str(suite.parent / "expectations") for suite in _suites(config))
+    raise pytest.UsageError(
+        f"--expectations {config.option.expectations}: {found}. The default is `expectations` beside the "
+        f"suite{f' ({default})' if default else ''}."
     )
 
 
-def _names(text: str) -> list[str]:
+def backbone_names(text: str) -> list[str]:
+    """The names in the value of `--backbones`."""
     return [name.strip() for name in text.split(",") if name.strip()]

@@ -23,10 +23,11 @@ from medbench import __version__, environment, policy
 from medbench.errors import MedbenchError
 from medbench.execute.progress import Console, Event, Follower, Journal, Sink, duration, this_worker
 from medbench.pytest_items import ClaimFile, ResultItem, VanishedItem
-from medbench.pytest_plugin import WORKER
+from medbench.pytest_plugin import WORKER, backbone_names, given_paths
 from medbench.report import terminal
 from medbench.report.record import ItemResult, Report, Session, build
 from medbench.selection import name_of, names_of, why_nothing
+from medbench.spec.loader import concerns
 from medbench.spec.runs import Plan
 from medbench.study import Forecast, Options, Study
 
@@ -46,7 +47,7 @@ class Bench:
         self._config = config
         self._suites = suites
         self._studies: dict[Path, Study | MedbenchError] = {}
-        self._shown: set[str] = set()
+        self._asked: set[Path] = set()
         self._selected: dict[Path, list[str]] | None = None
         self._deselected: list[tuple[str, ...]] = []
         self._results: dict[str, ItemResult] = {}
@@ -65,6 +66,7 @@ class Bench:
 
     def claim_file(self, parent: pytest.Collector, path: Path, suite: Path) -> ClaimFile:
         """The collector of a file of claims."""
+        self._asked.add(suite)
         return ClaimFile.of(parent, path, self, suite)
 
     def study(self, suite: Path) -> Study:
@@ -83,12 +85,6 @@ class Bench:
             raise study
         return study
 
-    def first_time(self, error: MedbenchError) -> bool:
-        """Whether an error has not been shown yet in this session."""
-        new = str(error) not in self._shown
-        self._shown.add(str(error))
-        return new
-
     def judge(self, study: Study, item_id: str) -> ItemResult:
         """The result of an item; its runs are made where need be, in sight of the person who waits."""
         with self._uncaptured():
@@ -96,6 +92,27 @@ class Bench:
             return study.result(item_id)
 
     # Before anything runs.
+
+    def take_part(self, suite: Path) -> None:
+        """Open a suite that the session asks for; a wrong claim is left for its own file to say.
+
+        Raises:
+          pytest.UsageError: something else is wrong, and the message says where. Workers of xdist leave
+            that to their controller, which starts none then.
+        """
+        self._asked.add(suite)
+        if self._worker is not None:
+            return
+        try:
+            self.study(suite)
+        except MedbenchError as error:
+            collected = [
+                file
+                for file in (suite / "claims").rglob("*.yaml")
+                if any(file.is_relative_to(path) for path in given_paths(self._config))
+            ]
+            if not any(concerns(error, file) for file in collected):
+                raise pytest.UsageError(str(error)) from error
 
     def pytest_report_header(self) -> list[str]:
         """Version, tier, device and store; what the cohorts warn of."""
@@ -161,6 +178,8 @@ class Bench:
         report = yield
         if isinstance(item, ResultItem) and call.when == "call":
             item.attach(report)
+        elif call.excinfo is not None and "study" in getattr(item, "fixturenames", ()):
+            _leave_out_frames(report, item, call.excinfo)
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -197,6 +216,7 @@ class Bench:
         except MedbenchError as error:
             self._closing.append(terminal.Line(str(error), {"red": True}))
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        self._require_whole(session, exitstatus)
         nothing_ran = exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
         judging = exitstatus == pytest.ExitCode.OK and bool(self._selected)  # else only tests in Python ran
         if nothing_ran or (judging and not self._judged):
@@ -206,6 +226,15 @@ class Bench:
                 hint = f"-k {expression!r}: {why_nothing(expression, self._selectable())}"
                 self._closing.append(terminal.Line(hint, {}))
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _require_whole(self, session: pytest.Session, exitstatus: int) -> None:
+        """A suite that could not be opened is red, also where the file to blame was left out."""
+        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            return
+        for study in map(self._studies.get, sorted(self._asked)):
+            if isinstance(study, MedbenchError):
+                self._closing.append(terminal.Line(str(study), {"red": True}))
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print what `pytest_sessionfinish` prepared."""
@@ -276,6 +305,8 @@ class Bench:
         if not (option.cohort or option.backbones):
             return ""
         judgements = [result.judgement for result in self._results.values() if result.judgement]
+        if not judgements:
+            return ""
         pairs = "; ".join(sorted({f"{j.baseline} and {j.treatment}" for j in judgements}))
         where = ""
         if option.cohort:
@@ -383,7 +414,7 @@ class Bench:
     def _options(self, suite: Path) -> Options:
         option = self._config.option
         own = bool(option.cohort or option.backbones)
-        baseline, _, treatment = (option.backbones or "").partition(",")
+        baseline, treatment = backbone_names(option.backbones) if option.backbones else ("", "")
         given = self._given(option.expectations) if option.expectations else None
         return Options(
             tier=option.tier,
@@ -394,7 +425,7 @@ class Bench:
             expect=option.expect,
             strict=option.claims == "strict",
             cohort=self._given(option.cohort) if option.cohort else None,
-            backbones=(baseline.strip(), treatment.strip()) if option.backbones else None,
+            backbones=(baseline, treatment) if option.backbones else None,
             worker=self._number,
             workers=self._workers,
             show_ids=option.show_ids,
@@ -477,6 +508,16 @@ def _gpus() -> list[str]:
     except (OSError, subprocess.SubprocessError):
         return []
     return [str(number) for number in range(len(listed.stdout.splitlines()))]
+
+
+def _leave_out_frames(
+    report: pytest.TestReport, item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException]
+) -> None:
+    """Of a mistake that a test in Python makes with the study, its line and the message say all."""
+    if isinstance(excinfo.value, MedbenchError):
+        own = [entry.lineno + 1 for entry in excinfo.traceback if entry.path == item.path]
+        place = f"{report.nodeid.partition('::')[0]}:{own[-1]}: " if own else ""
+        report.longrepr = f"{place}{excinfo.value}"
 
 
 def _session() -> Session:

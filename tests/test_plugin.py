@@ -122,10 +122,84 @@ def test_a_mistake_in_yaml_is_one_message_without_traceback(project):
     assert result.ret == pytest.ExitCode.INTERRUPTED
 
 
+BROKEN = {
+    "backbones.yaml": ("classes: 0", "clases: 0"),
+    "tasks/chest.yaml": ("primary: roc_auc", "primary: roc_acu"),
+    "recipes.yaml": ("resize: 8", "resiz: 8"),
+}
+
+
+@pytest.mark.parametrize("options", [(), ("--collect-only",)])
+@pytest.mark.parametrize("file", BROKEN)
+def test_a_broken_file_that_is_no_claim_is_one_usage_error_that_names_it(project, file, options):
+    project.edit(file, *BROKEN[file])
+    result = project.run("benchmarks", *options)
+    (message,) = [line for line in result.errlines if line]
+    assert message.startswith(f"ERROR: benchmarks/{file}:")
+    assert "Did you mean" in message
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "claims" not in result.stdout.str()
+
+
+def test_a_broken_claim_is_an_error_of_its_own_file(project):
+    project.edit("claims/scale.yaml", "margin: 0.005", "margn: 0.005")
+    result = project.run("benchmarks")
+    result.stdout.fnmatch_lines(["*ERROR collecting benchmarks/claims/scale.yaml*"])
+    assert result.stdout.str().count("unknown key `margn`") == 1
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+
+
+def test_a_broken_claim_that_was_not_asked_for_is_a_usage_error(project):
+    project.edit("claims/scale.yaml", "margin: 0.005", "margn: 0.005")
+    result = project.run("benchmarks/claims/ood.yaml")
+    result.stderr.fnmatch_lines(["ERROR: benchmarks/claims/scale.yaml:*unknown key `margn`*"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_a_broken_claim_that_is_ignored_is_red_beside_tests_that_pass(project):
+    project.edit("claims/scale.yaml", "margin: 0.005", "margn: 0.005")
+    (project.path / "test_plain.py").write_text("def test_plain(): pass\n")
+    result = project.run(".", "--ignore=benchmarks/claims/scale.yaml")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["benchmarks/claims/scale.yaml:*unknown key `margn`*"])
+    assert result.ret == 1
+
+
+def test_a_broken_suite_does_not_stop_tests_that_do_not_ask_for_it(project):
+    project.edit("backbones.yaml", *BROKEN["backbones.yaml"])
+    (project.path / "test_plain.py").write_text("def test_plain(): pass\n")
+    assert project.run("test_plain.py").ret == 0
+
+
+def test_a_suite_is_found_through_a_link(project):
+    (project.path / "link").symlink_to(project.path, target_is_directory=True)
+    result = project.run(project.path / "link/benchmarks", "-k", "chest and id")
+    result.stdout.fnmatch_lines(["1 judged: 1 supported*"])
+    assert result.ret == 0
+
+
+def test_expectations_that_are_not_there_are_refused(project):
+    result = project.run("benchmarks", "--expectations=nowhere")
+    result.stderr.fnmatch_lines(
+        [f"ERROR: --expectations nowhere: no such folder. The default is *({project.path}/expectations)."]
+    )
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (project.path / "nowhere").write_text("")
+    result = project.run("benchmarks", "--expectations=nowhere", "--expect=update", "--reason=x")
+    result.stderr.fnmatch_lines(["ERROR: --expectations nowhere: expected a folder, found a file.*"])
+    assert not project.trained()
+
+
+def test_expectations_of_ones_own_are_made_when_first_accepted_into(project):
+    result = project.run("benchmarks", "-k", "id", "--expectations=own", "--expect=new", "--reason=first")
+    assert result.ret == 0
+    assert (project.path / "own/embedded/chest/scale-data.yaml").exists()
+
+
 def test_an_unknown_tier_names_the_nearest(project):
     result = project.run("benchmarks", "--tier=privat")
-    result.stdout.fnmatch_lines(["*unknown tier `privat`. Did you mean `private`?"])
-    assert result.ret != 0
+    result.stderr.fnmatch_lines(["*unknown tier `privat`. Did you mean `private`?"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
 def test_missing_weights_fail_the_items_that_need_them_with_the_message_only(project):
@@ -134,6 +208,15 @@ def test_missing_weights_fail_the_items_that_need_them_with_the_message_only(pro
     result.stdout.fnmatch_lines(["*weights `large.npz` not found*"])
     assert "Traceback" not in result.stdout.str()
     result.assert_outcomes(failed=2)
+
+
+def test_missing_weights_leave_a_report_without_an_empty_scope(project):
+    (project.suite / "large.npz").unlink()
+    report, result = project.report("-k", "chest", "--backbones=bit-random-r14x0.5,bit-large-r14x0.5")
+    assert {error["id"] for error in report["errors"]} == {"chest/ood-robustness/icu", "chest/scale-data/id"}
+    assert all("weights `large.npz` not found" in error["message"] for error in report["errors"])
+    assert report["scope"] == ""
+    result.stdout.no_fnmatch_line("*These verdicts speak of*")
 
 
 def test_an_error_in_one_run_fails_its_items_and_leaves_the_others(project):
@@ -154,6 +237,7 @@ def test_an_error_in_one_run_fails_its_items_and_leaves_the_others(project):
         (["--expect=new", "--reason= "], "needs --reason"),
         (["--backbones=one"], "takes two names"),
         (["--backbones=a,b,c"], "takes two names"),
+        (["--backbones=a, a"], "compares two backbones, and both are `a`"),
         (["--expect=update", "--reason=x", "--cohort=mine"], "--expectations"),
     ],
 )
@@ -166,7 +250,8 @@ def test_contradictory_options_are_refused_before_anything_runs(project, options
 
 def test_an_unknown_backbone_names_the_nearest(project):
     result = project.run("benchmarks", "--backbones=bit-smal-r14x0.5,bit-large-r14x0.5")
-    result.stdout.fnmatch_lines(["*unknown backbone `bit-smal-r14x0.5`. Did you mean `bit-small-r14x0.5`?"])
+    result.stderr.fnmatch_lines(["*unknown backbone `bit-smal-r14x0.5`. Did you mean `bit-small-r14x0.5`?"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
 # Outcomes without expectations
@@ -313,8 +398,8 @@ def test_two_backbones_of_ones_own_replace_the_arms(project):
 
 def test_a_cohort_that_is_not_there_is_one_message(project):
     result = project.run("benchmarks", "--cohort=nowhere")
-    result.stdout.fnmatch_lines(["*nowhere: no such folder.*"])
-    assert result.ret != 0
+    result.stderr.fnmatch_lines(["*nowhere: no such folder.*"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
 def test_a_cluster_that_is_not_a_patient_is_said(project):
@@ -424,6 +509,38 @@ def test_tests_that_pass_do_not_make_up_for_claims_without_runs(project):
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*nothing was judged*"])
     assert result.ret == 1
+
+
+def test_a_mistake_in_a_test_is_its_line_and_one_message(project):
+    (project.path / "test_mine.py").write_text("""
+def test_mine(study):
+    helper(study)
+
+def helper(study):
+    study.run(task="chst", backbone="bit-large-r14x0.5", seed=1)
+""")
+    result = project.run("test_mine.py")
+    result.assert_outcomes(failed=1)
+    text = result.stdout.str()
+    assert "test_mine.py:6: task `chst` takes no part here. Did you mean `chest`?" in text
+    assert "def " not in text
+    assert "study.py" not in text
+
+
+def test_a_broken_suite_is_one_message_for_a_test_too(project):
+    project.edit("backbones.yaml", *BROKEN["backbones.yaml"])
+    (project.path / "test_mine.py").write_text("def test_mine(study): pass\n")
+    result = project.run("test_mine.py")
+    result.assert_outcomes(errors=1)
+    text = result.stdout.str()
+    assert "benchmarks/backbones.yaml:4: unknown key `clases`" in text
+    assert "loader.py" not in text
+    assert "pytest_plugin.py" not in text
+
+
+def test_other_errors_in_a_test_keep_their_frames(project):
+    (project.path / "test_mine.py").write_text("def test_mine(study): assert study is None\n")
+    assert "def test_mine(study)" in project.run("test_mine.py").stdout.str()
 
 
 def test_a_failing_assertion_carries_no_id_into_junit(project):

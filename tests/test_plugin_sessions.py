@@ -173,6 +173,16 @@ def test_a_mistake_in_yaml_is_said_under_xdist_too(project):
     assert result.ret != 0
 
 
+def test_a_broken_file_that_is_no_claim_is_one_usage_error_under_xdist_too(project):
+    project.edit("backbones.yaml", "classes: 0", "clases: 0")
+    result = project.run_apart("benchmarks", "-n2")
+    (message,) = [line for line in result.errlines if line]
+    assert message.startswith(
+        "ERROR: benchmarks/backbones.yaml:4: unknown key `clases` in upstream `random`."
+    )
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
 def test_what_two_workers_judged_is_accepted_by_the_controller(project):
     result = project.run_apart("benchmarks", "-n2", "--expect=update", "--reason=first")
     assert result.ret == 0

@@ -71,7 +71,16 @@ def backbone_named(suite: Suite, name: str) -> Arm:
     for arm in arms:
         if arm.backbone == name:
             return arm
-    raise MedbenchError(f"unknown backbone `{name}`. {nearest(name, [arm.backbone for arm in arms])}")
+    raise MedbenchError(f"unknown backbone `{name}`. {_nearest_backbones(name, arms)}")
+
+
+def _nearest_backbones(name: str, arms: Collection[Arm]) -> str:
+    """All that a fragment is part of (`r50x1`, `BiT-M`), for none of them is nearer; else the nearest."""
+    known = [arm.backbone for arm in arms]
+    fitting = [f"`{backbone}`" for backbone in known if name and name.lower() in backbone]
+    if not fitting:
+        return nearest(name.lower(), known)
+    return f"Did you mean {' or '.join(filter(None, [', '.join(fitting[:-1]), fitting[-1]]))}?"
 
 
 @dataclass(frozen=True)

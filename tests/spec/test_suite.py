@@ -734,6 +734,13 @@ def test_a_backbone_is_found_by_its_name(bench):
     [
         ("bit-larg-r14x0.5", "Did you mean `bit-large-r14x0.5`?"),
         ("bit-large-r50x1", "Did you mean `bit-large-r14x0.5`?"),
+        ("bit-large", "Did you mean `bit-large-r14x0.5`?"),
+        ("BiT-Small-R14", "Did you mean `bit-small-r14x0.5`?"),
+        ("bit-random-r", "Did you mean `bit-random-r14x0.5` or `bit-random-r50x1`?"),
+        (
+            "r14",
+            "Did you mean `bit-random-r14x0.5`, `bit-small-r14x0.5` or `bit-large-r14x0.5`?",
+        ),
         (
             "resnet",
             "Expected `bit-large-r14x0.5`, `bit-random-r14x0.5`, `bit-random-r50x1`, `bit-small-r14x0.5`.",
