@@ -11,6 +11,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from medbench import gpus
 from medbench.errors import MedbenchError
 from medbench.record import Environment
 
@@ -145,6 +146,8 @@ def _nvidia_name() -> str:
 
 @functools.cache
 def _nvidia_smi_name(device: str) -> str:
+    if device.startswith("MIG-"):  # which nvidia-smi does not look up
+        return gpus.slice_name(gpus.listing(), device)
     lines = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader", "-i", device)
     return lines.splitlines()[0].strip() if lines else ""
 

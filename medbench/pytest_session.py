@@ -8,7 +8,6 @@ import os
 import platform
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -19,7 +18,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from medbench import __version__, environment, policy
+from medbench import __version__, environment, gpus, policy
 from medbench.errors import MedbenchError
 from medbench.execute.progress import Console, Event, Follower, Journal, Sink, duration, this_worker
 from medbench.pytest_items import ClaimFile, ResultItem, VanishedItem
@@ -492,22 +491,12 @@ def share_accelerators(worker: int, workers: int) -> None:
     if not environment.device_class().startswith("gpu"):
         return
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    devices = visible.split(",") if visible else _gpus()
+    devices = gpus.usable(visible, gpus.listing() if visible is None else "")
     if not devices:
         return
-    mine = worker % len(devices)
-    sharing = len(range(mine, workers, len(devices)))
-    os.environ["CUDA_VISIBLE_DEVICES"] = devices[mine]
-    os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{0.9 / sharing:.2f}")
-
-
-def _gpus() -> list[str]:
-    """Numbers of the GPUs that the driver lists."""
-    try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=True)  # noqa: S607
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return [str(number) for number in range(len(listed.stdout.splitlines()))]
+    device, fraction = gpus.share(devices, worker, workers)
+    os.environ["CUDA_VISIBLE_DEVICES"] = device
+    os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{fraction:.2f}")
 
 
 def _leave_out_frames(

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from medbench import environment, pytest_session
+from medbench import environment, gpus
 from medbench.pytest_session import share_accelerators
 from tests.suites.project import REFUTED, Project
 
@@ -203,6 +203,10 @@ def test_what_two_workers_judged_is_accepted_by_the_controller(project):
         ("4,7", 1, 3, "7", "0.90"),
         ("4,7", 2, 3, "4", "0.45"),
         ("3", 1, 4, "3", "0.23"),
+        (" 4 , 7", 1, 2, "7", "0.90"),
+        ("GPU-1a2b,GPU-3c4d", 1, 2, "GPU-3c4d", "0.90"),
+        ("MIG-11aa,MIG-22bb", 1, 2, "MIG-22bb", "0.90"),
+        ("MIG-11aa,MIG-22bb", 2, 3, "MIG-11aa", "0.45"),
     ],
 )
 def test_workers_share_out_the_gpus_and_their_memory(monkeypatch, visible, worker, workers, device, fraction):
@@ -222,7 +226,16 @@ def test_workers_share_out_the_gpus_and_their_memory(monkeypatch, visible, worke
 
 def test_without_a_gpu_nothing_is_set(monkeypatch):
     monkeypatch.setattr(environment, "device_class", lambda: "cpu")
-    monkeypatch.setattr(pytest_session, "_gpus", lambda: pytest.fail("asked for GPUs"))
+    monkeypatch.setattr(gpus, "listing", lambda: pytest.fail("asked for GPUs"))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     share_accelerators(0, 2)
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+@pytest.mark.parametrize("hidden", ["", "-1", "NoDevFiles"])
+def test_what_was_hidden_from_all_workers_stays_hidden(monkeypatch, hidden):
+    monkeypatch.setattr(environment, "device_class", lambda: "gpu-unknown")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    monkeypatch.setattr(gpus, "listing", lambda: pytest.fail("asked for GPUs"))
+    share_accelerators(0, 2)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == hidden
