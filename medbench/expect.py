@@ -344,6 +344,9 @@ def _incomparable(expectation: Expectation, judgement: Judgement) -> tuple[Statu
         return "stale", f"the definition changed: {changed}; accept it with --expect=update"
     if judgement.state == "missing":
         return "vanished", judgement.reason
+    seeds = _lost_seeds(expectation, judgement)
+    if seeds:
+        return "vanished", f"accepted seeds are no longer run: {', '.join(map(str, seeds))}"
     lost = _lost_groups(expectation, judgement)
     if lost:
         return "vanished", f"sub-groups are gone: {', '.join(lost)}"
@@ -358,6 +361,12 @@ def _changed_definition(expectation: Expectation, judgement: Judgement) -> str:
         for field in before.__struct_fields__
         if getattr(before, field) != getattr(now, field)
     )
+
+
+def _lost_seeds(expectation: Expectation, judgement: Judgement) -> list[int]:
+    """Accepted seeds that were taken away with no new one in their place."""
+    accepted, now = set(expectation.samples.baseline), set(judgement.samples["baseline"])
+    return sorted(accepted - now) if now < accepted else []
 
 
 def _lost_groups(expectation: Expectation, judgement: Judgement) -> list[str]:

@@ -338,6 +338,18 @@ def test_a_metric_that_is_undefined_now_has_vanished(root):
     assert (result.status, result.detail, result.accepted_verdict) == ("vanished", "no positive", "supported")
 
 
+def test_an_accepted_seed_that_is_no_longer_run_has_vanished_unless_a_new_one_is(root):
+    expectations = accepted(root)
+    fewer = check(samples(BASE[:1], TREAT[:1], verdict="inconclusive"), expectations)
+    assert (fewer.status, fewer.detail) == ("vanished", "accepted seeds are no longer run: 2, 3")
+    assert fewer.accepted_verdict == "supported"
+    assert check(samples(BASE[1:], TREAT[1:], first=2), expectations).detail.endswith("no longer run: 1")
+    others = samples([*BASE[1:], 0.81], [*TREAT[1:], 0.83], first=2)
+    assert check(others, expectations).status == "ok"
+    more = samples([*BASE, 0.81], [*TREAT, 0.83])
+    assert check(more, expectations).status == "ok"
+
+
 def test_a_sub_group_that_is_gone_has_vanished_and_a_new_one_is_welcome(root):
     expectations = accepted(root, judgement(groups={"sex": ["f", "m"], "age": ["60+"]}))
     result = check(judgement(groups={"sex": ["f"]}), expectations)
