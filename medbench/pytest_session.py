@@ -52,7 +52,9 @@ class Bench:
         self._results: dict[str, ItemResult] = {}
         self._sink: Sink | None = None
         self._follower: Follower | None = None
+        self._journals_cleared = False
         self._interrupted = False
+        self._warned = False
         self._closing: list[terminal.Line] = []
         self._worker: dict[str, Any] | None = getattr(config, "workerinput", None)
         self._number, self._workers = 0, 1
@@ -123,6 +125,7 @@ class Bench:
             parts += sorted({f"{c.name} ({c.domain})" for study in studies for c in study.cohorts.values()})
         parts.append(f"{environment.device_class()}, {environment.usable_cores()} cores")
         parts.append(f"store {self._shown_path(self._store)}")
+        self._warned = True
         return [" · ".join(parts), *self._warnings()]
 
     @pytest.hookimpl(tryfirst=True)  # before -k deselects, so that it selects among vanished items too
@@ -153,7 +156,10 @@ class Bench:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a worker of xdist where to write its journal."""
+        """Tell a worker of xdist where to write its journal, which an earlier process may have left there."""
+        if not self._journals_cleared:
+            shutil.rmtree(self._journals, ignore_errors=True)
+            self._journals_cleared = True
         node.workerinput[PROGRESS] = str(self._journals)
 
     @pytest.hookimpl(optionalhook=True)
@@ -210,11 +216,12 @@ class Bench:
             shutil.rmtree(self._journals, ignore_errors=True)
         if self._worker is not None or self._config.option.collectonly:
             return
-        try:
-            self._conclude()
-        except MedbenchError as error:
-            self._closing.append(terminal.Line(str(error), {"red": True}))
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        for step in (self._report_results, self._end_campaigns, self._accept_results, self._say_how_to_go_on):
+            try:
+                step()
+            except MedbenchError as error:
+                self._closing.append(terminal.Line(str(error), {"red": True}))
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self._require_whole(session, exitstatus)
         nothing_ran = exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
         judging = exitstatus == pytest.ExitCode.OK and bool(self._selected)  # else only tests in Python ran
@@ -242,14 +249,22 @@ class Bench:
         for line in self._closing:
             terminalreporter.write_line(line.text, **line.markup)
 
-    def _conclude(self) -> None:
+    def _report_results(self) -> None:
         if self._results:
             report = self._report()
-            self._closing += terminal.summary(report)
+            unsaid = [] if self._warned else report.warnings
+            self._closing += terminal.summary(msgspec.structs.replace(report, warnings=unsaid))
             self._write_report(report)
-        for suite, study, plan in self._plans():
+
+    def _end_campaigns(self) -> None:
+        for _, study, plan in self._plans():
             study.end(plan)
+
+    def _accept_results(self) -> None:
+        for suite, study, _ in self._plans():
             self._accept(suite, study)
+
+    def _say_how_to_go_on(self) -> None:
         if self._interrupted:
             command = shlex.join(["pytest", *map(str, self._config.invocation_params.args)])
             kept = f"finished runs are kept in {self._shown_path(self._store)}"
@@ -386,7 +401,7 @@ class Bench:
 
     def _console(self, *, live: bool | None) -> Sink:
         """A console that leaves pytest's own line before it prints."""
-        to_train = sum(len(study.forecast(plan).to_train) for _, study, plan in self._plans())
+        to_train = sum(_to_train(study, plan) for _, study, plan in self._plans())
         workers = max(1, len(getattr(self._config.option, "tx", None) or ()))
         console = Console(sys.stdout, total=to_train, workers=workers, live=live)
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
@@ -477,6 +492,14 @@ def plan_line(plan: Plan, forecast: Forecast) -> str:
         f"plan: {len(plan.runs)} runs for {len(plan.items)} items ({plan.naive} without sharing): "
         + ", ".join(parts)
     )
+
+
+def _to_train(study: Study, plan: Plan) -> int:
+    """How many runs will be trained; all of them at most where a damaged run keeps that from being known."""
+    try:
+        return len(study.forecast(plan).to_train)
+    except MedbenchError:  # said in place of the plan, and by the items that need the run
+        return len(plan.runs)
 
 
 def share_accelerators(worker: int, workers: int) -> None:

@@ -408,6 +408,22 @@ def test_a_cluster_that_is_not_a_patient_is_said(project):
     result.stdout.fnmatch_lines(["*clustered by `study`*"])
 
 
+@pytest.mark.parametrize("options", [(), ("-q",), ("--collect-only",), ("--no-header",)])
+def test_a_warning_is_said_once(project, options):
+    project.world(shifts={"chest": []})
+    result = project.run("benchmarks", "-k", "chest", *options)
+    assert result.stdout.str().count("declares no shift") == 1
+
+
+def test_a_warning_stands_in_the_report_too(project):
+    project.world(shifts={"chest": []})
+    report, _ = project.report("-k", "chest")
+    assert report["warnings"] == [
+        "phantoms:chest: declares no shift, so there is nothing to judge for ood-robustness"
+    ]
+    assert "declares no shift" in (project.path / "out/report.html").read_text()
+
+
 # What leaves the session
 
 
@@ -461,6 +477,16 @@ def test_a_report_that_cannot_be_written_is_red_and_says_so(project):
     result = project.run("benchmarks", "-k", "chest", "--report=out")
     result.stdout.fnmatch_lines(["*out: the report cannot be written*"])
     assert result.ret == 1
+
+
+def test_a_report_that_cannot_be_written_costs_nothing_else(project):
+    (project.path / "out/report.html").mkdir(parents=True)
+    result = project.run("benchmarks", "-k", "id", "--report=out", "--expect=update", "--reason=x")
+    result.stdout.fnmatch_lines(["*out: the report cannot be written*", "accepted values, before and after:"])
+    assert (project.path / "expectations/embedded/chest/scale-data.yaml").exists()
+    assert result.ret == 1
+    project.run("benchmarks", "-k", "chest and id", "--runs=force", "--report=out")
+    assert not list((project.path / ".medbench/campaigns").glob("*")), "the next force begins anew"
 
 
 def test_a_file_in_place_of_the_reports_folder_is_refused_before_anything_is_trained(project):

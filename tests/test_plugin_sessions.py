@@ -93,7 +93,9 @@ def test_ctrl_c_in_the_middle_of_a_run_ends_cleanly(project):
     wait_for(project.trained, "the first run")
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
-    assert "interrupted: finished runs are kept" in output
+    assert "seed 1: interrupted\n" in output
+    assert "failed" not in output
+    assert "interrupted: finished runs are kept in .medbench. Continue with: pytest benchmarks" in output
     assert process.returncode == pytest.ExitCode.INTERRUPTED
 
 
@@ -189,6 +191,44 @@ def test_what_two_workers_judged_is_accepted_by_the_controller(project):
     result.stdout.fnmatch_lines(["accepted values, before and after:", "*12 reference runs accepted*"])
     entries, _ = project.expectation("mammography", "ood-robustness")
     assert {entry["item"].rpartition("/")[2] for entry in entries} == {"vendor-b", "dense"}
+
+
+# What was left behind or is damaged
+
+
+def damage_a_run(project, task):
+    """Cut off the record of one of the task's runs."""
+    for record in (project.path / ".medbench/runs").glob("*/record.json"):
+        if json.loads(record.read_text())["spec"]["task"] == task:
+            record.write_text("{")
+            return
+    raise AssertionError(f"no run of {task}")
+
+
+def test_a_damaged_run_fails_the_items_that_need_it_and_no_others(project):
+    project.run("benchmarks")
+    damage_a_run(project, "chest")
+    result = project.run("benchmarks")
+    result.assert_outcomes(failed=2, passed=3)
+    result.stdout.fnmatch_lines(["plan: *record.json: the record is damaged*"])
+
+
+def test_a_damaged_run_is_no_internal_error_under_xdist(project):
+    project.run("benchmarks")
+    damage_a_run(project, "chest")
+    result = project.run_apart("benchmarks", "-n2")
+    assert "INTERNALERROR" not in result.stdout.str()
+    result.assert_outcomes(failed=2, passed=3)
+
+
+def test_progress_that_a_killed_session_of_the_same_number_left_is_not_shown(project):
+    left = project.path / ".medbench/progress" / str(os.getpid())  # as every session has it in a container
+    left.mkdir(parents=True)
+    (left / "gw0.jsonl").write_text('{"kind":"started","run":"an old run"}\n')
+    result = project.run("benchmarks", "-n1", "-k", "chest and id")
+    result.stdout.fnmatch_lines(["*chest · bit-small-r14x0.5 · all patients · seed 1: trains"])
+    assert "an old run" not in result.stdout.str()
+    assert result.ret == 0
 
 
 # Accelerators

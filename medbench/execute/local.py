@@ -144,8 +144,11 @@ def obtain(
                 report=report,
                 train=train or _fine_tune(store),
             )
-        except BaseException:
-            report(Event(kind="failed", run=spec.label))
+        except BaseException as error:
+            kind: Literal["interrupted", "failed"] = (
+                "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            )
+            report(Event(kind=kind, run=spec.label))
             raise
         if campaign is not None:
             campaign.add(made.record.run_id)

@@ -22,7 +22,7 @@ BEFORE_EVALUATION = 0.9
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """What happened to a run."""
 
-    kind: Literal["waiting", "started", "stage", "finished", "failed"]
+    kind: Literal["waiting", "started", "stage", "finished", "interrupted", "failed"]
     run: str
     """The run in words (`RunSpec.label`)."""
     worker: str = ""
@@ -83,8 +83,12 @@ class Estimate:
         self._seconds.append(seconds)
         return seconds
 
+    def runs(self, run: str) -> bool:
+        """Whether a run has begun and not ended."""
+        return run in self._started
+
     def drop(self, run: str) -> None:
-        """A run failed and counts no longer."""
+        """A run failed or was interrupted, and counts no longer."""
         del self._started[run], self._fraction[run]
         self._total -= 1
 
@@ -121,7 +125,9 @@ class Console:
         self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, event: Event) -> None:
-        """Show one event."""
+        """Show one event; one that tells of no run in progress, for its start was lost, shows nothing."""
+        if event.kind not in {"waiting", "started"} and not self._estimate.runs(event.run):
+            return
         match event.kind:
             case "waiting":
                 self._print(f"{event.run}: waits for {event.text}, which trains the same run")
@@ -132,9 +138,9 @@ class Console:
                 self._show_stage(event)
             case "finished":
                 self._show_end(event, f"{duration(self._estimate.finish(event.run))}{self._rest()}")
-            case "failed":
+            case "interrupted" | "failed":
                 self._estimate.drop(event.run)
-                self._show_end(event, "failed")
+                self._show_end(event, event.kind)
 
     def _show_start(self, event: Event) -> None:
         if not self._live:

@@ -125,15 +125,29 @@ def test_waiting_is_said_with_the_holder():
     assert stream.getvalue() == expected
 
 
-def test_a_failure_is_said():
+@pytest.mark.parametrize("end", ["failed", "interrupted"])
+def test_a_failure_is_said_and_an_interruption_is_none(end):
     stream = io.StringIO()
     console = Console(stream, total=1)
     console(EVENTS[1])
-    console(Event(kind="failed", run=RUN))
-    assert stream.getvalue().splitlines()[-1] == f"{RUN}: failed"
+    console(Event(kind=end, run=RUN))
+    assert stream.getvalue().splitlines()[-1] == f"{RUN}: {end}"
 
 
-@pytest.mark.parametrize("end", ["finished", "failed"])
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("kind", ["stage", "finished", "failed", "interrupted"])
+def test_a_run_whose_start_was_lost_does_not_stop_the_progress_of_others(kind, live):
+    stream = io.StringIO()
+    console = Console(stream, total=2, live=live)
+    console(EVENTS[1])
+    console(Event(kind=kind, run="another", stage="train", done=1, total=2))
+    for event in EVENTS[2:]:
+        console(event)
+    assert "another" not in stream.getvalue()
+    assert "0 s" in stream.getvalue()
+
+
+@pytest.mark.parametrize("end", ["finished", "failed", "interrupted"])
 def test_on_a_terminal_the_line_moves_and_stays_when_the_run_ends(end):
     stream = io.StringIO()
     console = Console(stream, total=1, live=True)
@@ -143,8 +157,8 @@ def test_on_a_terminal_the_line_moves_and_stays_when_the_run_ends(end):
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
     last = plain.rstrip().splitlines()[-1]
     assert last.startswith(RUN)
-    assert ("100%" in last) == (end == "finished") or end == "failed"
-    assert last.rstrip().endswith("0 s" if end == "finished" else "failed")
+    assert ("100%" in last) == (end == "finished") or end != "finished"
+    assert last.rstrip().endswith("0 s" if end == "finished" else end)
 
 
 def test_square_brackets_are_shown_as_they_are():
