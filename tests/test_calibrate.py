@@ -86,6 +86,16 @@ def test_runs_of_changed_code_alone_are_refused(expectations, tmp_path):
     assert not (expectations / "numeric.yaml").exists()
 
 
+def test_a_run_of_changed_code_that_agrees_to_the_bit_vouches_for_the_others(expectations, tmp_path):
+    changed = Store(tmp_path / "changed")
+    changed.put(runs.record(code="changed", run_id="0" * 20), runs.all_predictions(seed=1), {})
+    far = Store(tmp_path / "far")
+    far.put(runs.record(code="changed", run_id="1" * 20), runs.all_predictions(seed=2), {})
+    calibrate(expectations, far.root, changed.root)
+    (row,) = rows(expectations)
+    assert row.largest_difference > 0
+
+
 @pytest.mark.parametrize("order", [("far", "near"), ("near", "far")])
 def test_of_several_stores_made_alike_the_largest_difference_is_kept(expectations, tmp_path, order):
     stores = {"far": store(tmp_path, "far", seed=2), "near": store(tmp_path, "near", seed=1)}
