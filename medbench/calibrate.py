@@ -97,9 +97,9 @@ def _require_unmoved(stores: Iterable[Store], references: References) -> None:
     ):
         raise MedbenchError(
             f"no run in these stores was made by the code and libraries of the reference runs in "
-            f"{references.root}, nor agrees with one of them to the bit, so a difference may come from "
-            "changed code. Accept those anew, or add a store made with `pytest benchmarks --store STORE` in the "
-            "surroundings they were made in."
+            f"{references.root}, nor agrees with one of them to the bit, so a difference may "
+            "come from changed code. Accept those anew, or add a store made with "
+            "`pytest benchmarks --store STORE` in the surroundings they were made in."
         )
 
 
