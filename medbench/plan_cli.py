@@ -103,9 +103,7 @@ def _why_nothing(study: Study, args: argparse.Namespace) -> str:
     if study.items:
         selectable = [names_of(item, study.suite) for item in study.items.values()]
         return f"no item matches -k {args.k!r}. {why_nothing(args.k, selectable)}"
-    if not study.cohorts:
-        return f"no task has a cohort for tier `{args.tier}`. Give your own with --cohort DIR."
-    return f"no claim of {args.suite} has arms for tier `{args.tier}` on these cohorts."
+    return study.why_no_items()
 
 
 def _described(plan: Plan, forecast: Forecast) -> str:

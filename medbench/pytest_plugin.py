@@ -118,8 +118,12 @@ def pytest_configure(config: pytest.Config) -> None:
                 f"--expect={option.expect} with --cohort or --backbones needs --expectations DIR: the "
                 "suite's own expectations speak of its own cohorts and backbones."
             )
-    if option.report and (config.invocation_params.dir / option.report).is_file():
-        raise pytest.UsageError(f"--report {option.report}: expected a folder (it is made), found a file.")
+    if option.report:
+        folder = given_path(config, option.report)
+        if any(path.is_file() for path in (folder, *folder.parents)):
+            raise pytest.UsageError(
+                f"--report {option.report}: expected a folder (it is made), found a file."
+            )
     if option.expectations:
         _require_expectations(config)
     if option.backbones is not None:
@@ -197,6 +201,11 @@ def _suites(config: pytest.Config) -> list[Path]:
     return [Path(path).resolve() for path in config.getini(SUITES)]
 
 
+def given_path(config: pytest.Config, text: str) -> Path:
+    """A path in an option of the command line."""
+    return config.invocation_params.dir / Path(text).expanduser()
+
+
 def given_paths(config: pytest.Config) -> list[Path]:
     """What the command line names, without the parts of files."""
     return [(config.invocation_params.dir / arg.partition("::")[0]).resolve() for arg in config.args]
@@ -213,7 +222,7 @@ def _asked(config: pytest.Config) -> list[Path]:
 
 def _require_expectations(config: pytest.Config) -> None:
     """A folder that is to be compared with must be there; one that is accepted into is made."""
-    folder = config.invocation_params.dir / Path(config.option.expectations).expanduser()
+    folder = given_path(config, config.option.expectations)
     if folder.is_dir() or (config.option.expect != "check" and not folder.exists()):
         return
     found = "expected a folder, found a file" if folder.exists() else "no such folder"

@@ -22,7 +22,7 @@ from medbench import __version__, environment, gpus, policy
 from medbench.errors import MedbenchError
 from medbench.execute.progress import Console, Event, Follower, Journal, Sink, duration, this_worker
 from medbench.pytest_items import ClaimFile, ResultItem, VanishedItem
-from medbench.pytest_plugin import WORKER, backbone_names, given_paths
+from medbench.pytest_plugin import WORKER, backbone_names, given_path, given_paths
 from medbench.report import terminal
 from medbench.report.record import ItemResult, Report, Session, build
 from medbench.selection import name_of, names_of, why_nothing
@@ -228,9 +228,7 @@ class Bench:
         if nothing_ran or (judging and not self._judged):
             text = "nothing was judged: no item was selected, or none had its runs. That is never a success."
             self._closing.append(terminal.Line(text, {"red": True, "bold": True}))
-            if nothing_ran and (expression := self._config.option.keyword):
-                hint = f"-k {expression!r}: {why_nothing(expression, self._selectable())}"
-                self._closing.append(terminal.Line(hint, {}))
+            self._closing += [terminal.Line(reason, {}) for reason in self._why_nothing(nothing_ran)]
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _require_whole(self, session: pytest.Session, exitstatus: int) -> None:
@@ -341,6 +339,12 @@ class Bench:
             return
         for _, study, plan in self._plans():
             study.begin(plan)
+
+    def _why_nothing(self, nothing_ran: bool) -> list[str]:
+        reasons = [study.why_no_items() for study in self._open_studies()]
+        if nothing_ran and (expression := self._config.option.keyword) and not any(reasons):
+            reasons.append(f"-k {expression!r}: {why_nothing(expression, self._selectable())}")
+        return list(filter(None, reasons))
 
     def _selectable(self) -> list[tuple[str, ...]]:
         """The names of all that -k could have selected; under xdist of the claims alone."""
@@ -466,7 +470,7 @@ class Bench:
 
     def _given(self, path: str) -> Path:
         """A path from the command line."""
-        return self._config.invocation_params.dir / Path(path).expanduser()
+        return given_path(self._config, path)
 
     def _shown_path(self, path: Path) -> str:
         here = self._config.invocation_params.dir
@@ -488,10 +492,8 @@ def plan_line(plan: Plan, forecast: Forecast) -> str:
     if forecast.to_train:
         time = f", about {duration(forecast.seconds)}" if forecast.seconds is not None else ""
         parts.append(f"{len(forecast.to_train)} to train{time}")
-    return (
-        f"plan: {len(plan.runs)} runs for {len(plan.items)} items ({plan.naive} without sharing): "
-        + ", ".join(parts)
-    )
+    items = "1 item" if len(plan.items) == 1 else f"{len(plan.items)} items"
+    return f"plan: {len(plan.runs)} runs for {items} ({plan.naive} without sharing): " + ", ".join(parts)
 
 
 def _to_train(study: Study, plan: Plan) -> int:

@@ -327,8 +327,23 @@ class Study:
         return [_origin(run) for run in runs]
 
     def vanished(self) -> list[Check]:
-        """A check for each accepted item that the suite no longer has."""
-        return expect.vanished_items(self.expectations, self.items)
+        """A check for each accepted item that the suite no longer has.
+
+        With a cohort of the user's own, tasks of other domains were left out and have not vanished.
+        """
+        checks = expect.vanished_items(self.expectations, self.items)
+        if self.options.cohort is None:
+            return checks
+        return [check for check in checks if check.id.partition("/")[0] in self.cohorts]
+
+    def why_no_items(self) -> str:
+        """What leaves nothing to judge under these options; empty where there are items."""
+        tier = self.options.tier
+        if self.items:
+            return ""
+        if not self.cohorts:
+            return f"no task has a cohort for tier `{tier}`. Give your own with --cohort DIR."
+        return f"no claim of {self.suite.root} has arms for tier `{tier}` on these cohorts."
 
     def accept(self, judgements: Sequence[Judgement], *, reason: str, date: str) -> str:
         """Accept judged items, and their runs as reference runs where the cohort is generated.

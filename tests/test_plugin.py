@@ -334,7 +334,9 @@ def test_a_selection_of_nothing_names_the_nearest_words(project, expression, hin
 
 def test_a_suite_without_claims_for_the_tier_is_red(project):
     result = project.run("benchmarks", "--tier=private")
-    result.stdout.fnmatch_lines(["*nothing was judged*"])
+    result.stdout.fnmatch_lines(
+        ["*nothing was judged*", "no task has a cohort for tier `private`. Give your own with --cohort DIR."]
+    )
     assert result.ret == 1
 
 
@@ -386,6 +388,22 @@ def test_a_cohort_of_ones_own_replaces_that_of_its_domain_and_leaves_the_others_
     assert report["scope"].startswith(scope)
     assert scope in result.stdout.str()
     assert result.ret == 0
+
+
+def test_what_was_accepted_for_a_cohort_of_another_domain_has_not_vanished(project):
+    for domain in ("chest", "mammography"):
+        (project.path / domain).mkdir()
+        (project.path / domain / "domain").write_text(domain)
+        accepted = ("--expectations=own", "--expect=update", "--reason=mine")
+        assert project.run("benchmarks", f"--cohort={domain}", *accepted).ret == 0
+    report, result = project.report("--cohort=mammography", "--expectations=own")
+    assert report["counts"]["vanished"] == 0
+    assert report["counts"]["ok"] == 3
+    assert result.ret == 0
+    project.edit("claims/scale.yaml", "claim: scale-data", "claim: scale-more")
+    report, result = project.report("--cohort=mammography", "--expectations=own")
+    assert report["counts"]["vanished"] == 1
+    assert result.ret == 1
 
 
 def test_two_backbones_of_ones_own_replace_the_arms(project):
@@ -491,8 +509,9 @@ def test_a_report_that_cannot_be_written_costs_nothing_else(project):
 
 def test_a_file_in_place_of_the_reports_folder_is_refused_before_anything_is_trained(project):
     (project.path / "out").write_text("a file, not a folder")
-    result = project.run("benchmarks", "-k", "chest", "--report=out")
-    result.stderr.fnmatch_lines(["*--report out: expected a folder (it is made), found a file."])
+    for folder in ("out", "out/below"):
+        result = project.run("benchmarks", "-k", "chest", f"--report={folder}")
+        result.stderr.fnmatch_lines([f"*--report {folder}: expected a folder (it is made), found a file."])
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert not project.trained()
 

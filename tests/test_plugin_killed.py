@@ -106,7 +106,7 @@ def test_a_session_killed_half_way_goes_on_where_it_was_and_ends_with_the_same_b
     project.world()
     result = project.run_apart("benchmarks")
     result.stdout.fnmatch_lines(
-        ["plan: 4 runs for 1 items (4 without sharing): 2 reused, 2 to train*", "1 judged: *"]
+        ["plan: 4 runs for 1 item (4 without sharing): 2 reused, 2 to train*", "1 judged: *"]
     )
     assert project.trained()[7:] == RUNS[2:], "a finished run was trained again, or one was left out"
     assert results(store) == results(whole)

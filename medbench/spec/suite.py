@@ -140,8 +140,9 @@ def _check_folder(root: Path) -> None:
         if not (root / name).is_file():
             raise MedbenchError(f"{shown(root / name)}: no such file. {makes}")
     for folder in _FOLDERS:
-        for path in sorted((root / folder).rglob("*.yml")):
-            raise MedbenchError(f"{shown(path)}: would not be read. Rename it to {path.stem}.yaml.")
+        for path in sorted((root / folder).rglob("*.*")):
+            if path.suffix != ".yaml" and path.suffix.lower() in {".yaml", ".yml"}:
+                raise MedbenchError(f"{shown(path)}: would not be read. Rename it to {path.stem}.yaml.")
 
 
 def _load_all(folder: Path, type: type[T]) -> dict[Path, Document[T]]:  # noqa: A002

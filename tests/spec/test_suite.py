@@ -698,6 +698,10 @@ def end_a_claim_in_yml(root):
     (root / OOD).rename(root / "claims/ood.yml")
 
 
+def shout_a_task(root):
+    (root / CHEST).rename(root / "tasks/chest.YAML")
+
+
 def remove_the_claims(root):
     shutil.rmtree(root / "claims")
 
@@ -713,6 +717,7 @@ FILES_OF_A_SUITE = "A suite has backbones.yaml, recipes.yaml, tiers.yaml, and th
         (misname_the_tiers, f"bench/tier.yaml: no file of a suite. {FILES_OF_A_SUITE}"),
         (leave_a_claim_outside_its_folder, f"bench/ood.yaml: no file of a suite. {FILES_OF_A_SUITE}"),
         (end_a_claim_in_yml, "bench/claims/ood.yml: would not be read. Rename it to ood.yaml."),
+        (shout_a_task, "bench/tasks/chest.YAML: would not be read. Rename it to chest.yaml."),
         (remove_the_claims, "bench/claims: nothing declared. Expected one .yaml file a claim."),
     ],
 )
