@@ -107,8 +107,11 @@ def table(report: dict[str, Any]) -> str:
         "| item | baseline | treatment | effect, 90 % interval | margin | verdict | patients | power at .03 |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    rows += [row(claim) for claim in sorted(report["claims"], key=lambda claim: claim["id"])]
-    return "\n".join(rows) + "\n"
+    claims = sorted(report["claims"], key=lambda claim: claim["id"])
+    rows += [row(claim) for claim in claims]
+    clusters = {claim["cluster"] for claim in claims} - {"patient"}
+    notes = [f"\nPatients are not known everywhere; clustered by {cluster}." for cluster in sorted(clusters)]
+    return "\n".join(rows + notes) + "\n"
 
 
 def row(claim: dict[str, Any]) -> str:
@@ -123,7 +126,7 @@ def row(claim: dict[str, Any]) -> str:
         f"{effect['value']:+.3f} [{effect['low']:+.3f}, {effect['high']:+.3f}]",
         f"{claim['margin']:g}",
         claim["verdict"],
-        str(claim["n_patients"]),
+        f"{claim['n_patients']}{'' if claim['cluster'] == 'patient' else ' clusters'}",
         "" if claim["power"] is None else f"{claim['power']:.0%}",
     ]
     return f"| {' | '.join(cells)} |"
