@@ -188,10 +188,14 @@ class Bench:
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep the result, wherever it was judged."""
+        """Keep the result, wherever it was judged; a worker that died left none, which is one too."""
         result = getattr(report, "medbench", None)
         if result is not None:
             self._results[report.nodeid] = msgspec.convert(result, ItemResult)
+        elif report.failed and (place := self._place(report.nodeid)):
+            self._results[report.nodeid] = ItemResult(
+                id=place[1], category="error", red=True, sentence=str(report.longrepr)
+            )
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:

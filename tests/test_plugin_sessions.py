@@ -213,6 +213,17 @@ def test_a_damaged_run_fails_the_items_that_need_it_and_no_others(project):
     result.stdout.fnmatch_lines(["plan: *record.json: the record is damaged*"])
 
 
+def test_items_whose_worker_died_are_errors_in_the_report(project):
+    project.world(die="chest · bit-large-r14x0.5 · all patients · seed 2")
+    result = project.run_apart("benchmarks", "-n2", "--report=out")
+    report = json.loads((project.path / "out/report.json").read_text())
+    died = {error["id"]: error["message"] for error in report["errors"]}
+    assert set(died) == {"chest/ood-robustness/icu", "chest/scale-data/id"}
+    assert all("crashed" in message for message in died.values())
+    assert len(report["claims"]) == 3
+    assert result.ret == 1
+
+
 def test_a_damaged_run_is_no_internal_error_under_xdist(project):
     project.run("benchmarks")
     damage_a_run(project, "chest")

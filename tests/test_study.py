@@ -104,6 +104,25 @@ def test_unknown_names_are_answered_with_the_nearest(suite, call, message):
         call(open_study(suite))
 
 
+@pytest.mark.parametrize("seed", [-1, "1", 1.0, None])
+def test_a_seed_is_a_whole_number(suite, seed):
+    with pytest.raises(MedbenchError, match="expected a whole number, at least 0"):
+        open_study(suite).run(task="chest", backbone=BASELINE, seed=seed)
+
+
+@pytest.mark.parametrize("fraction", [0, -1, 1.01, float("nan"), "1"])
+def test_a_fraction_is_a_share_of_the_patients(suite, fraction):
+    with pytest.raises(MedbenchError, match=r"expected a share of the patients in \(0, 1\]"):
+        open_study(suite).run(task="chest", backbone=BASELINE, seed=1, fraction=fraction)
+
+
+def test_a_number_is_the_same_run_however_it_is_written(suite):
+    study = open_study(suite)
+    for seed, fraction in ((1, 1.0), (1, 1), (np.int64(1), np.float32(1))):
+        study.run(task="chest", backbone=BASELINE, seed=seed, fraction=fraction)
+    assert len(trained(suite)) == 1
+
+
 def test_a_cohort_of_a_domain_without_task_is_refused(suite):
     own = suite.parent / "mine"
     own.mkdir()
