@@ -279,13 +279,13 @@ def check(judgement: Judgement, expectations: Expectations) -> Check:
     """
     expectation = expectations.nearest(judgement.id, judgement.environments)
     accepted = expectation.verdict if expectation else None
-    lost = sorted(environment for item, environment in expectations.lost if item == judgement.id)
-    if lost:
-        detail = (
-            f"values accepted on {', '.join(lost)} are gone from {judgement.task}/{judgement.claim}.yaml; "
-            f"restore them, accept the item anew with --expect=new, or take it off {INDEX} if that is meant"
-        )
-        return Check(id=judgement.id, status="vanished", accepted_verdict=accepted, detail=detail)
+    lost = {environment for item, environment in expectations.lost if item == judgement.id}
+    gone = (
+        f"values accepted on {', '.join(sorted(lost))} are gone from "
+        f"{judgement.task}/{judgement.claim}.yaml; restore them, accept the item anew there with --expect=new, or take it off {INDEX} if that is meant"
+    )
+    if lost and (expectation is None or lost & set(judgement.environments)):
+        return Check(id=judgement.id, status="vanished", accepted_verdict=accepted, detail=gone)
     if judgement.state == "not-run":
         return Check(id=judgement.id, status="not-run", accepted_verdict=accepted, detail=judgement.reason)
     if expectation is None:
@@ -303,7 +303,8 @@ def check(judgement: Judgement, expectations: Expectations) -> Check:
         id=judgement.id,
         status=status,
         accepted_verdict=accepted,
-        detail=_detail(expectation, judgement, comparisons),
+        # What another device class has lost is for a session on that class to alarm about.
+        detail="; ".join(filter(None, (_detail(expectation, judgement, comparisons), gone if lost else ""))),
         check=" + ".join(sorted({c.rule for c in comparisons})),
     )
     if not comparisons:

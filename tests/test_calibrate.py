@@ -88,12 +88,21 @@ def test_runs_of_changed_code_alone_are_refused(expectations, tmp_path):
 
 def test_a_run_of_changed_code_that_agrees_to_the_bit_vouches_for_the_others(expectations, tmp_path):
     changed = Store(tmp_path / "changed")
-    changed.put(runs.record(code="changed", run_id="0" * 20), runs.all_predictions(seed=1), {})
+    changed.put(runs.record(code="changed-here", run_id="0" * 20), runs.all_predictions(seed=1), {})
     far = Store(tmp_path / "far")
-    far.put(runs.record(code="changed", run_id="1" * 20), runs.all_predictions(seed=2), {})
+    far.put(runs.record(code="changed-elsewhere", run_id="1" * 20), runs.all_predictions(seed=2), {})
     calibrate(expectations, far.root, changed.root)
     (row,) = rows(expectations)
     assert row.largest_difference > 0
+
+
+def test_nobody_vouches_for_a_run_of_other_code(expectations, tmp_path, capsys):
+    other = Store(tmp_path / "other")
+    other.put(runs.record(code="other-here", run_id="1" * 20), runs.all_predictions(seed=2), {})
+    calibrate(expectations, store(tmp_path, "same", seed=1), other.root)
+    assert "1 run left out, of code that may have moved the numbers itself" in capsys.readouterr().out
+    (row,) = rows(expectations)
+    assert row.largest_difference == 0
 
 
 @pytest.mark.parametrize("order", [("far", "near"), ("near", "far")])

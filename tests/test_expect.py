@@ -698,7 +698,7 @@ def test_an_item_whose_expectation_was_deleted_has_vanished(root, state):
     assert (result.id, result.status, result.accepted_verdict) == (judgement().id, "vanished", None)
     assert result.detail == (
         "values accepted on cpu are gone from mammography/scale-data.yaml; restore them, accept the item "
-        "anew with --expect=new, or take it off items.yaml if that is meant"
+        "anew there with --expect=new, or take it off items.yaml if that is meant"
     )
     assert check(replace(judgement(), id="mammography/other/id"), expectations).status == "ok"
     assert check(replace(judgement(), id="mammography/new/id"), expectations).status == "no-expectation"
@@ -713,6 +713,20 @@ def test_an_entry_deleted_for_one_device_class_alone_has_vanished_too(root):
     result = check(judgement(), load(root, "embedded"))
     assert (result.status, result.accepted_verdict) == ("vanished", "supported")
     assert "accepted on cpu are gone" in result.detail
+
+
+def test_what_another_device_class_lost_is_told_and_not_red_here(root):
+    accepted(root)
+    path = root / "embedded/mammography/scale-data.yaml"
+    before = path.read_text()
+    accepted(root, samples(BASE, TREAT, device="gpu-x"))
+    path.write_text(before)
+    expectations = load(root, "embedded")
+    here = check(judgement(), expectations)
+    assert (here.status, here.accepted_verdict) == ("ok", "supported")
+    assert "values accepted on gpu-x are gone from mammography/scale-data.yaml" in here.detail
+    there = check(samples(BASE, TREAT, device="gpu-x"), expectations)
+    assert there.status == "vanished"
 
 
 def test_an_item_deleted_from_suite_and_expectations_stays_vanished_while_it_is_listed(root):

@@ -6,8 +6,8 @@ from medbench.stats.interval import LEVEL, Spread
 
 WANTED = 0.8
 """The power that `detectable_gap` and `settle` ask for."""
-LARGEST_FACTOR, MOST_SEEDS = 1000.0, 1000
-"""Times the patients, and number of seeds, beyond which we say that more of them cannot settle it."""
+LARGEST_FACTOR, MOST_SEEDS = 100.0, 100
+"""Times the patients, and number of seeds, beyond which nobody will gather more: they cannot settle it."""
 
 
 def power(gap: float, spread: Spread) -> float:
