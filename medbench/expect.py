@@ -282,7 +282,8 @@ def check(judgement: Judgement, expectations: Expectations) -> Check:
     lost = {environment for item, environment in expectations.lost if item == judgement.id}
     gone = (
         f"values accepted on {', '.join(sorted(lost))} are gone from "
-        f"{judgement.task}/{judgement.claim}.yaml; restore them, accept the item anew there with --expect=new, or take it off {INDEX} if that is meant"
+        f"{judgement.task}/{judgement.claim}.yaml; restore them, accept the item anew there "
+        f"with --expect=new, or take it off {INDEX} if that is meant"
     )
     if lost and (expectation is None or lost & set(judgement.environments)):
         return Check(id=judgement.id, status="vanished", accepted_verdict=accepted, detail=gone)
