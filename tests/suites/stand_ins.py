@@ -44,7 +44,7 @@ class Cohort:
         self.attributes = ("sex",)
         self.cluster = world().get("cluster", "patient")
         self.image_area = 64
-        self.fingerprint = f"{name}-1"
+        self.fingerprint = f"{name}-{world().get('patients', 1)}"
 
     def examples(self, split):
         n = 2 * world().get("patients", 150)
