@@ -104,13 +104,13 @@ def about(report: dict[str, Any]) -> str:
 def table(report: dict[str, Any]) -> str:
     """One row an item, as it came out."""
     rows = [
-        "| item | baseline | treatment | effect, 90 % interval | margin | verdict | patients | power at .03 |",
+        "| item | baseline | treatment | effect, 90 % interval | margin | verdict | patients or clusters | power at .03 |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     claims = sorted(report["claims"], key=lambda claim: claim["id"])
     rows += [row(claim) for claim in claims]
     clusters = {claim["cluster"] for claim in claims} - {"patient"}
-    notes = [f"\nPatients are not known everywhere; clustered by {cluster}." for cluster in sorted(clusters)]
+    notes = [f"\nClustered by {cluster}." for cluster in sorted(clusters)]
     return "\n".join(rows + notes) + "\n"
 
 
@@ -126,7 +126,7 @@ def row(claim: dict[str, Any]) -> str:
         f"{effect['value']:+.3f} [{effect['low']:+.3f}, {effect['high']:+.3f}]",
         f"{claim['margin']:g}",
         claim["verdict"],
-        f"{claim['n_patients']}{'' if claim['cluster'] == 'patient' else ' clusters'}",
+        str(claim["n_patients"]),
         "" if claim["power"] is None else f"{claim['power']:.0%}",
     ]
     return f"| {' | '.join(cells)} |"
