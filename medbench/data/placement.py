@@ -81,7 +81,7 @@ class _Placement:
             others = np.isin(self.rows.patient, patients) & np.isin(placed, (_OPEN, *SPLITS))
             if others.any():
                 some = counted(len(set(self.rows.patient[others])), "patient")
-                self.findings.warnings.append(
+                self.findings.warn(
                     f"{self.table.file}: {counted(int(others.sum()), 'image')} of {some} left out: these "
                     f"patients have other images in shift `{name}`, and nobody may be in two sets."
                 )
@@ -111,7 +111,7 @@ class _Placement:
         given = {name for name in SPLITS if (placed == name).any()}
         is_open = placed == _OPEN
         if self.declared.columns.split is not None and given == {TRAIN, ID}:
-            self.findings.warnings.append(
+            self.findings.warn(
                 f"{self.table.file}: no row is for validation; a part of the training patients is taken."
             )
             is_open, given = placed == TRAIN, {ID}
@@ -174,4 +174,4 @@ class _Placement:
         return rows_in_words(self.rows.row[chosen].tolist())
 
     def _error(self, message: str) -> None:
-        self.findings.errors.append(f"{self.table.file}: {message}")
+        self.findings.error(f"{self.table.file}: {message}")

@@ -199,7 +199,7 @@ class _Reader:
             "Images of one patient must stay together: fill in the patient, or take the row out.",
         )
         if key == "cluster":
-            self.findings.warnings.append(
+            self.findings.warn(
                 f"{self.table.file}: patients are not known; `{name}` stands in for them. Images of "
                 "one patient may be in training and test, and intervals may come out too narrow."
             )
@@ -219,7 +219,7 @@ class _Reader:
             unknown = self.usable & (labels < 0).any(axis=1)
             if unknown.any():
                 rows = np.array(self.table.rows)[unknown]
-                self.findings.warnings.append(
+                self.findings.warn(
                     f"{self.table.file}: {counted(len(rows), 'image')} with an uncertain label "
                     f"{'is' if len(rows) == 1 else 'are'} left out ({rows_in_words(rows.tolist())})."
                 )
@@ -308,7 +308,7 @@ class _Reader:
             groups = [cell if absent.of(cell) is None else "" for cell in column.cells]
         distinct = len(set(groups) - {""})
         if distinct > MANY_GROUPS:
-            self.findings.warnings.append(
+            self.findings.warn(
                 f"{self.table.file}: {column.what} (column `{column.name}`) has {distinct} groups. "
                 "Join them: `bins: [40, 60]` for numbers, `values: {group: [value, …]}` for names."
             )
@@ -355,7 +355,7 @@ class _Reader:
         for value in values:
             meanings = Meanings({"listed": [value]})
             if not any(meanings.of(cell) for cell in present):
-                self.findings.warnings.append(
+                self.findings.warn(
                     f"{self.table.file}: {column.what}: the value `{value}` never occurs in column "
                     f"`{column.name}`. {nearest(value, present - {''})}".rstrip()
                 )
@@ -381,7 +381,7 @@ class _Reader:
         self.usable &= np.array([f is not None for f in found])
 
     def _error(self, message: str) -> None:
-        self.findings.errors.append(f"{self.table.file}: {message}")
+        self.findings.error(f"{self.table.file}: {message}")
 
 
 def band(value: float, bins: list[float]) -> str:

@@ -60,14 +60,14 @@ def digest_parts(
         if isinstance(result, Digest):
             continue
         if os.path.exists(path):  # noqa: PTH110  (False, not an error, for a name that no file can have)
-            findings.errors.append(part.complaint(name, i, result, findings.show))
+            findings.error(part.complaint(name, i, result, findings.show))
         else:
             mask = Mask(name, str(part.examples.patient[i]), findings.show)
             gone = _Missing(int(part.row[i]), os.path.relpath(path, part.root), mask)
             missing[part.table, part.root].append(gone)
     for (table, root), all_gone in missing.items():
         total = sum(part.table == table for _, part, _ in files)
-        findings.errors.append(_missing(table, root, sorted(all_gone, key=lambda file: file[:2]), total))
+        findings.error(_missing(table, root, sorted(all_gone, key=lambda file: file[:2]), total))
     return {path: result for path, result in zip(paths, results, strict=True) if isinstance(result, Digest)}
 
 
@@ -123,7 +123,7 @@ def require_all_sets(parts: Mapping[str, Part], declared: CohortFile, table: str
     """Train, validation, id and every declared shift must have images."""
     for name in (*SPLITS, *declared.shift_names):
         if name not in parts or not len(parts[name].examples):
-            findings.errors.append(
+            findings.error(
                 f"{table}: no usable row is in `{name}`. Put some there, or leave the columns of "
                 "sets out to have the patients split."
             )
@@ -138,7 +138,7 @@ def require_all_classes(parts: Mapping[str, Part], target: Target, findings: Fin
             for value, words in cases.items():
                 if len(labels) and not (labels[:, i] == value).any():
                     patients = _patients_with(parts, i, value)
-                    findings.errors.append(
+                    findings.error(
                         f"{part.table}: no image {words} `{label}` is in `{name}`, so that nothing can be "
                         f"measured there; the cohort has {counted(patients, 'such patient')} in all. "
                         "Enlarge the set, join rare labels, or leave the label or the set out."
@@ -173,11 +173,11 @@ def require_distinct_images(
             repeats += len(same) - 1
             continue
         shown = listed(filter(None, (findings.show(patient) for patient in patients)))
-        findings.errors.append(
+        findings.error(
             f"{same[0][1]}: the same image under different patients{f' ({shown})' if shown else ''}: "
             f"{listed(where for *_, where in same)}. Keep one of them, or give them the same patient."
         )
     if repeats:
-        findings.warnings.append(
+        findings.warn(
             f"{counted(repeats, 'image repeats', 'images repeat')} another of the same patient byte for byte."
         )

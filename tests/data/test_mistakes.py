@@ -323,6 +323,7 @@ BROKEN_TABLES = {
     "long row": (b"file,dx\na,1,2\n", r"row 2 has 3 cells, the header 2\. Quote cells that contain a comma"),
     "open quote": (b'file,dx\n"a,1\n', r"not a CSV table"),
     "column twice": (b"file,dx,file\na,1,b\n", r"columns with the same name: `file`"),
+    "controls twice": (b"file,\x1b,\x1b\na,1,b\n", r"columns with the same name: `\\x1b`"),
 }
 
 
