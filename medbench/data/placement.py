@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from medbench.data.cohort import ID, TRAIN, VALIDATION
 from medbench.data.declaration import SPLITS, CohortFile, ColumnShift, ValueColumn
 from medbench.data.findings import SHOWN, Findings, counted, rows_in_words
-from medbench.data.rows import Meanings, Rows, column_of, understand, values_in_words
+from medbench.data.rows import Meanings, Rows, column_of, nearest_value, understand, values_in_words
 from medbench.data.splits import split_by_patient
 from medbench.data.table import Table
 from medbench.errors import nearest
@@ -147,7 +147,8 @@ class _Placement:
             wrong = next((cell for cell in unknown if cell), "")
             other = "validation: [dev]" if key == "split" else "clinic-b: [external]"
             self._error(
-                f"column `{column.column}` names sets that are not known: {values_in_words(unknown)}. "
+                f"column `{column.column}` names sets that are not known: "
+                f"{values_in_words(self.declared, column.column, unknown)}. "
                 f"{nearest(wrong, meanings.values)} Correct the table, or say what its values mean, such as "
                 f"`{key}: {{column: {column.column}, values: {{id: [test], {other}}}}}`."
             )
@@ -159,10 +160,11 @@ class _Placement:
         for value in shift.equals:
             alone = Meanings({name: [value]})
             if not any(alone.of(cell) for cell in present):
+                hint = nearest_value(self.declared, shift.column, value, present)
                 raise self.document.error(
                     *("shifts", name, "equals"),
                     message=f"the value `{value}` never occurs in column `{shift.column}` of "
-                    f"{self.table.file}. {nearest(value, present - {''})}".rstrip(),
+                    f"{self.table.file}. {hint}".rstrip(),
                 )
         meanings = Meanings({name: shift.equals})
         return np.array([meanings.of(cells[i]) is not None for i in self.rows.index], dtype=bool)

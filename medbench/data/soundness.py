@@ -6,8 +6,9 @@ Findings name rows and files; patients only as the findings' `show` allows.
 import os
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
@@ -155,27 +156,40 @@ def _patients_with(parts: Mapping[str, Part], column: int, value: int) -> int:
     )
 
 
+class _Copy(NamedTuple):
+    table: str
+    row: int
+    name: str
+    set_name: str
+    mask: Mask
+
+    def in_words(self, masks: Iterable[Mask]) -> str:
+        """Its row, file and set; a misplaced file may be called after any of the patients."""
+        name = reduce(lambda name, mask: mask(name), masks, self.name)
+        return f"row {self.row} {name} ({self.set_name})"
+
+
 def require_distinct_images(
     parts: Mapping[str, Part], digests: Mapping[Path, Digest], findings: Findings
 ) -> None:
     """The same bytes under two patients are an error; within a patient, who is in one set, a warning."""
-    copies: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+    copies: dict[str, list[_Copy]] = defaultdict(list)
     for name, part in parts.items():
         for patient, row, path in zip(part.examples.patient.tolist(), part.row, part.path, strict=True):
             if path in digests:
-                shown_name = Mask(name, patient, findings.show)(path.name)
-                copy = (patient, part.table, f"row {row} {shown_name} ({name})")
+                copy = _Copy(part.table, int(row), path.name, name, Mask(name, patient, findings.show))
                 copies[digests[path].sha256].append(copy)
     repeats = 0
     for same in copies.values():
-        patients = {patient: None for patient, _, _ in same}
-        if len(patients) == 1:
+        masks = {copy.mask.patient: copy.mask for copy in same}
+        if len(masks) == 1:
             repeats += len(same) - 1
             continue
-        shown = listed(filter(None, (findings.show(patient) for patient in patients)))
+        shown = listed(filter(None, map(findings.show, masks)))
         findings.error(
-            f"{same[0][1]}: the same image under different patients{f' ({shown})' if shown else ''}: "
-            f"{listed(where for *_, where in same)}. Keep one of them, or give them the same patient."
+            f"{same[0].table}: the same image under different patients{f' ({shown})' if shown else ''}: "
+            f"{listed(copy.in_words(masks.values()) for copy in same)}. "
+            "Keep one of them, or give them the same patient."
         )
     if repeats:
         findings.warn(
