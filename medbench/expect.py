@@ -174,6 +174,8 @@ class _Comparison:
     measured: float
     expected: float
     half: float
+    loaded: bool = False
+    """Whether the value was not made anew, so that only a changed metric could have moved it."""
 
     @property
     def band(self) -> tuple[float, float]:
@@ -230,8 +232,25 @@ def load(root: Path, tier: str) -> Expectations:
                 )
             accepted[key] = expectation
     numeric = root / "numeric.yaml"
-    calibration = load_yaml(numeric, list[Calibration]) if numeric.exists() else []
+    calibration = _calibrated(numeric) if numeric.exists() else []
     return Expectations(tuple(accepted.values()), tuple(calibration), listed - accepted.keys())
+
+
+def _calibrated(path: Path) -> list[Calibration]:
+    """The rows of numeric.yaml.
+
+    Raises:
+      MedbenchError: the file is not as it should be, or a difference is negative.
+    """
+    document = load_document(path, list[Calibration])
+    for i, row in enumerate(document.value):
+        if row.largest_difference < 0:
+            raise document.error(
+                *(i, "largest_difference"),
+                message=f"expected a difference of at least 0, found {row.largest_difference:g}. "
+                "Restore the file, or measure it anew by ci/calibrate.sh.",
+            )
+    return document.value
 
 
 def _listed(root: Path, tier: str) -> frozenset[_Key]:
@@ -275,7 +294,8 @@ def check(judgement: Judgement, expectations: Expectations) -> Check:
     (`moderated-prediction-familywise@1`). Loaded runs of another class or cohort measure nothing.
 
     Returns:
-      Its status, and the value that lies furthest out relative to its band.
+      Its status, and the value that lies furthest out relative to its band, one that was measured here if
+      there is one.
     """
     expectation = expectations.nearest(judgement.id, judgement.environments)
     accepted = expectation.verdict if expectation else None
@@ -310,7 +330,7 @@ def check(judgement: Judgement, expectations: Expectations) -> Check:
     )
     if not comparisons:
         return result
-    furthest = max(comparisons, key=lambda c: c.distance)
+    furthest = max(comparisons, key=lambda c: (c.outside, not c.loaded, c.distance))
     return msgspec.structs.replace(
         result,
         expected=furthest.expected,
@@ -390,7 +410,10 @@ def _compare(expectation: Expectation, judgement: Judgement, expectations: Expec
         for seed, measured in judgement.samples[arm].items():
             if same_images and seed in accepted and judgement.devices[arm][seed] == environment:
                 quantity = f"{arm}, seed {seed}"
-                comparisons.append(_Comparison(NUMERIC, quantity, measured, accepted[seed], tolerance))
+                loaded = seed not in judgement.trained[arm]
+                comparisons.append(
+                    _Comparison(NUMERIC, quantity, measured, accepted[seed], tolerance, loaded)
+                )
             elif seed in judgement.trained[arm]:
                 new.append(measured)
         half = expectations.band(expectation, arm, len(new)) if new else None

@@ -575,6 +575,23 @@ def test_the_calibration_is_read_from_its_table(root):
     assert load(root, "embedded").calibration == (calibrated(0.0002),)
 
 
+def test_a_negative_difference_is_refused_with_its_line(root):
+    root.mkdir()
+    (root / "numeric.yaml").write_text(
+        "- {variant: AVX2, environment: cpu, jax: 0.10.2, metric: roc_auc@1, largest_difference: -5}\n"
+    )
+    with pytest.raises(
+        MedbenchError, match=r"numeric\.yaml:1: expected a difference of at least 0, found -5"
+    ):
+        load(root, "embedded")
+
+
+def test_the_value_told_is_one_that_was_measured_here_if_none_is_outside(root):
+    accepted(root)
+    here = replace(judgement(), trained={"baseline": [2], "treatment": []})
+    assert check(here, load(root, "embedded")).quantity == "baseline, seed 2"
+
+
 def test_an_item_in_another_items_file_is_refused(root):
     accepted(root)
     path = root / "embedded/mammography/scale-data.yaml"

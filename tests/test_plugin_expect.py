@@ -123,6 +123,7 @@ def test_a_changed_definition_is_stale_not_drifted(project):
     report, result = project.report()
     assert rows(report)["chest/scale-data/id"]["status"] == "stale"
     assert report["counts"]["stale"] == 2
+    result.stdout.fnmatch_lines(["*stale: the definition changed: margin was 0.005, is 0.006*"])
     assert result.ret == 0
 
 

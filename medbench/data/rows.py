@@ -238,7 +238,17 @@ class _Reader:
                     f"{'is' if len(rows) == 1 else 'are'} left out ({rows_in_words(rows.tolist())})."
                 )
                 self.usable &= ~unknown
+        self._warn_of_unused_uncertain()
         return labels
+
+    def _warn_of_unused_uncertain(self) -> None:
+        """An uncertain value may occur in any of the label columns."""
+        declared = self.declared
+        told = [label if isinstance(label, str) else label.column for label in declared.labels.values()]
+        names = [declared.classes.column] if declared.classes else list(dict.fromkeys(told))
+        cells = list(chain.from_iterable(self.table.columns[name] for name in names))
+        if declared.uncertain:
+            self._warn_of_unused(_Column("`uncertain`", "`, `".join(names), cells), declared.uncertain.values)
 
     def attributes(self) -> dict[str, list[str]]:
         """Sub-groups by attribute; one with too many is an error, and its groups are shown nowhere."""

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from medbench.data.cohort import Examples
+from medbench.data.cohort import TRAIN, VALIDATION, Examples
 from medbench.data.declaration import SPLITS, CohortFile
 from medbench.data.digests import Digest, Report, digest_files
 from medbench.data.findings import Findings, ShowPatient, counted, listed
@@ -137,7 +137,13 @@ def require_all_classes(parts: Mapping[str, Part], target: Target, findings: Fin
         labels = part.examples.labels
         for i, label in enumerate(target.classes):
             for value, words in cases.items():
-                if len(labels) and not (labels[:, i] == value).any():
+                here = len(set(part.examples.patient[labels[:, i] == value].tolist()))
+                if here == 1 and name not in (TRAIN, VALIDATION):
+                    findings.warn(
+                        f"{part.table}: images {words} `{label}` in `{name}` are of one patient alone, so "
+                        "that no interval and no verdict is possible there. Enlarge the set."
+                    )
+                if len(labels) and not here:
                     patients = _patients_with(parts, i, value)
                     findings.error(
                         f"{part.table}: no image {words} `{label}` is in `{name}`, so that nothing can be "

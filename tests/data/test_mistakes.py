@@ -466,6 +466,25 @@ class TestFiles:
         (error,) = check(clinic.path).errors
         assert f"row 5: {clinic.image(3)}: not a regular file" in error
 
+    def test_an_uncertain_value_that_never_occurs_is_told(self, clinic):
+        clinic.rows[3]["dx"] = "?"
+        clinic.write(clinic.declaration + 'uncertain: {values: ["?", "??"], policy: ignore}\n')
+        warnings = check(clinic.path).warnings
+        assert [w for w in warnings if "`uncertain`: the value `??` never occurs in column `dx`" in w]
+        assert not [w for w in warnings if "`?` never" in w]
+
+    def test_a_class_that_one_patient_alone_shows_is_told(self, clinic):
+        for row in clinic.rows:
+            row["fold"] = "train" if int(row["patient_id"][2:]) < 18 else "validation"
+            row["fold"] = "id" if int(row["patient_id"][2:]) >= 24 else row["fold"]
+            if row["fold"] == "id" and row["patient_id"] != "P-0024":
+                row["dx"] = "NEV"
+        clinic.write(edited(clinic.declaration, SPLIT))
+        found = check(clinic.path)
+        assert not found.errors
+        (warning,) = found.warnings
+        assert "images with `malignant` in `id` are of one patient alone" in warning
+
     def test_a_nul_in_the_table_is_an_error_with_its_line(self, clinic):
         clinic.rows[3]["patient_id"] = "P-0001\0"
         clinic.write()
