@@ -21,6 +21,10 @@ SHAPING_LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "pillow")
 SHAPING_SETTINGS = ("XLA_FLAGS", "JAX_DEFAULT_MATMUL_PRECISION", "JAX_ENABLE_X64", "NVIDIA_TF32_OVERRIDE")
 """Environment variables that may move a run's numbers."""
 
+PLANNED = "MEDBENCH_DEVICE_CLASS"
+"""Environment variable by which a session tells its processes what class of device it plans with: one that
+sees but its own slice of a GPU must not plan with another."""
+
 _CUDA_PLUGINS = ("jax-cuda12-plugin", "jax-cuda13-plugin")
 _GPU_PLATFORMS = ("cuda", "gpu", "rocm")
 
@@ -40,20 +44,31 @@ def settings() -> dict[str, str]:
 def device_class() -> str:
     """The class of device that jax will use: `cpu`, `tpu`, or `gpu-` and its model; jax is not imported.
 
-    `JAX_PLATFORMS` decides where it is set. Else a TPU needs libtpu and a device node, an NVIDIA GPU
-    jax's CUDA plugin and a device that `nvidia-smi` lists; anything else is the CPU. `capture` checks
-    the answer against jax's own.
+    `PLANNED` decides where it is set, then `JAX_PLATFORMS`. Else a TPU needs libtpu and a device node, an
+    NVIDIA GPU jax's CUDA plugin and a device that `nvidia-smi` lists; anything else is the CPU. `capture`
+    checks the answer against jax's own.
     """
+    if planned := os.environ.get(PLANNED):
+        return planned
     wanted = os.environ.get("JAX_PLATFORMS", "").split(",")[0].strip().lower()
     if wanted in _GPU_PLATFORMS:
-        return _gpu_class(_nvidia_name() or "unknown")
+        return _class_named(_first_gpu() or "unknown")
     if wanted:
         return wanted
     if _version("libtpu") and _tpu_nodes():
         return "tpu"
-    if any(_version(plugin) for plugin in _CUDA_PLUGINS) and (name := _nvidia_name()):
-        return _gpu_class(name)
+    if any(_version(plugin) for plugin in _CUDA_PLUGINS) and (name := _first_gpu()):
+        return _class_named(name)
     return "cpu"
+
+
+def gpu_class(device: str) -> str:
+    """The class of an NVIDIA GPU or slice, `gpu-unknown` where the driver does not know it.
+
+    Args:
+      device: as CUDA_VISIBLE_DEVICES names it.
+    """
+    return _class_named(_nvidia_name(device) or "unknown")
 
 
 def capture() -> Environment:
@@ -117,10 +132,10 @@ def _require_platform(*, planned: str, seen: str) -> None:
 
 
 def _class_of(jax_platform: str, kind: str) -> str:
-    return _gpu_class(kind) if jax_platform in _GPU_PLATFORMS else jax_platform
+    return _class_named(kind) if jax_platform in _GPU_PLATFORMS else jax_platform
 
 
-def _gpu_class(name: str) -> str:
+def _class_named(name: str) -> str:
     return "gpu-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
@@ -136,16 +151,15 @@ def _tpu_nodes() -> bool:
     return any(Path("/dev").glob("accel*")) or any(Path("/dev/vfio").glob("[0-9]*"))
 
 
-def _nvidia_name() -> str:
-    """Name of the first GPU that this process may use; empty if there is none."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None and visible.strip() in ("", "-1"):
-        return ""
-    return _nvidia_smi_name((visible or "0").split(",")[0].strip())
+def _first_gpu() -> str:
+    """Name of the GPU that this process takes; empty if there is none."""
+    devices = gpus.own()
+    return _nvidia_name(devices[0]) if devices else ""
 
 
 @functools.cache
-def _nvidia_smi_name(device: str) -> str:
+def _nvidia_name(device: str) -> str:
+    """Name of the model; empty where the driver knows no such device."""
     if device.startswith("MIG-"):  # which nvidia-smi does not look up
         return gpus.slice_name(gpus.listing(), device)
     lines = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader", "-i", device)

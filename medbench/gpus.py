@@ -3,6 +3,8 @@
 Text in, names out: nothing here imports jax or touches a device.
 """
 
+import functools
+import os
 import re
 import subprocess
 from collections.abc import Sequence
@@ -30,8 +32,9 @@ class Gpu:
     slices: dict[str, str]
 
 
+@functools.cache
 def listing() -> str:
-    """What `nvidia-smi -L` prints; empty where it is not there, fails or hangs."""
+    """What `nvidia-smi -L` prints, asked once; empty where it is not there, fails or hangs."""
     try:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=True)  # noqa: S607
     except (OSError, subprocess.SubprocessError):
@@ -73,6 +76,12 @@ def usable(visible: str | None, listed: str) -> list[str]:
             break
         devices.append(entry.strip())
     return devices
+
+
+def own() -> list[str]:
+    """The devices that this process may use, in the order in which it takes them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return usable(visible, listing() if visible is None else "")
 
 
 def share(devices: Sequence[str], worker: int, workers: int) -> tuple[str, float]:

@@ -12,11 +12,14 @@ from medbench.errors import MedbenchError
 @pytest.fixture
 def machine(monkeypatch):
     """A machine without accelerator, on which tests install what they need."""
-    for name in ("JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES"):
+    for name in ("JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES", environment.PLANNED):
         monkeypatch.delenv(name, raising=False)
     installed, gpus = {}, {}
+    monkeypatch.setattr(
+        environment.gpus, "listing", lambda: "".join(f"GPU {n}: {name}\n" for n, name in gpus.items())
+    )
     monkeypatch.setattr(environment, "_version", lambda name: installed.get(name, ""))
-    monkeypatch.setattr(environment, "_nvidia_smi_name", lambda device: gpus.get(device, ""))
+    monkeypatch.setattr(environment, "_nvidia_name", lambda device: gpus.get(device, ""))
     monkeypatch.setattr(environment, "_tpu_nodes", lambda: False)
     return SimpleNamespace(installed=installed, gpus=gpus, set=monkeypatch.setenv, patch=monkeypatch.setattr)
 
@@ -68,6 +71,12 @@ def test_what_is_asked_for_decides(machine, platforms, expected):
     machine.installed["jax-cuda13-plugin"] = "0.10.2"
     machine.set("JAX_PLATFORMS", platforms)
     assert device_class() == expected
+
+
+def test_what_the_session_planned_with_decides_over_what_this_process_sees(machine):
+    machine.set("JAX_PLATFORMS", "cuda")
+    machine.set(environment.PLANNED, "gpu-nvidia-l4")
+    assert device_class() == "gpu-nvidia-l4"
 
 
 def test_jax_is_not_imported_to_know_the_device():

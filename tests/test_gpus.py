@@ -52,10 +52,12 @@ def test_a_slice_has_the_name_that_cuda_gives_it(monkeypatch):
     monkeypatch.setattr(gpus, "listing", lambda: CUT)
     monkeypatch.setattr(environment, "_version", lambda distribution: "1")
     monkeypatch.setattr(environment, "_tpu_nodes", lambda: False)
-    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
-    environment._nvidia_smi_name.cache_clear()
+    for name in ("JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES", environment.PLANNED):
+        monkeypatch.delenv(name, raising=False)
+    environment._nvidia_name.cache_clear()
+    assert environment.device_class() == "gpu-nvidia-h100-80gb-hbm3-mig-3g-40gb", "the first that jax takes"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-22bb")
     assert environment.device_class() == "gpu-nvidia-h100-80gb-hbm3-mig-1g-10gb"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-none")
     assert environment.device_class() == "cpu"
-    environment._nvidia_smi_name.cache_clear()
+    environment._nvidia_name.cache_clear()
