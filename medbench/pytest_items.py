@@ -116,7 +116,7 @@ class ClaimItem(ResultItem):
         """
         study = self.bench.study(self.suite)
         try:
-            result = self.bench.judge(study, self.item_id)
+            result = study.result(self.item_id)
         except Exception as error:
             self.result = ItemResult(
                 id=self.item_id,

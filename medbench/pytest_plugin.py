@@ -16,10 +16,6 @@ if TYPE_CHECKING:
 
 SUITES = "medbench_suites"
 BENCH = "medbench-session"
-WORKER = "medbench_worker"
-"""Key under which the controller of xdist tells each worker its number, from 0."""
-
-_started = pytest.StashKey[int]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -146,10 +142,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Number the workers of xdist, whatever their ids are (`--tx popen//id=left`)."""
-    number = node.config.stash.get(_started, 0)
-    node.workerinput[WORKER] = number
-    node.config.stash[_started] = number + 1
+    """Instruct workers of xdist wherever suites are declared: a test anywhere may ask for the study."""
+    if _suites(node.config):
+        _bench(node.config).instruct(node)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -163,7 +158,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 @pytest.fixture(scope="session")
-def study(pytestconfig: pytest.Config) -> "Study":
+def study(request: pytest.FixtureRequest) -> "Study":
     """The first declared suite with its runs: for tests in Python of what YAML cannot say.
 
     Runs that a test asks for are trained, reused or loaded as those of claims are, under the same
@@ -180,10 +175,12 @@ def study(pytestconfig: pytest.Config) -> "Study":
     attributes, and `study.judge("chest/scale-data/id")` the judgement of an item. Patients and images are
     named by keyed hashes, unless `--show-ids` is given.
     """
-    suites = _suites(pytestconfig)
+    suites = _suites(request.config)
     if not suites:
         raise pytest.UsageError(f"the `study` fixture needs the ini setting `{SUITES}`.")
-    return _bench(pytestconfig).study(suites[0])
+    bench = _bench(request.config)
+    bench.pytest_collection_finish(request.session)  # which a bench that is made only now has missed
+    return bench.study(suites[0])
 
 
 def _bench(config: pytest.Config) -> "Bench":

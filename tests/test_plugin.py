@@ -599,6 +599,25 @@ def test_mine(study):
     assert "SECRET" not in (project.path / "junit.xml").read_text() + result.stdout.str()
 
 
+@pytest.mark.parametrize(
+    "what", ["cohorts", "generated", "options", "items", "suite", "references", "campaign"]
+)
+def test_what_the_study_shows_of_itself_carries_no_id(project, what):
+    (project.path / "test_mine.py").write_text(f"""
+def deep(value, depth=3):
+    if depth and isinstance(value, dict):
+        return [deep(one, depth - 1) for one in value.values()]
+    examples = getattr(value, "examples", None)
+    return [value, examples("id") if examples else None]
+
+def test_mine(study):
+    assert not [deep(study.{what}), study]
+""")
+    result = project.run("test_mine.py", "-vv", "-l")
+    result.assert_outcomes(failed=1)
+    assert "SECRET" not in result.stdout.str()
+
+
 def test_show_ids_gives_the_fixture_ids_in_clear(project):
     (project.path / "test_mine.py").write_text("""
 def test_mine(study):

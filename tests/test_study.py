@@ -190,6 +190,30 @@ def with_a_logit_moved(table):
     return table.set_column(index, "logit/malignant", pa.array(values))
 
 
+def test_values_whose_runs_are_gone_are_not_accepted_without_provenance(suite):
+    study = open_study(suite, expect="update")
+    judgements = [study.judge("chest/scale-data/id")]
+    record = next((suite.parent / "store/runs").iterdir())
+    shutil.rmtree(record)
+    with pytest.raises(MedbenchError, match=r"chest/scale-data/id: 1 of its 6 runs .* Nothing was accepted"):
+        study.accept(judgements, reason="first", date="2026-12-01")
+    assert not (suite.parent / "expectations").exists()
+
+
+def test_a_run_that_failed_is_not_tried_again_by_the_same_study(suite):
+    (suite.parent / "world.json").write_text(
+        json.dumps({"gain": {}, "crash": f"chest · {BASELINE} · all patients · seed 1"})
+    )
+    study = open_study(suite)
+    for _ in range(2):
+        with pytest.raises(MedbenchError, match=r"seed 1: training diverged\."):
+            study.run(task="chest", backbone=BASELINE, seed=1)
+    assert len(trained(suite)) == 1
+    with pytest.raises(MedbenchError, match="diverged"):
+        open_study(suite).run(task="chest", backbone=BASELINE, seed=1)
+    assert len(trained(suite)) == 2, "another session tries again"
+
+
 def test_runs_of_real_patients_never_become_reference_runs(suite):
     own = suite.parent / "mine"
     own.mkdir()
