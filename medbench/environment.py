@@ -80,7 +80,13 @@ def capture() -> Environment:
     """
     import jax  # noqa: PLC0415
 
-    devices = jax.devices()
+    try:
+        devices = jax.devices()
+    except (RuntimeError, AssertionError) as error:  # of plugins that are not there or do not load
+        wanted = os.environ.get("JAX_PLATFORMS", "")
+        where = f" with JAX_PLATFORMS={wanted}" if wanted else ""
+        why = (str(error).splitlines() or ["its plugin is not installed"])[0]
+        raise MedbenchError(f"jax has no device to train on{where} ({why}). {_NO_ACCELERATOR}") from error
     seen = _class_of(devices[0].platform, devices[0].device_kind)
     _require_platform(planned=device_class(), seen=seen)
     return Environment(
@@ -117,15 +123,18 @@ def commit(package: Path = Path(__file__).parent) -> str:
     return revision + ("+" if _git(package, "status", "--porcelain") else "")
 
 
+_NO_ACCELERATOR = (
+    "Install jax for this accelerator (`pip install 'medbench[cuda13]'`, `[cuda12]` or `[tpu]`) and "
+    "check its driver, or set JAX_PLATFORMS=cpu to train on the CPU."
+)
+
+
 def _require_platform(*, planned: str, seen: str) -> None:
     platform_planned, platform_seen = planned.partition("-")[0], seen.partition("-")[0]
     if platform_planned == platform_seen:
         return
     if seen == "cpu":
-        advice = (
-            "Install jax for this accelerator (`pip install 'medbench[cuda13]'`, `[cuda12]` or `[tpu]`) and "
-            "check its driver, or set JAX_PLATFORMS=cpu to train on the CPU."
-        )
+        advice = _NO_ACCELERATOR
     else:
         advice = f"Set JAX_PLATFORMS={platform_planned} to keep to the plan, or to the other to train there."
     raise MedbenchError(f"The runs were planned for `{planned}`, but jax uses `{seen}`. {advice}")

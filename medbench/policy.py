@@ -13,6 +13,7 @@ from medbench.judgement import Check, Judgement, Settle
 
 Category = Literal["passed", "failed", "inconclusive", "refuted-as-accepted", "not-run"]
 
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """One item's meaning for the run."""
 

@@ -114,11 +114,18 @@ def pytest_configure(config: pytest.Config) -> None:
                 f"--expect={option.expect} with --cohort or --backbones needs --expectations DIR: the "
                 "suite's own expectations speak of its own cohorts and backbones."
             )
+    elif option.reason:
+        raise pytest.UsageError("--reason is for --expect=new or --expect=update, which was not given.")
     if option.report:
         folder = given_path(config, option.report)
         if any(path.is_file() for path in (folder, *folder.parents)):
             raise pytest.UsageError(
                 f"--report {option.report}: expected a folder (it is made), found a file."
+            )
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise pytest.UsageError(
+                f"--report {option.report}: {there} cannot be written. Name another folder."
             )
     if option.expectations:
         _require_expectations(config)

@@ -19,7 +19,7 @@ import msgspec
 import pytest
 
 from medbench import __version__, environment, policy
-from medbench.errors import MedbenchError
+from medbench.errors import MedbenchError, NotInSessionError
 from medbench.execute.progress import (
     Console,
     Event,
@@ -164,6 +164,7 @@ class Bench:
         """Note what is to be run."""
         if self._nodeids is None:
             self._select([item.nodeid for item in session.items])
+            self._refuse_what_cannot_be_accepted()
 
     def pytest_report_collectionfinish(self) -> list[str]:
         """The plan, once it is known."""
@@ -184,6 +185,7 @@ class Bench:
         if self._nodeids is not None:
             return
         self._select(ids)
+        self._refuse_what_cannot_be_accepted()
         for line in self._plan_lines():
             self._write(line)
         self._follower = Follower(self._workers.folder, self._console(live=False))
@@ -201,6 +203,13 @@ class Bench:
             item.attach(report)
         elif call.excinfo is not None and "study" in getattr(item, "fixturenames", ()):
             _leave_out_frames(report, item, call.excinfo)
+            if isinstance(call.excinfo.value, NotInSessionError):
+                report.outcome = "skipped"
+                report.longrepr = (
+                    str(item.path),
+                    item.reportinfo()[1] or 0,
+                    f"Skipped: {call.excinfo.value}",
+                )
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -387,6 +396,16 @@ class Bench:
                 for suite, study in studies.items()
                 if (selected := [item_id for place, item_id in self._selected.values() if place == suite])
             ]
+
+    def _refuse_what_cannot_be_accepted(self) -> None:
+        """Before training; workers leave it to their controller."""
+        if self._config.option.expect == "check" or self._told is not None:
+            return
+        for study, plan, _ in self._plans:
+            try:
+                study.require_acceptable(plan)
+            except MedbenchError as error:
+                raise pytest.UsageError(str(error)) from error
 
     def _campaign(self) -> Campaign | None:
         """Of a forced session, whichever runs it is about: tests in Python ask for theirs as they go."""

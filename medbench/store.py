@@ -197,9 +197,15 @@ class Store:
         """The run, or None if it was not stored.
 
         Raises:
-          MedbenchError: its record is damaged, or of a later version of medbench.
+          MedbenchError: its record is damaged, of another run, or of a later version of medbench.
         """
-        return read_run(self.path(run_id), "reused")
+        run = read_run(self.path(run_id), "reused")
+        if run is not None and run.record.run_id != run_id:
+            raise MedbenchError(
+                f"{run.path / RECORD}: the record is of another run, {run.record.run_id}. "
+                f"{_remedy(run.path, 'reused')}"
+            )
+        return run
 
     def records(self) -> Iterator[RunRecord]:
         """Every readable record; a damaged one is reported when its run is asked for."""

@@ -16,7 +16,7 @@ from medbench import expect, policy
 from medbench.data.cohort import Cohort
 from medbench.data.sources import open_cohort
 from medbench.environment import device_class
-from medbench.errors import MedbenchError, nearest
+from medbench.errors import MedbenchError, NotInSessionError, nearest
 from medbench.execute.local import locate, obtain
 from medbench.execute.progress import Event, Sink
 from medbench.identity import code_fingerprint, run_id, spec_id
@@ -379,6 +379,32 @@ class Study:
         taken = self._accept_runs([change.item for change in changes if not change.why_kept])
         return f"{expect.summary(changes)}\n{taken} reference runs accepted"
 
+    def require_acceptable(self, plan: Plan) -> None:
+        """Refuse before training what would be refused after it, in a session that is to accept values.
+
+        Raises:
+          MedbenchError: an item's runs would come from several versions of the code; or a stored or
+            reference run is damaged.
+        """
+        loaded = {record.run_id: record.code for record in self.forecast(plan).loaded}
+        for planned in plan.items:
+            if self.options.expect == "new" and self._accepted_here(planned.item.id):
+                continue
+            references = [
+                self.references.get(spec)
+                for arm in (planned.baseline, planned.treatment)
+                for spec in arm.values()
+            ]
+            codes = [
+                loaded.get(run.record.run_id, code_fingerprint()) if run else code_fingerprint()
+                for run in references
+            ]
+            _require_one_code(planned.item.id, codes)
+
+    def _accepted_here(self, item_id: str) -> bool:
+        """Whether the item has accepted values on this class of device."""
+        return any(e.item == item_id and e.environment == device_class() for e in self.expectations.accepted)
+
     def _provenance(self, item_id: str, *, reason: str, date: str) -> expect.Accepted:
         """Who made an item's values and when, from the records of its runs."""
         code = code_fingerprint()
@@ -392,13 +418,7 @@ class Study:
                 f"{item_id}: {len(runs) - len(records)} of its {len(runs)} runs are no longer in the store, "
                 "so that nobody could tell where its values came from. Nothing was accepted; judge it again."
             )
-        if len({record.code for record in records}) > 1:
-            older = sum(record.code != code for record in records)
-            raise MedbenchError(
-                f"{item_id}: {older} of its {len(records)} runs are reference runs that other code, "
-                "libraries or settings made, and values of one code only can be accepted. Nothing was "
-                "accepted; train them all with --runs=force."
-            )
+        _require_one_code(item_id, [record.code for record in records])
         return expect.Accepted(
             date=date,
             commit=", ".join(sorted({record.environment.commit for record in records})),
@@ -462,12 +482,25 @@ class Study:
         return self.items[item_id]
 
     def _cohort(self, task: str) -> Cohort:
+        if task not in self._cohorts and task in self.suite.tasks:
+            raise NotInSessionError(f"task `{task}` takes no part with this tier and cohort")
         if task not in self._cohorts:
             raise MedbenchError(f"task `{task}` takes no part here. {nearest(task, self._cohorts)}")
         return self._cohorts[task]
 
     def _is_sentinel(self, spec: RunSpec) -> bool:
         return spec.seed in self.suite.tiers[self.options.tier].sentinels
+
+
+def _require_one_code(item_id: str, codes: Sequence[str]) -> None:
+    """Values are accepted together only if one version of the code, libraries and settings made them."""
+    if len(set(codes)) > 1:
+        older = sum(code != code_fingerprint() for code in codes)
+        raise MedbenchError(
+            f"{item_id}: {older} of its {len(codes)} runs are reference runs that other code, "
+            "libraries or settings made, and values of one code only can be accepted. Nothing was "
+            "accepted; train them all with --runs=force."
+        )
 
 
 def _expected_seconds(specs: Sequence[RunSpec], timed: Iterable[RunRecord]) -> float | None:

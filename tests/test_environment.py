@@ -106,6 +106,19 @@ def test_an_environment_that_was_not_planned_for_is_not_captured(monkeypatch):
         capture()
 
 
+@pytest.mark.parametrize(
+    ("error", "why"), [(AssertionError(), "not installed"), (RuntimeError("no\nx"), "no")]
+)
+def test_an_accelerator_that_jax_does_not_find_is_one_message(monkeypatch, error, why):
+    def devices():
+        raise error
+
+    monkeypatch.setattr("jax.devices", devices)
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    with pytest.raises(MedbenchError, match=rf"no device .* JAX_PLATFORMS=cuda \(.*{why}\)\. Install jax"):
+        capture()
+
+
 def test_another_device_than_planned_is_an_error_either_way():
     with pytest.raises(MedbenchError, match=r"planned for `cpu`, but jax uses `tpu`\. Set JAX_PLATFORMS=cpu"):
         environment._require_platform(planned="cpu", seen="tpu")

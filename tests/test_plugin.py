@@ -572,6 +572,31 @@ def helper(study):
     assert "study.py" not in text
 
 
+def test_a_test_of_a_task_that_takes_no_part_is_skipped_with_the_reason(project):
+    (project.path / "mine").mkdir()
+    (project.path / "mine/domain").write_text("mammography")
+    (project.path / "test_mine.py").write_text(
+        'def test_mine(study): study.run(task="chest", backbone="bit-large-r14x0.5", seed=1)\n'
+    )
+    result = project.run("test_mine.py", "--cohort=mine", "-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["*task `chest` takes no part with this tier and cohort*"])
+
+
+def test_a_reason_without_anything_to_accept_is_refused(project):
+    result = project.run("benchmarks", "--reason=better")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--reason is for --expect=new or --expect=update*"])
+
+
+def test_a_report_that_cannot_be_written_is_refused_at_once(project, monkeypatch):
+    (project.path / "closed").mkdir()
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    result = project.run("benchmarks", "--report=closed/out")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*closed cannot be written*"])
+
+
 def test_a_broken_suite_is_one_message_for_a_test_too(project):
     project.edit("backbones.yaml", *BROKEN["backbones.yaml"])
     (project.path / "test_mine.py").write_text("def test_mine(study): pass\n")

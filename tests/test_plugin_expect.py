@@ -235,11 +235,13 @@ def other_code(project, monkeypatch):
 
 @pytest.mark.usefixtures("other_code")
 def test_values_of_two_versions_of_the_code_are_never_accepted_together(project):
-    before = contents(project.path / "expectations")
+    before, before_training = contents(project.path / "expectations"), project.trained()
     result = project.run("benchmarks", "--expect=update", "--reason=new code")
-    assert "4 of its 6 runs are reference runs that other code" in " ".join(result.stdout.str().split())
-    assert "--runs=force" in result.stdout.str()
-    assert result.ret != 0
+    told = " ".join(result.stderr.str().split())
+    assert "4 of its 6 runs are reference runs that other code" in told
+    assert "--runs=force" in told
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert project.trained() == before_training, "known before training"
     assert contents(project.path / "expectations") == before
 
 

@@ -163,6 +163,14 @@ def test_a_truncated_record_says_what_to_do_and_spares_the_others(store):
     assert list(store.records()) == [other.record]
 
 
+def test_a_run_that_lies_under_another_ones_name_is_refused(store):
+    one, other = (put(store, runs.record(runs.spec(seed=seed))) for seed in (1, 2))
+    shutil.rmtree(other.path)
+    shutil.copytree(one.path, other.path)
+    with pytest.raises(MedbenchError, match=f"the record is of another run, {one.record.run_id}"):
+        store.get(other.record.run_id)
+
+
 def test_a_record_of_a_later_version_is_not_taken_for_damaged(store):
     made = put(store)
     content = json.loads((made.path / "record.json").read_text())
