@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 out=build/calibration
 first=${1:-.venv/bin/python}
+rm -rf "$out"  # runs of earlier code must not be counted
 
 sentinels() { # STORE COMMAND...: train the sentinels into a store of their own; drift is what we look for
   local store=$out/$1

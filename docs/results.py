@@ -104,11 +104,14 @@ def about(report: dict[str, Any]) -> str:
 def table(report: dict[str, Any]) -> str:
     """One row an item, as it came out."""
     rows = [
-        "| item | baseline | treatment | effect, 90 % interval | margin | verdict | patients | power at .03 |",
+        "| item | baseline | treatment | effect, 90 % interval | margin | verdict | patients or clusters | power at .03 |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    rows += [row(claim) for claim in sorted(report["claims"], key=lambda claim: claim["id"])]
-    return "\n".join(rows) + "\n"
+    claims = sorted(report["claims"], key=lambda claim: claim["id"])
+    rows += [row(claim) for claim in claims]
+    clusters = {claim["cluster"] for claim in claims} - {"patient"}
+    notes = [f"\nClustered by {cluster}." for cluster in sorted(clusters)]
+    return "\n".join(rows + notes) + "\n"
 
 
 def row(claim: dict[str, Any]) -> str:

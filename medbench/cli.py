@@ -4,6 +4,7 @@ A command's module is imported when that command is asked for, so that none wait
 """
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -40,6 +41,8 @@ the road:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, 2 for what a person can put right, 130 interrupted."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a console that lacks a character still gets the rest
+        sys.stdout.reconfigure(errors="backslashreplace")
     given = list(sys.argv[1:] if arguments is None else arguments)
     chosen = next((word for word in given if not word.startswith("-")), None)
     parser = _parser(chosen)

@@ -11,6 +11,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from medbench import gpus
 from medbench.errors import MedbenchError
 from medbench.record import Environment
 
@@ -19,6 +20,10 @@ SHAPING_LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "pillow")
 
 SHAPING_SETTINGS = ("XLA_FLAGS", "JAX_DEFAULT_MATMUL_PRECISION", "JAX_ENABLE_X64", "NVIDIA_TF32_OVERRIDE")
 """Environment variables that may move a run's numbers."""
+
+PLANNED = "MEDBENCH_DEVICE_CLASS"
+"""Environment variable by which a session tells its processes what class of device it plans with: one that
+sees but its own slice of a GPU must not plan with another."""
 
 _CUDA_PLUGINS = ("jax-cuda12-plugin", "jax-cuda13-plugin")
 _GPU_PLATFORMS = ("cuda", "gpu", "rocm")
@@ -39,20 +44,31 @@ def settings() -> dict[str, str]:
 def device_class() -> str:
     """The class of device that jax will use: `cpu`, `tpu`, or `gpu-` and its model; jax is not imported.
 
-    `JAX_PLATFORMS` decides where it is set. Else a TPU needs libtpu and a device node, an NVIDIA GPU
-    jax's CUDA plugin and a device that `nvidia-smi` lists; anything else is the CPU. `capture` checks
-    the answer against jax's own.
+    `PLANNED` decides where it is set, then `JAX_PLATFORMS`. Else a TPU needs libtpu and a device node, an
+    NVIDIA GPU jax's CUDA plugin and a device that `nvidia-smi` lists; anything else is the CPU. `capture`
+    checks the answer against jax's own.
     """
+    if planned := os.environ.get(PLANNED):
+        return planned
     wanted = os.environ.get("JAX_PLATFORMS", "").split(",")[0].strip().lower()
     if wanted in _GPU_PLATFORMS:
-        return _gpu_class(_nvidia_name() or "unknown")
+        return _class_named(_first_gpu() or "unknown")
     if wanted:
         return wanted
     if _version("libtpu") and _tpu_nodes():
         return "tpu"
-    if any(_version(plugin) for plugin in _CUDA_PLUGINS) and (name := _nvidia_name()):
-        return _gpu_class(name)
+    if any(_version(plugin) for plugin in _CUDA_PLUGINS) and (name := _first_gpu()):
+        return _class_named(name)
     return "cpu"
+
+
+def gpu_class(device: str) -> str:
+    """The class of an NVIDIA GPU or slice, `gpu-unknown` where the driver does not know it.
+
+    Args:
+      device: as CUDA_VISIBLE_DEVICES names it.
+    """
+    return _class_named(_nvidia_name(device) or "unknown")
 
 
 def capture() -> Environment:
@@ -64,7 +80,13 @@ def capture() -> Environment:
     """
     import jax  # noqa: PLC0415
 
-    devices = jax.devices()
+    try:
+        devices = jax.devices()
+    except (RuntimeError, AssertionError) as error:  # of plugins that are not there or do not load
+        wanted = os.environ.get("JAX_PLATFORMS", "")
+        where = f" with JAX_PLATFORMS={wanted}" if wanted else ""
+        why = (str(error).splitlines() or ["its plugin is not installed"])[0]
+        raise MedbenchError(f"jax has no device to train on{where} ({why}). {_NO_ACCELERATOR}") from error
     seen = _class_of(devices[0].platform, devices[0].device_kind)
     _require_platform(planned=device_class(), seen=seen)
     return Environment(
@@ -101,25 +123,28 @@ def commit(package: Path = Path(__file__).parent) -> str:
     return revision + ("+" if _git(package, "status", "--porcelain") else "")
 
 
+_NO_ACCELERATOR = (
+    "Install jax for this accelerator (`pip install 'medbench[cuda13]'`, `[cuda12]` or `[tpu]`) and "
+    "check its driver, or set JAX_PLATFORMS=cpu to train on the CPU."
+)
+
+
 def _require_platform(*, planned: str, seen: str) -> None:
     platform_planned, platform_seen = planned.partition("-")[0], seen.partition("-")[0]
     if platform_planned == platform_seen:
         return
     if seen == "cpu":
-        advice = (
-            "Install jax for this accelerator (`pip install 'medbench[cuda13]'`, `[cuda12]` or `[tpu]`) and "
-            "check its driver, or set JAX_PLATFORMS=cpu to train on the CPU."
-        )
+        advice = _NO_ACCELERATOR
     else:
         advice = f"Set JAX_PLATFORMS={platform_planned} to keep to the plan, or to the other to train there."
     raise MedbenchError(f"The runs were planned for `{planned}`, but jax uses `{seen}`. {advice}")
 
 
 def _class_of(jax_platform: str, kind: str) -> str:
-    return _gpu_class(kind) if jax_platform in _GPU_PLATFORMS else jax_platform
+    return _class_named(kind) if jax_platform in _GPU_PLATFORMS else jax_platform
 
 
-def _gpu_class(name: str) -> str:
+def _class_named(name: str) -> str:
     return "gpu-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
@@ -135,16 +160,17 @@ def _tpu_nodes() -> bool:
     return any(Path("/dev").glob("accel*")) or any(Path("/dev/vfio").glob("[0-9]*"))
 
 
-def _nvidia_name() -> str:
-    """Name of the first GPU that this process may use; empty if there is none."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None and visible.strip() in ("", "-1"):
-        return ""
-    return _nvidia_smi_name((visible or "0").split(",")[0].strip())
+def _first_gpu() -> str:
+    """Name of the GPU that this process takes; empty if there is none."""
+    devices = gpus.own()
+    return _nvidia_name(devices[0]) if devices else ""
 
 
 @functools.cache
-def _nvidia_smi_name(device: str) -> str:
+def _nvidia_name(device: str) -> str:
+    """Name of the model; empty where the driver knows no such device."""
+    if device.startswith("MIG-"):  # which nvidia-smi does not look up
+        return gpus.slice_name(gpus.listing(), device)
     lines = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader", "-i", device)
     return lines.splitlines()[0].strip() if lines else ""
 

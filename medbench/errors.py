@@ -11,6 +11,18 @@ class MedbenchError(Exception):
     """
 
 
+def printable(text: str) -> str:
+    """The text on one line, line breaks and what else cannot be seen as escapes.
+
+    For messages that quote files and tables, which may hold what a terminal obeys.
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+class NotInSessionError(MedbenchError):
+    """What was asked for is declared, and takes no part with the tier and cohort that were chosen."""
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """The sentence that helps after a wrong name: the nearest valid one, or else all of them."""
     names = sorted(set(valid))

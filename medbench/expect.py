@@ -202,6 +202,8 @@ class _Comparison:
     measured: float
     expected: float
     half: float
+    loaded: bool = False
+    """Whether the value was not made anew, so that only a changed metric could have moved it."""
 
     @property
     def band(self) -> tuple[float, float]:
@@ -258,8 +260,25 @@ def load(root: Path, tier: str) -> Expectations:
                 )
             accepted[key] = expectation
     numeric = root / "numeric.yaml"
-    calibration = load_yaml(numeric, list[Calibration]) if numeric.exists() else []
+    calibration = _calibrated(numeric) if numeric.exists() else []
     return Expectations(tuple(accepted.values()), tuple(calibration), listed - accepted.keys())
+
+
+def _calibrated(path: Path) -> list[Calibration]:
+    """The rows of numeric.yaml.
+
+    Raises:
+      MedbenchError: the file is not as it should be, or a difference is negative.
+    """
+    document = load_document(path, list[Calibration])
+    for i, row in enumerate(document.value):
+        if row.largest_difference < 0:
+            raise document.error(
+                *(i, "largest_difference"),
+                message=f"expected a difference of at least 0, found {row.largest_difference:g}. "
+                "Restore the file, or measure it anew by ci/calibrate.sh.",
+            )
+    return document.value
 
 
 def _listed(root: Path, tier: str) -> frozenset[_Key]:
@@ -301,17 +320,19 @@ def check(judgement: Judgement, expectations: Expectations) -> Check:
     (`moderated-prediction-familywise@2`). Loaded runs of another class or cohort measure nothing.
 
     Returns:
-      Its status, and the value that lies furthest out relative to its band.
+      Its status, and the value that lies furthest out relative to its band, one that was measured here if
+      there is one.
     """
     expectation = expectations.nearest(judgement.id, judgement.environments)
     accepted = expectation.verdict if expectation else None
-    lost = sorted(environment for item, environment in expectations.lost if item == judgement.id)
-    if lost:
-        detail = (
-            f"values accepted on {', '.join(lost)} are gone from {judgement.task}/{judgement.claim}.yaml; "
-            f"restore them, accept the item anew with --expect=new, or take it off {INDEX} if that is meant"
-        )
-        return Check(id=judgement.id, status="vanished", accepted_verdict=accepted, detail=detail)
+    lost = {environment for item, environment in expectations.lost if item == judgement.id}
+    gone = (
+        f"values accepted on {', '.join(sorted(lost))} are gone from "
+        f"{judgement.task}/{judgement.claim}.yaml; restore them, accept the item anew there "
+        f"with --expect=new, or take it off {INDEX} if that is meant"
+    )
+    if lost and (expectation is None or lost & set(judgement.environments)):
+        return Check(id=judgement.id, status="vanished", accepted_verdict=accepted, detail=gone)
     if judgement.state == "not-run":
         return Check(id=judgement.id, status="not-run", accepted_verdict=accepted, detail=judgement.reason)
     if expectation is None:
@@ -329,12 +350,13 @@ def check(judgement: Judgement, expectations: Expectations) -> Check:
         id=judgement.id,
         status=status,
         accepted_verdict=accepted,
-        detail=_detail(expectation, judgement, comparisons),
+        # What another device class has lost is for a session on that class to alarm about.
+        detail="; ".join(filter(None, (_detail(expectation, judgement, comparisons), gone if lost else ""))),
         check=" + ".join(sorted({c.rule for c in comparisons})),
     )
     if not comparisons:
         return result
-    furthest = max(comparisons, key=lambda c: c.distance)
+    furthest = max(comparisons, key=lambda c: (c.outside, not c.loaded, c.distance))
     return msgspec.structs.replace(
         result,
         expected=furthest.expected,
@@ -370,6 +392,9 @@ def _incomparable(expectation: Expectation, judgement: Judgement) -> tuple[Statu
         return "stale", f"the definition changed: {changed}; accept it with --expect=update"
     if judgement.state == "missing":
         return "vanished", judgement.reason
+    seeds = _lost_seeds(expectation, judgement)
+    if seeds:
+        return "vanished", f"accepted seeds are no longer run: {', '.join(map(str, seeds))}"
     lost = _lost_groups(expectation, judgement)
     if lost:
         return "vanished", f"sub-groups are gone: {', '.join(lost)}"
@@ -384,6 +409,12 @@ def _changed_definition(expectation: Expectation, judgement: Judgement) -> str:
         for field in before.__struct_fields__
         if getattr(before, field) != getattr(now, field)
     )
+
+
+def _lost_seeds(expectation: Expectation, judgement: Judgement) -> list[int]:
+    """Accepted seeds that were taken away with no new one in their place."""
+    accepted, now = set(expectation.samples.baseline), set(judgement.samples["baseline"])
+    return sorted(accepted - now) if now < accepted else []
 
 
 def _lost_groups(expectation: Expectation, judgement: Judgement) -> list[str]:
@@ -405,7 +436,10 @@ def _compare(expectation: Expectation, judgement: Judgement, expectations: Expec
         for seed, measured in judgement.samples[arm].items():
             if same_images and seed in accepted and judgement.devices[arm][seed] == environment:
                 quantity = f"{arm}, seed {seed}"
-                comparisons.append(_Comparison(NUMERIC, quantity, measured, accepted[seed], tolerance))
+                loaded = seed not in judgement.trained[arm]
+                comparisons.append(
+                    _Comparison(NUMERIC, quantity, measured, accepted[seed], tolerance, loaded)
+                )
             elif seed in judgement.trained[arm]:
                 new[seed] = measured
         bands = expectations.bands(expectation, arm, list(new.values())) if new else None

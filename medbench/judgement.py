@@ -78,7 +78,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     power: float | None = None
     """Probability of `supported` at a true effect of `relevant_effect`, in [0, 1]."""
     detectable: float | None = None
-    """True effect at which that probability is 80 %; null where none is, as of equivalence with few patients."""
+    """True effect at which that probability is 80 %; null where none is, as of equivalence on few."""
     replicates: int = 0
     """Of the bootstrap, where the interval is by it."""
     undefined_replicates: int = 0

@@ -5,6 +5,8 @@ Nothing here trains or imports jax, so that a plan is made in about a second on 
 
 from collections.abc import Iterable, Mapping
 from functools import cache
+from numbers import Real
+from operator import index
 from pathlib import Path
 
 from medbench.data.cohort import ID, TRAIN, Cohort
@@ -108,8 +110,10 @@ def run_spec(
       fraction: share of the training patients, in (0, 1].
 
     Raises:
-      MedbenchError: no such tier or backbone, or its weight file is missing.
+      MedbenchError: no such tier or backbone, its weight file is missing, or the seed or the fraction is
+        out of range.
     """
+    seed, fraction = _whole_seed(seed), _share(fraction)
     recipe = tier_named(suite, tier).recipe
     patients = cohort.examples(TRAIN).patient
     return RunSpec(
@@ -162,6 +166,24 @@ def tier_named(suite: Suite, name: str) -> Tier:
     if name not in suite.tiers:
         raise MedbenchError(f"unknown tier `{name}`. {nearest(name, suite.tiers)}")
     return suite.tiers[name]
+
+
+def _whole_seed(seed: int) -> int:
+    """The seed as plain Python has it, for a run is found by how its seed is written."""
+    try:
+        plain = index(seed)
+    except TypeError:
+        plain = -1
+    if plain < 0:
+        raise MedbenchError(f"seed is {seed!r}; expected a whole number, at least 0.")
+    return plain
+
+
+def _share(fraction: float) -> float:
+    """The fraction as a plain float: 1 and 1.0 are the same run."""
+    if not isinstance(fraction, Real) or not 0 < fraction <= 1:
+        raise MedbenchError(f"fraction is {fraction!r}; expected a share of the patients in (0, 1].")
+    return float(fraction)
 
 
 def _arms(claim: Claim, tier: str) -> tuple[str, str] | None:

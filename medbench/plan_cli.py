@@ -61,14 +61,15 @@ def run(args: argparse.Namespace) -> int:
     """Print the plan; returns the exit status.
 
     Raises:
-      MedbenchError: a declaration is wrong, a weight file is missing, or nothing was selected.
+      MedbenchError: a declaration is wrong, a weight file or the given expectations are missing, or
+        nothing was selected.
     """
     study = Study.open(
         args.suite,
         Options(
             tier=args.tier,
             store=args.store,
-            expectations=args.expectations or args.suite.absolute().parent / "expectations",
+            expectations=_expectations(args),
             cohort=args.cohort,
             backbones=args.backbones,
         ),
@@ -81,10 +82,20 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _expectations(args: argparse.Namespace) -> Path:
+    default: Path = args.suite.absolute().parent / "expectations"
+    given: Path | None = args.expectations
+    if given is not None and not given.is_dir():
+        raise MedbenchError(f"--expectations {given}: no such folder. The default is {default}.")
+    return given or default
+
+
 def _pair(text: str) -> tuple[str, str]:
     baseline, _, treatment = (part.strip() for part in text.partition(","))
     if not baseline or not treatment or "," in treatment:
         raise argparse.ArgumentTypeError("expected two names, as in BASELINE,TREATMENT")
+    if baseline == treatment:
+        raise argparse.ArgumentTypeError(f"expected two backbones, and both are `{baseline}`")
     return baseline, treatment
 
 
@@ -92,9 +103,7 @@ def _why_nothing(study: Study, args: argparse.Namespace) -> str:
     if study.items:
         selectable = [names_of(item, study.suite) for item in study.items.values()]
         return f"no item matches -k {args.k!r}. {why_nothing(args.k, selectable)}"
-    if not study.cohorts:
-        return f"no task has a cohort for tier `{args.tier}`. Give your own with --cohort DIR."
-    return f"no claim of {args.suite} has arms for tier `{args.tier}` on these cohorts."
+    return study.why_no_items()
 
 
 def _described(plan: Plan, forecast: Forecast) -> str:

@@ -13,9 +13,6 @@ from medbench.judgement import Check, Judgement, Settle
 
 Category = Literal["passed", "failed", "inconclusive", "refuted-as-accepted", "not-run"]
 
-REALISTIC = 100
-"""Times the patients, and number of seeds, beyond which nobody is told to go and get them."""
-
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """One item's meaning for the run."""
@@ -86,11 +83,11 @@ def settle_sentence(settle: Settle | None, cluster: str = "patient") -> str:
         return ""
     patients = "patients" if cluster == "patient" else f"clusters (by `{cluster}`)"
     ways = []
-    if settle.patients is not None and settle.patients <= REALISTIC:
+    if settle.patients is not None:
         ways.append(f"{_times(settle.patients)} times the {patients}")
-    if settle.seeds is not None and settle.seeds <= REALISTIC:
+    if settle.seeds is not None:
         ways.append(f"{settle.seeds} seeds an arm")
-    if not ways and settle.both is not None and settle.both <= REALISTIC:
+    if not ways and settle.both is not None:
         ways.append(f"{_times(settle.both)} times the {patients} and the seeds")
     if not ways:
         none = f"no realistic number of {patients} and seeds would settle it"

@@ -15,6 +15,7 @@ from medbench.judgement import Check
 from medbench.report import terminal
 from medbench.report.record import ItemResult
 from medbench.selection import name_of
+from medbench.spec.loader import concerns
 
 if TYPE_CHECKING:
     from medbench.pytest_session import Bench
@@ -41,16 +42,17 @@ class ClaimFile(pytest.File):
         """The items of the claim in this file; none where the tier or the cohort leaves it out.
 
         Raises:
-          MedbenchError: the suite is wrong anywhere; raised for one file only, for it is one mistake.
+          MedbenchError: this file is wrong. What is wrong elsewhere is said there, or was said before.
         """
+        path = self.path.resolve()
         try:
             study = self.bench.study(self.suite)
         except MedbenchError as error:
-            if self.bench.first_time(error):
+            if concerns(error, path):
                 raise
             return
         for item in study.items.values():
-            if self.suite / study.suite.claim_files[item.claim] == self.path:
+            if self.suite / study.suite.claim_files[item.claim] == path:
                 # Spelled out, so that pytest sees the bracket as it does when it reads the id back for --lf.
                 nodeid = f"{self.nodeid}::{name_of(item)}"
                 claim: ClaimItem = ClaimItem.from_parent(self, name=name_of(item), nodeid=nodeid)
@@ -114,7 +116,7 @@ class ClaimItem(ResultItem):
         """
         study = self.bench.study(self.suite)
         try:
-            result = self.bench.judge(study, self.item_id)
+            result = study.result(self.item_id)
         except Exception as error:
             self.result = ItemResult(
                 id=self.item_id,

@@ -16,10 +16,6 @@ if TYPE_CHECKING:
 
 SUITES = "medbench_suites"
 BENCH = "medbench-session"
-WORKER = "medbench_worker"
-"""Key under which the controller of xdist tells each worker its number, from 0."""
-
-_started = pytest.StashKey[int]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -118,24 +114,44 @@ def pytest_configure(config: pytest.Config) -> None:
                 f"--expect={option.expect} with --cohort or --backbones needs --expectations DIR: the "
                 "suite's own expectations speak of its own cohorts and backbones."
             )
-    if option.report and (config.invocation_params.dir / option.report).is_file():
-        raise pytest.UsageError(f"--report {option.report}: expected a folder (it is made), found a file.")
-    if option.backbones is not None and len(_names(option.backbones)) != 2:
-        raise pytest.UsageError("--backbones takes two names, as in --backbones BASELINE,TREATMENT.")
+    elif option.reason:
+        raise pytest.UsageError("--reason is for --expect=new or --expect=update, which was not given.")
+    if option.report:
+        folder = given_path(config, option.report)
+        if any(path.is_file() for path in (folder, *folder.parents)):
+            raise pytest.UsageError(
+                f"--report {option.report}: expected a folder (it is made), found a file."
+            )
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise pytest.UsageError(
+                f"--report {option.report}: {there} cannot be written. Name another folder."
+            )
+    if option.expectations:
+        _require_expectations(config)
+    if option.backbones is not None:
+        names = backbone_names(option.backbones)
+        if len(names) != 2:
+            raise pytest.UsageError("--backbones takes two names, as in --backbones BASELINE,TREATMENT.")
+        if names[0] == names[1]:
+            raise pytest.UsageError(f"--backbones compares two backbones, and both are `{names[0]}`.")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Take part in sessions that ask for a suite, also where nothing will be collected from it."""
-    if _asked(session.config):
-        _bench(session.config)
+    """Take part in sessions that ask for a suite, also where nothing will be collected from it.
+
+    Raises:
+      pytest.UsageError: something is wrong with such a suite that no file of claims will say.
+    """
+    for suite in _asked(session.config):
+        _bench(session.config).take_part(suite)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Number the workers of xdist, whatever their ids are (`--tx popen//id=left`)."""
-    number = node.config.stash.get(_started, 0)
-    node.workerinput[WORKER] = number
-    node.config.stash[_started] = number + 1
+    """Instruct workers of xdist wherever suites are declared: a test anywhere may ask for the study."""
+    if _suites(node.config):
+        _bench(node.config).instruct(node)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -143,13 +159,13 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     if file_path.suffix != ".yaml":
         return None
     for suite in _suites(parent.config):
-        if suite / "claims" in file_path.parents:
+        if suite / "claims" in file_path.resolve().parents:
             return _bench(parent.config).claim_file(parent, file_path, suite)
     return None
 
 
 @pytest.fixture(scope="session")
-def study(pytestconfig: pytest.Config) -> "Study":
+def study(request: pytest.FixtureRequest) -> "Study":
     """The first declared suite with its runs: for tests in Python of what YAML cannot say.
 
     Runs that a test asks for are trained, reused or loaded as those of claims are, under the same
@@ -166,10 +182,12 @@ def study(pytestconfig: pytest.Config) -> "Study":
     attributes, and `study.judge("chest/scale-data/id")` the judgement of an item. Patients and images are
     named by keyed hashes, unless `--show-ids` is given.
     """
-    suites = _suites(pytestconfig)
+    suites = _suites(request.config)
     if not suites:
         raise pytest.UsageError(f"the `study` fixture needs the ini setting `{SUITES}`.")
-    return _bench(pytestconfig).study(suites[0])
+    bench = _bench(request.config)
+    bench.pytest_collection_finish(request.session)  # which a bench that is made only now has missed
+    return bench.study(suites[0])
 
 
 def _bench(config: pytest.Config) -> "Bench":
@@ -187,15 +205,38 @@ def _suites(config: pytest.Config) -> list[Path]:
     return [Path(path).resolve() for path in config.getini(SUITES)]
 
 
-def _asked(config: pytest.Config) -> bool:
-    """Whether the command line names a suite, a part of one, or a folder that holds one."""
-    given = [(config.invocation_params.dir / arg.partition("::")[0]).resolve() for arg in config.args]
-    return any(
-        path == suite or suite in path.parents or path in suite.parents
-        for path in given
+def given_path(config: pytest.Config, text: str) -> Path:
+    """A path in an option of the command line."""
+    return config.invocation_params.dir / Path(text).expanduser()
+
+
+def given_paths(config: pytest.Config) -> list[Path]:
+    """What the command line names, without the parts of files."""
+    return [(config.invocation_params.dir / arg.partition("::")[0]).resolve() for arg in config.args]
+
+
+def _asked(config: pytest.Config) -> list[Path]:
+    """The suites that the command line names, in whole, in part or by a folder that holds them."""
+    return [
+        suite
         for suite in _suites(config)
+        if any(suite.is_relative_to(path) or path.is_relative_to(suite) for path in given_paths(config))
+    ]
+
+
+def _require_expectations(config: pytest.Config) -> None:
+    """A folder that is to be compared with must be there; one that is accepted into is made."""
+    folder = given_path(config, config.option.expectations)
+    if folder.is_dir() or (config.option.expect != "check" and not folder.exists()):
+        return
+    found = "expected a folder, found a file" if folder.exists() else "no such folder"
+    default = ", ".join(str(suite.parent / "expectations") for suite in _suites(config))
+    raise pytest.UsageError(
+        f"--expectations {config.option.expectations}: {found}. The default is `expectations` beside the "
+        f"suite{f' ({default})' if default else ''}."
     )
 
 
-def _names(text: str) -> list[str]:
+def backbone_names(text: str) -> list[str]:
+    """The names in the value of `--backbones`."""
     return [name.strip() for name in text.split(",") if name.strip()]

@@ -7,31 +7,49 @@ controller, which reports, and one in each worker, which judges.
 import os
 import platform
 import shlex
-import shutil
-import subprocess
 import sys
-from collections.abc import Generator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections import Counter
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
 
 from medbench import __version__, environment, policy
-from medbench.errors import MedbenchError
-from medbench.execute.progress import Console, Event, Follower, Journal, Sink, duration, this_worker
+from medbench.errors import MedbenchError, NotInSessionError
+from medbench.execute.progress import (
+    Console,
+    Event,
+    Follower,
+    Journal,
+    Sink,
+    duration,
+    side_by_side,
+    this_worker,
+)
 from medbench.pytest_items import ClaimFile, ResultItem, VanishedItem
-from medbench.pytest_plugin import WORKER
+from medbench.pytest_plugin import backbone_names, given_path, given_paths
+from medbench.pytest_workers import Instructions, Workers
 from medbench.report import terminal
-from medbench.report.record import ItemResult, Report, Session, build
+from medbench.report.record import ItemResult, Report, Session, build, merge_runs
 from medbench.selection import name_of, names_of, why_nothing
+from medbench.spec.loader import concerns
 from medbench.spec.runs import Plan
+from medbench.store import Campaign, Failures, Store
 from medbench.study import Forecast, Options, Study
 
-PROGRESS = "medbench_progress"
-"""Key under which the controller tells its workers where to write their journals."""
+
+class Planned(NamedTuple):
+    """What a session knows of a suite before anything runs."""
+
+    study: Study
+    plan: Plan
+    """Of the selected items whose runs can be planned."""
+    left_out: dict[str, str]
+    """The other selected items, each with the reason."""
 
 
 class Bench:
@@ -46,25 +64,30 @@ class Bench:
         self._config = config
         self._suites = suites
         self._studies: dict[Path, Study | MedbenchError] = {}
-        self._shown: set[str] = set()
-        self._selected: dict[Path, list[str]] | None = None
+        self._asked: set[Path] = set()
+        self._nodeids: frozenset[str] | None = None
+        self._selected: dict[str, tuple[Path, str]] = {}
+        self._plans: list[Planned] = []
+        self._begun: set[str] = set()
         self._deselected: list[tuple[str, ...]] = []
         self._results: dict[str, ItemResult] = {}
         self._sink: Sink | None = None
         self._follower: Follower | None = None
         self._interrupted = False
+        self._warned = False
         self._closing: list[terminal.Line] = []
-        self._worker: dict[str, Any] | None = getattr(config, "workerinput", None)
-        self._number, self._workers = 0, 1
-        if self._worker is not None:
-            self._workers = self._worker["workercount"]
-            self._number = self._worker[WORKER] % self._workers  # one that takes over from a dead one too
-            share_accelerators(self._number, self._workers)
+        self._shown = ExitStack()
+        self._told = Instructions.given_to(config)
+        if self._told is not None:
+            self._told.follow()
+        else:
+            self._workers = Workers(config, self._store.root / "progress" / str(os.getpid()))
 
     # What the collectors and items ask for.
 
     def claim_file(self, parent: pytest.Collector, path: Path, suite: Path) -> ClaimFile:
         """The collector of a file of claims."""
+        self._asked.add(suite)
         return ClaimFile.of(parent, path, self, suite)
 
     def study(self, suite: Path) -> Study:
@@ -75,7 +98,7 @@ class Bench:
         """
         if suite not in self._studies:
             try:
-                self._studies[suite] = Study.open(suite, self._options(suite))
+                self._studies[suite] = self._opened(suite)
             except MedbenchError as error:
                 self._studies[suite] = error
         study = self._studies[suite]
@@ -83,19 +106,28 @@ class Bench:
             raise study
         return study
 
-    def first_time(self, error: MedbenchError) -> bool:
-        """Whether an error has not been shown yet in this session."""
-        new = str(error) not in self._shown
-        self._shown.add(str(error))
-        return new
-
-    def judge(self, study: Study, item_id: str) -> ItemResult:
-        """The result of an item; its runs are made where need be, in sight of the person who waits."""
-        with self._uncaptured():
-            study.report = self._progress()
-            return study.result(item_id)
-
     # Before anything runs.
+
+    def take_part(self, suite: Path) -> None:
+        """Open a suite that the session asks for; a wrong claim is left for its own file to say.
+
+        Raises:
+          pytest.UsageError: something else is wrong, and the message says where. Workers of xdist leave
+            that to their controller, which starts none then.
+        """
+        self._asked.add(suite)
+        if self._told is not None:
+            return
+        try:
+            self.study(suite)
+        except MedbenchError as error:
+            collected = [
+                file
+                for file in (suite / "claims").rglob("*.yaml")
+                if any(file.is_relative_to(path) for path in given_paths(self._config))
+            ]
+            if not any(concerns(error, file) for file in collected):
+                raise pytest.UsageError(str(error)) from error
 
     def pytest_report_header(self) -> list[str]:
         """Version, tier, device and store; what the cohorts warn of."""
@@ -104,9 +136,10 @@ class Bench:
         if any(study.generated for study in studies):
             parts[-1] += " (generated images)"
         if self._config.option.cohort:
-            parts += sorted({f"{c.name} ({c.domain})" for study in studies for c in study.cohorts.values()})
+            parts += sorted({f"{name} ({domain})" for s in studies for name, domain in s.cohorts.items()})
         parts.append(f"{environment.device_class()}, {environment.usable_cores()} cores")
-        parts.append(f"store {self._shown_path(self._store)}")
+        parts.append(f"store {self._shown_path(self._store.root)}")
+        self._warned = True
         return [" · ".join(parts), *self._warnings()]
 
     @pytest.hookimpl(tryfirst=True)  # before -k deselects, so that it selects among vanished items too
@@ -128,27 +161,34 @@ class Bench:
         ]
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Note which items are to be judged."""
-        self._select([item.nodeid for item in session.items])
+        """Note what is to be run."""
+        if self._nodeids is None:
+            self._select([item.nodeid for item in session.items])
+            self._refuse_what_cannot_be_accepted()
 
     def pytest_report_collectionfinish(self) -> list[str]:
         """The plan, once it is known."""
         return self._plan_lines()
 
+    def instruct(self, node: Any) -> None:
+        """Tell a worker of xdist, which is about to start, its share of the session."""
+        self._workers.instruct(node)
+
     @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: Any) -> None:
-        """Tell a worker of xdist where to write its journal."""
-        node.workerinput[PROGRESS] = str(self._journals)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """A worker of xdist has ended or died; another may take its place."""
+        self._workers.release(node, died=bool(error))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         """Learn the selection from the first worker, as the controller collects nothing; show the plan."""
-        if self._selected is not None:
+        if self._nodeids is not None:
             return
         self._select(ids)
+        self._refuse_what_cannot_be_accepted()
         for line in self._plan_lines():
             self._write(line)
-        self._follower = Follower(self._journals, self._console(live=False))
+        self._follower = Follower(self._workers.folder, self._console(live=False))
         self._follower.start()
 
     # While items run.
@@ -161,13 +201,27 @@ class Bench:
         report = yield
         if isinstance(item, ResultItem) and call.when == "call":
             item.attach(report)
+        elif call.excinfo is not None and "study" in getattr(item, "fixturenames", ()):
+            _leave_out_frames(report, item, call.excinfo)
+            if isinstance(call.excinfo.value, NotInSessionError):
+                report.outcome = "skipped"
+                report.longrepr = (
+                    str(item.path),
+                    item.reportinfo()[1] or 0,
+                    f"Skipped: {call.excinfo.value}",
+                )
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep the result, wherever it was judged."""
+        """Keep the result, wherever it was judged; a worker that died left none, which is one too."""
+        self._begun.add(report.nodeid)
         result = getattr(report, "medbench", None)
         if result is not None:
             self._results[report.nodeid] = msgspec.convert(result, ItemResult)
+        elif report.failed and (place := self._place(report.nodeid)):
+            self._results[report.nodeid] = ItemResult(
+                id=place[1], category="error", red=True, sentence=str(report.longrepr)
+            )
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
@@ -189,23 +243,52 @@ class Bench:
         """Accept what is to be accepted, write the report, and refuse to be green for nothing."""
         if self._follower is not None:
             self._follower.stop()
-            shutil.rmtree(self._journals, ignore_errors=True)
-        if self._worker is not None or self._config.option.collectonly:
+        if self._told is not None or self._config.option.collectonly:
             return
-        try:
-            self._conclude()
-        except MedbenchError as error:
-            self._closing.append(terminal.Line(str(error), {"red": True}))
+        self._workers.clear()
+        if not self._broken_off(session, exitstatus):
+            self._end_campaign()
+            self._note_what_never_started(session)
+        if self._asked or self._studies:  # else this is a controller of xdist whose workers had no claims
+            self._conclude(session, exitstatus)
+
+    def _broken_off(self, session: pytest.Session, exitstatus: int) -> bool:
+        """Whether the rest was left undone on purpose: by a person, by -x and the like, or by an error."""
+        ends = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
+        return self._interrupted or bool(session.shouldfail or session.shouldstop) or exitstatus not in ends
+
+    def _note_what_never_started(self, session: pytest.Session) -> None:
+        """Workers that died and were not replaced leave items that nobody has seen: errors, too."""
+        for nodeid in self._selected.keys() - self._begun:
+            _, item_id = self._selected[nodeid]
+            sentence = "never started: the session came to its end before, as workers had died."
+            self._results[nodeid] = ItemResult(id=item_id, category="error", red=True, sentence=sentence)
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _conclude(self, session: pytest.Session, exitstatus: int) -> None:
+        for step in (self._report_results, self._accept_results, self._say_how_to_go_on):
+            try:
+                step()
+            except MedbenchError as error:
+                self._closing.append(terminal.Line(str(error), {"red": True}))
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        self._require_whole(session, exitstatus)
         nothing_ran = exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
         judging = exitstatus == pytest.ExitCode.OK and bool(self._selected)  # else only tests in Python ran
         if nothing_ran or (judging and not self._judged):
             text = "nothing was judged: no item was selected, or none had its runs. That is never a success."
             self._closing.append(terminal.Line(text, {"red": True, "bold": True}))
-            if nothing_ran and (expression := self._config.option.keyword):
-                hint = f"-k {expression!r}: {why_nothing(expression, self._selectable())}"
-                self._closing.append(terminal.Line(hint, {}))
+            self._closing += [terminal.Line(reason, {}) for reason in self._why_nothing(nothing_ran)]
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _require_whole(self, session: pytest.Session, exitstatus: int) -> None:
+        """A suite that could not be opened is red, also where the file to blame was left out."""
+        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            return
+        for study in map(self._studies.get, sorted(self._asked)):
+            if isinstance(study, MedbenchError):
+                self._closing.append(terminal.Line(str(study), {"red": True}))
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print what `pytest_sessionfinish` prepared."""
@@ -214,17 +297,30 @@ class Bench:
         for line in self._closing:
             terminalreporter.write_line(line.text, **line.markup)
 
-    def _conclude(self) -> None:
+    def _report_results(self) -> None:
         if self._results:
             report = self._report()
-            self._closing += terminal.summary(report)
+            unsaid = [] if self._warned else report.warnings
+            self._closing += terminal.summary(msgspec.structs.replace(report, warnings=unsaid))
             self._write_report(report)
-        for suite, study, plan in self._plans():
-            study.end(plan)
-            self._accept(suite, study)
+
+    def _end_campaign(self) -> None:
+        """The next forced session trains all anew, unless a worker's death cost this one some of its runs."""
+        if (campaign := self._campaign()) is not None and not self._workers.died:
+            campaign.end()
+
+    def _accept_results(self) -> None:
+        if self._config.option.expect == "check":
+            return
+        judged = [self._accept(planned.study) for planned in self._plans] if not self._interrupted else []
+        if not any(judged):
+            why = "the session was interrupted" if self._interrupted else "no selected item was judged"
+            self._closing.append(terminal.Line(f"nothing was accepted: {why}.", {"yellow": True}))
+
+    def _say_how_to_go_on(self) -> None:
         if self._interrupted:
             command = shlex.join(["pytest", *map(str, self._config.invocation_params.args)])
-            kept = f"finished runs are kept in {self._shown_path(self._store)}"
+            kept = f"finished runs are kept in {self._shown_path(self._store.root)}"
             text = f"interrupted: {kept}. Continue with: {command}"
             self._closing.append(terminal.Line(text, {"yellow": True}))
 
@@ -236,23 +332,22 @@ class Bench:
             write(report, folder)
             self._closing.append(terminal.Line(f"report: {self._shown_path(folder / 'report.html')}", {}))
 
-    def _accept(self, suite: Path, study: Study) -> None:
-        option = self._config.option
-        if option.expect == "check" or self._interrupted:
-            return
+    def _accept(self, study: Study) -> bool:
+        """Accept what was judged of a suite; returns whether anything was."""
         judgements = [
             result.judgement
             for nodeid, result in self._results.items()
-            if result.judgement is not None and self._place(nodeid) == (suite, result.id)
+            if result.judgement is not None and self._studies.get(self._selected[nodeid][0]) is study
         ]
         if judgements:
             date = datetime.now(UTC).date().isoformat()
-            changes = study.accept(judgements, reason=option.reason, date=date)
+            changes = study.accept(judgements, reason=self._config.option.reason, date=date)
             self._closing.append(terminal.Line("accepted values, before and after:", {"bold": True}))
             self._closing += [terminal.Line(f"  {line}", {}) for line in changes.splitlines()]
+        return bool(judgements)
 
     def _report(self) -> Report:
-        plans = [plan for _, _, plan in self._plans()]
+        made = merge_runs(run for result in self._results.values() for run in result.runs)
         return build(
             self._results.values(),
             version=__version__,
@@ -261,8 +356,8 @@ class Bench:
             scope=self._scope(),
             warnings=self._warnings(),
             environment=_session(),
-            planned=sum(len(plan.runs) for plan in plans),
-            naive=sum(plan.naive for plan in plans),
+            planned=max(len(made), sum(len(planned.plan.runs) for planned in self._plans)),
+            naive=sum(planned.plan.naive for planned in self._plans),
         )
 
     @property
@@ -276,11 +371,12 @@ class Bench:
         if not (option.cohort or option.backbones):
             return ""
         judgements = [result.judgement for result in self._results.values() if result.judgement]
+        if not judgements:
+            return ""
         pairs = "; ".join(sorted({f"{j.baseline} and {j.treatment}" for j in judgements}))
         where = ""
         if option.cohort:
-            cohorts = [cohort for study in self._open_studies() for cohort in study.cohorts.values()]
-            where = f", on {', '.join(sorted({cohort.name for cohort in cohorts}))}"
+            where = f", on {', '.join(sorted({c for study in self._open_studies() for c in study.cohorts}))}"
         return f"These verdicts speak of {pairs} only{where}; not of the study's backbones."
 
     def _warnings(self) -> list[str]:
@@ -288,14 +384,41 @@ class Bench:
 
     # The selection and its plan.
 
-    def _select(self, nodeids: Sequence[str]) -> None:
-        self._selected = {}
-        for suite, item_id in filter(None, map(self._place, nodeids)):
-            self._selected.setdefault(suite, []).append(item_id)
-        if self._config.option.collectonly:
+    def _select(self, nodeids: Iterable[str]) -> None:
+        self._nodeids = frozenset(nodeids)
+        self._selected = {nodeid: place for nodeid in nodeids if (place := self._place(nodeid))}
+        studies = {suite: study for suite, study in self._studies.items() if isinstance(study, Study)}
+        for study in studies.values():
+            study.campaign = self._campaign()
+        if self._told is None:  # only who reports needs the plan
+            self._plans = [
+                _planned(study, selected)
+                for suite, study in studies.items()
+                if (selected := [item_id for place, item_id in self._selected.values() if place == suite])
+            ]
+
+    def _refuse_what_cannot_be_accepted(self) -> None:
+        """Before training; workers leave it to their controller."""
+        if self._config.option.expect == "check" or self._told is not None:
             return
-        for _, study, plan in self._plans():
-            study.begin(plan)
+        for study, plan, _ in self._plans:
+            try:
+                study.require_acceptable(plan)
+            except MedbenchError as error:
+                raise pytest.UsageError(str(error)) from error
+
+    def _campaign(self) -> Campaign | None:
+        """Of a forced session, whichever runs it is about: tests in Python ask for theirs as they go."""
+        option = self._config.option
+        if option.runs != "force" or self._nodeids is None:
+            return None
+        return self._store.campaign(self._nodeids | {f"--tier={option.tier}", f"--cohort={option.cohort}"})
+
+    def _why_nothing(self, nothing_ran: bool) -> list[str]:
+        reasons = [study.why_no_items() for study in self._open_studies()]
+        if nothing_ran and (expression := self._config.option.keyword.strip()) and not any(reasons):
+            reasons.append(f"-k {expression!r}: {why_nothing(expression, self._selectable())}")
+        return list(filter(None, reasons))
 
     def _selectable(self) -> list[tuple[str, ...]]:
         """The names of all that -k could have selected; under xdist of the claims alone."""
@@ -316,24 +439,16 @@ class Bench:
                     return suite, item_id
         return None
 
-    def _plans(self) -> list[tuple[Path, Study, Plan]]:
-        """The plan of each suite's selected items; none where weights are missing, which items then say."""
-        plans = []
-        for suite, item_ids in (self._selected or {}).items():
-            study = self.study(suite)
-            try:
-                plans.append((suite, study, study.plan(item_ids)))
-            except MedbenchError:
-                continue
-        return plans
-
     def _plan_lines(self) -> list[str]:
         lines = []
-        for _, study, plan in self._plans():
+        for study, plan, left_out in self._plans:
             try:
-                lines.append(plan_line(plan, study.forecast(plan)))
+                if plan.runs:
+                    lines.append(plan_line(plan, study.forecast(plan), self._workers.count))
             except MedbenchError as error:
                 lines.append(f"plan: {error}")
+            reasons = Counter(left_out.values())
+            lines += [f"plan: without {count(n, 'item')}: {reason}" for reason, n in reasons.items()]
         return lines
 
     def _asked_whole(self, suite: Path) -> bool:
@@ -346,24 +461,30 @@ class Bench:
 
     def _progress(self) -> Sink:
         """Where this process tells of its runs: the terminal, or a journal that the controller follows."""
+        if self._told is None:
+            return self._show
+        return Journal(Path(self._told.folder) / f"{this_worker()}.jsonl", this_worker())
+
+    def _show(self, event: Event) -> None:
+        """Show an event to the person who waits, whoever asked for the run: a claim or a test in Python."""
+        if event.kind in {"waiting", "started"}:
+            self._shown.enter_context(self._uncaptured())
         if self._sink is None:
-            if self._worker is not None:
-                folder = Path(self._worker[PROGRESS])
-                self._sink = Journal(folder / f"{this_worker()}.jsonl", this_worker())
-            else:
-                self._sink = self._console(live=None)
-        return self._sink
+            self._sink = self._console(live=None)
+        self._sink(event)
+        if event.kind not in {"started", "stage"}:
+            self._shown.close()
 
     def _console(self, *, live: bool | None) -> Sink:
         """A console that leaves pytest's own line before it prints."""
-        to_train = sum(len(study.forecast(plan).to_train) for _, study, plan in self._plans())
-        workers = max(1, len(getattr(self._config.option, "tx", None) or ()))
-        console = Console(sys.stdout, total=to_train, workers=workers, live=live)
+        to_train = sum(_to_train(planned) for planned in self._plans)
+        console = Console(sys.stdout, total=to_train, workers=self._workers.count, live=live)
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
 
         def show(event: Event) -> None:
             if event.kind in {"waiting", "started"} and reporter is not None:
-                reporter.ensure_newline()
+                with suppress(OSError):  # where nobody reads any more
+                    reporter.ensure_newline()
             console(event)
 
         return show
@@ -380,23 +501,34 @@ class Bench:
 
     # Options and places.
 
+    def _opened(self, suite: Path) -> Study:
+        refusal = self._told.refusal if self._told is not None else self._workers.refusal
+        if refusal:
+            raise MedbenchError(refusal)
+        study = Study.open(suite, self._options(suite))
+        study.report = self._progress()
+        study.campaign = self._campaign()
+        if self._told is not None:
+            study.failures = Failures(Path(self._told.folder) / "failed")
+        return study
+
     def _options(self, suite: Path) -> Options:
         option = self._config.option
         own = bool(option.cohort or option.backbones)
-        baseline, _, treatment = (option.backbones or "").partition(",")
+        baseline, treatment = backbone_names(option.backbones) if option.backbones else ("", "")
         given = self._given(option.expectations) if option.expectations else None
         return Options(
             tier=option.tier,
-            store=self._store,
+            store=self._store.root,
             expectations=given or suite.parent / "expectations",
             compare=bool(given) or not own,
             runs=option.runs,
             expect=option.expect,
             strict=option.claims == "strict",
             cohort=self._given(option.cohort) if option.cohort else None,
-            backbones=(baseline.strip(), treatment.strip()) if option.backbones else None,
-            worker=self._number,
-            workers=self._workers,
+            backbones=(baseline, treatment) if option.backbones else None,
+            worker=self._told.number if self._told is not None else 0,
+            workers=self._told.workers if self._told is not None else 1,
             show_ids=option.show_ids,
         )
 
@@ -411,24 +543,25 @@ class Bench:
         return studies
 
     @property
-    def _store(self) -> Path:
+    def _store(self) -> Store:
         given = self._config.option.store
-        return self._given(given) if given else self._config.rootpath / ".medbench"
-
-    @property
-    def _journals(self) -> Path:
-        return self._store / "progress" / str(os.getpid())
+        return Store(self._given(given) if given else self._config.rootpath / ".medbench")
 
     def _given(self, path: str) -> Path:
         """A path from the command line."""
-        return self._config.invocation_params.dir / Path(path).expanduser()
+        return given_path(self._config, path)
 
     def _shown_path(self, path: Path) -> str:
         here = self._config.invocation_params.dir
         return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-def plan_line(plan: Plan, forecast: Forecast) -> str:
+def count(number: int, thing: str) -> str:
+    """`1 item`, `2 items`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def plan_line(plan: Plan, forecast: Forecast, workers: int = 1) -> str:
     """`plan: 48 runs for 11 items (161 without sharing): 42 loaded (…), 6 to train, about 3 min`."""
     parts = []
     if forecast.loaded:
@@ -441,42 +574,36 @@ def plan_line(plan: Plan, forecast: Forecast) -> str:
     if forecast.not_run:
         parts.append(f"{forecast.not_run} not to be made")
     if forecast.to_train:
-        time = f", about {duration(forecast.seconds)}" if forecast.seconds is not None else ""
+        time = ""
+        if forecast.seconds is not None:
+            seconds = side_by_side(forecast.seconds, len(forecast.to_train), workers)
+            time = f", about {duration(seconds)}"
         parts.append(f"{len(forecast.to_train)} to train{time}")
-    return (
-        f"plan: {len(plan.runs)} runs for {len(plan.items)} items ({plan.naive} without sharing): "
-        + ", ".join(parts)
-    )
+    runs, items = count(len(plan.runs), "run"), count(len(plan.items), "item")
+    return f"plan: {runs} for {items} ({plan.naive} without sharing): {', '.join(parts)}"
 
 
-def share_accelerators(worker: int, workers: int) -> None:
-    """Give a worker its own NVIDIA GPU, or its share of one, before jax is imported.
-
-    By jax's own settings a first process takes three quarters of a GPU's memory, and a second fails.
-
-    Args:
-      worker: number of this worker, from 0.
-      workers: number of all workers.
-    """
-    if not environment.device_class().startswith("gpu"):
-        return
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    devices = visible.split(",") if visible else _gpus()
-    if not devices:
-        return
-    mine = worker % len(devices)
-    sharing = len(range(mine, workers, len(devices)))
-    os.environ["CUDA_VISIBLE_DEVICES"] = devices[mine]
-    os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{0.9 / sharing:.2f}")
+def _planned(study: Study, item_ids: Sequence[str]) -> Planned:
+    left_out = study.unplannable(item_ids)
+    return Planned(study, study.plan(item for item in item_ids if item not in left_out), left_out)
 
 
-def _gpus() -> list[str]:
-    """Numbers of the GPUs that the driver lists."""
+def _to_train(planned: Planned) -> int:
+    """How many runs will be trained; all of them at most where a damaged run keeps that from being known."""
     try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=True)  # noqa: S607
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return [str(number) for number in range(len(listed.stdout.splitlines()))]
+        return len(planned.study.forecast(planned.plan).to_train)
+    except MedbenchError:  # said in place of the plan, and by the items that need the run
+        return len(planned.plan.runs)
+
+
+def _leave_out_frames(
+    report: pytest.TestReport, item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException]
+) -> None:
+    """Of a mistake that a test in Python makes with the study, its line and the message say all."""
+    if isinstance(excinfo.value, MedbenchError):
+        own = [entry.lineno + 1 for entry in excinfo.traceback if entry.path == item.path]
+        place = f"{report.nodeid.partition('::')[0]}:{own[-1]}: " if own else ""
+        report.longrepr = f"{place}{excinfo.value}"
 
 
 def _session() -> Session:

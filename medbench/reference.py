@@ -36,9 +36,15 @@ class References:
         """The reference run of a spec, or None.
 
         Raises:
-          MedbenchError: its record is damaged, or of a later version of medbench.
+          MedbenchError: its record is damaged, of another run, or of a later version of medbench.
         """
-        return read_run(self.path(spec), "loaded") or read_run(self._aside(spec), "loaded")
+        found = read_run(self.path(spec), "loaded") or read_run(self._aside(spec), "loaded")
+        if found is not None and spec_id(found.record.spec) != spec_id(spec):
+            raise MedbenchError(
+                f"{found.path}: holds the run `{found.record.spec.label}`, expected `{spec.label}` as "
+                "it is planned now. Restore the reference run from version control."
+            )
+        return found
 
     def accept(self, run: StoredRun) -> Path:
         """Commit a run: copy its record and predictions, without features; returns the folder.

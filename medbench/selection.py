@@ -14,7 +14,7 @@ from medbench.errors import MedbenchError, nearest
 from medbench.spec.records import Suite
 from medbench.spec.runs import Item
 
-_TOKEN = re.compile(r"[()]|[\w:+\-.\[\]\\/]+|\S")
+_TOKEN = re.compile(r"[()]|[\w:+\-.\[\]\\/]+|[^ \t]")  # as in pytest, no other space parts words
 _WORD = re.compile(r"[\w:+\-.\[\]\\/]+")
 _JOINTS = ("and", "or", "not")
 
@@ -39,7 +39,7 @@ def holds(expression: str, names: Iterable[str]) -> bool:
       MedbenchError: the expression is none; the message says where.
     """
     lowered = [name.lower() for name in names]
-    tokens = deque(_TOKEN.findall(expression))
+    tokens = deque(_TOKEN.findall(expression.lstrip()))
 
     def either() -> bool:
         value = both()
@@ -65,14 +65,14 @@ def holds(expression: str, names: Iterable[str]) -> bool:
                 raise _wrong(expression, "a bracket is not closed")
             return value
         if token in ("and", "or") or not _WORD.fullmatch(token):
-            raise _wrong(expression, f"expected a word, found {f'`{token}`' if token else 'the end'}")
+            raise _wrong(expression, f"expected a word, found {_shown(token) if token else 'the end'}")
         return any(token.lower() in name for name in lowered)
 
     if not tokens:
         return True
     value = either()
     if tokens:
-        raise _wrong(expression, f"expected `and` or `or`, found `{tokens[0]}`")
+        raise _wrong(expression, f"expected `and` or `or`, found {_shown(tokens[0])}")
     return value
 
 
@@ -99,6 +99,11 @@ def _nearest(word: str, words: set[str]) -> str:
     parts = words.union(*(word.split("-") for word in words))
     close = difflib.get_close_matches(word.lower(), sorted(parts), n=1)
     return nearest(close[0], parts) if close else nearest(word, words)
+
+
+def _shown(token: str) -> str:
+    """A token in a message; of space the escape, as it would not be seen."""
+    return f"`{token}`" if token.strip() else repr(token)
 
 
 def _wrong(expression: str, problem: str) -> MedbenchError:

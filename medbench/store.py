@@ -10,7 +10,7 @@ import re
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,7 +108,7 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Campaign:
-    """Which runs of a forced plan are trained already, so that an interrupted `--runs=force` resumes.
+    """Which runs a forced session trained already: its workers share it, and interrupted it goes on.
 
     A run counts once it was stored for this campaign; nothing depends on clocks.
     """
@@ -132,6 +132,33 @@ class Campaign:
     def end(self) -> None:
         """Forget the campaign: the next one trains every run again."""
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class Failures:
+    """Why runs could not be made in this session, so that none is tried again for the next who needs it.
+
+    Args:
+      folder: by which the processes of a session tell each other; without one, this process tells itself.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._known: dict[str, str] = {}
+
+    def get(self, run_id: str) -> str | None:
+        """The message; None where the run did not fail."""
+        if run_id not in self._known and self._folder is not None:
+            with suppress(OSError):
+                self._known[run_id] = (self._folder / run_id).read_text(encoding="utf-8")
+        return self._known.get(run_id)
+
+    def add(self, run_id: str, message: str) -> None:
+        """Remember a failure; where it cannot be written, others will see for themselves."""
+        self._known[run_id] = message
+        if self._folder is not None:
+            with suppress(OSError):
+                self._folder.mkdir(parents=True, exist_ok=True)
+                _write_aside(self._folder / run_id, message.encode(errors="backslashreplace"))
 
 
 class Store:
@@ -170,9 +197,15 @@ class Store:
         """The run, or None if it was not stored.
 
         Raises:
-          MedbenchError: its record is damaged, or of a later version of medbench.
+          MedbenchError: its record is damaged, of another run, or of a later version of medbench.
         """
-        return read_run(self.path(run_id), "reused")
+        run = read_run(self.path(run_id), "reused")
+        if run is not None and run.record.run_id != run_id:
+            raise MedbenchError(
+                f"{run.path / RECORD}: the record is of another run, {run.record.run_id}. "
+                f"{_remedy(run.path, 'reused')}"
+            )
+        return run
 
     def records(self) -> Iterator[RunRecord]:
         """Every readable record; a damaged one is reported when its run is asked for."""
@@ -255,9 +288,9 @@ class Store:
                 "Free some space or name another store; finished runs are kept."
             )
 
-    def campaign(self, run_ids: frozenset[str]) -> Campaign:
-        """The campaign that trains exactly these runs again: a new one, or an interrupted one's rest."""
-        digest = hashlib.sha256("\n".join(sorted(run_ids)).encode()).hexdigest()[:20]
+    def campaign(self, selection: frozenset[str]) -> Campaign:
+        """The campaign for what exactly these names select: a new one, or an interrupted one's rest."""
+        digest = hashlib.sha256("\n".join(sorted(selection)).encode()).hexdigest()[:20]
         return Campaign(self.root / "campaigns" / digest)
 
     def _folder(self, name: str) -> Path:

@@ -16,7 +16,7 @@ from medbench import expect, policy
 from medbench.data.cohort import Cohort
 from medbench.data.sources import open_cohort
 from medbench.environment import device_class
-from medbench.errors import MedbenchError, nearest
+from medbench.errors import MedbenchError, NotInSessionError, nearest
 from medbench.execute.local import locate, obtain
 from medbench.execute.progress import Event, Sink
 from medbench.identity import code_fingerprint, run_id, spec_id
@@ -31,7 +31,7 @@ from medbench.report.record import ItemResult, RunOrigin
 from medbench.spec.records import Suite
 from medbench.spec.runs import Item, Plan, PlannedItem, RunSpec
 from medbench.spec.suite import load_suite
-from medbench.store import Campaign, Store, StoredRun
+from medbench.store import Campaign, Failures, Store, StoredRun
 
 if TYPE_CHECKING:
     from medbench.predictions import Predictions
@@ -123,12 +123,14 @@ class Study:
     Attributes:
       suite: the declarations.
       options: what was chosen for the session.
-      cohorts: the opened cohort of each task that takes part.
-      store: where finished runs are.
       expectations: what was accepted for the tier; empty where nothing is to be compared with.
       references: accepted runs, which are loaded instead of trained.
       items: all items of the suite under these options, by id.
       report: where progress goes; may be replaced.
+      campaign: with `--runs=force`, which runs the session trained already; may be replaced.
+      failures: why runs of this session could not be made; may be replaced.
+
+    The cohorts and the store name patients in clear and are not for tests.
     """
 
     def __init__(
@@ -136,17 +138,18 @@ class Study:
     ) -> None:
         self.suite = suite
         self.options = options
-        self.cohorts = cohorts
+        self._cohorts = cohorts
         self.report = report
-        self.store = Store(options.store)
+        self._store = Store(options.store)
         self.expectations = expect.Expectations()
         if options.compare:
             self.expectations = expect.load(options.expectations, options.tier)
         self.references = References(options.expectations / options.tier / "runs")
         listed = items(suite, tier=options.tier, cohorts=cohorts, backbones=options.backbones)
         self.items = {item.id: item for item in listed}
+        self.campaign: Campaign | None = None
+        self.failures = Failures()
         self._obtained: dict[str, StoredRun | None] = {}
-        self._campaign: Campaign | None = None
 
     @classmethod
     def open(cls, root: Path, options: Options) -> "Study":
@@ -163,14 +166,19 @@ class Study:
         return cls(suite, options, _open_cohorts(suite, options))
 
     @property
+    def cohorts(self) -> dict[str, str]:
+        """The domain of each cohort that takes part, by the cohort's name."""
+        return {cohort.name: cohort.domain for cohort in self._cohorts.values()}
+
+    @property
     def generated(self) -> bool:
         """Whether any cohort's images are generated."""
-        return any(cohort.generated for cohort in self.cohorts.values())
+        return any(cohort.generated for cohort in self._cohorts.values())
 
     @property
     def warnings(self) -> list[str]:
         """What a person should know about the cohorts, such as that one gives a claim nothing to judge."""
-        cohorts = {cohort.name: cohort for cohort in self.cohorts.values()}
+        cohorts = {cohort.name: cohort for cohort in self._cohorts.values()}
         shifted = [claim.claim for claim in self.suite.claims.values() if claim.evaluate == "each-shift"]
         declared = [
             f"{name}: {warning}"
@@ -193,18 +201,18 @@ class Study:
             self.suite,
             [self._item(item_id) for item_id in item_ids],
             tier=self.options.tier,
-            cohorts=self.cohorts,
+            cohorts=self._cohorts,
         )
 
-    def begin(self, plan: Plan) -> None:
-        """Tell which runs this session is about: an interrupted forced one goes on."""
-        if self.options.runs == "force":
-            self._campaign = self.store.campaign(self._run_ids(plan))
-
-    def end(self, plan: Plan) -> None:
-        """Forget a forced session once all its runs are trained, so that the next one starts anew."""
-        if self._campaign is not None and self._campaign.finished >= self._run_ids(plan):
-            self._campaign.end()
+    def unplannable(self, item_ids: Iterable[str]) -> dict[str, str]:
+        """Items that a weight file or the like is missing for, each with the message that says so."""
+        found = {}
+        for item_id in item_ids:
+            try:
+                self.plan([item_id])
+            except MedbenchError as error:
+                found[item_id] = str(error)
+        return found
 
     def forecast(self, plan: Plan) -> Forecast:
         """Where the runs of a plan would come from now, and how long training would take.
@@ -215,11 +223,11 @@ class Study:
         whence = {
             spec: locate(
                 spec,
-                store=self.store,
+                store=self._store,
                 references=self.references,
                 mode=self.options.runs,
                 sentinel=self._is_sentinel(spec),
-                campaign=self._campaign,
+                campaign=self.campaign,
             )
             for spec in plan.runs
         }
@@ -232,7 +240,7 @@ class Study:
             loaded=loaded,
             to_train=to_train,
             not_run=counts["not-run"],
-            seconds=_expected_seconds(to_train, [*self.store.records(), *loaded]),
+            seconds=_expected_seconds(to_train, [*self._store.records(), *loaded]),
         )
 
     def run(self, *, task: str, backbone: str, seed: int, fraction: float = 1.0) -> StoredRun:
@@ -264,7 +272,7 @@ class Study:
         if self.options.show_ids:
             return found
         return NamelessRun(
-            record=found.record, path=found.path, origin=found.origin, pseudonyms=self.store.pseudonyms()
+            record=found.record, path=found.path, origin=found.origin, pseudonyms=self._store.pseudonyms()
         )
 
     def predictions(
@@ -327,8 +335,23 @@ class Study:
         return [_origin(run) for run in runs]
 
     def vanished(self) -> list[Check]:
-        """A check for each accepted item that the suite no longer has."""
-        return expect.vanished_items(self.expectations, self.items)
+        """A check for each accepted item that the suite no longer has.
+
+        With a cohort of the user's own, tasks of other domains were left out and have not vanished.
+        """
+        checks = expect.vanished_items(self.expectations, self.items)
+        if self.options.cohort is None:
+            return checks
+        return [check for check in checks if check.id.partition("/")[0] in self._cohorts]
+
+    def why_no_items(self) -> str:
+        """What leaves nothing to judge under these options; empty where there are items."""
+        tier = self.options.tier
+        if self.items:
+            return ""
+        if not self._cohorts:
+            return f"no task has a cohort for tier `{tier}`. Give your own with --cohort DIR."
+        return f"no claim of {self.suite.root} has arms for tier `{tier}` on these cohorts."
 
     def accept(self, judgements: Sequence[Judgement], *, reason: str, date: str) -> str:
         """Accept judged items, and their runs as reference runs where the cohort is generated.
@@ -356,21 +379,46 @@ class Study:
         taken = self._accept_runs([change.item for change in changes if not change.why_kept])
         return f"{expect.summary(changes)}\n{taken} reference runs accepted"
 
+    def require_acceptable(self, plan: Plan) -> None:
+        """Refuse before training what would be refused after it, in a session that is to accept values.
+
+        Raises:
+          MedbenchError: an item's runs would come from several versions of the code; or a stored or
+            reference run is damaged.
+        """
+        loaded = {record.run_id: record.code for record in self.forecast(plan).loaded}
+        for planned in plan.items:
+            if self.options.expect == "new" and self._accepted_here(planned.item.id):
+                continue
+            references = [
+                self.references.get(spec)
+                for arm in (planned.baseline, planned.treatment)
+                for spec in arm.values()
+            ]
+            codes = [
+                loaded.get(run.record.run_id, code_fingerprint()) if run else code_fingerprint()
+                for run in references
+            ]
+            _require_one_code(planned.item.id, codes)
+
+    def _accepted_here(self, item_id: str) -> bool:
+        """Whether the item has accepted values on this class of device."""
+        return any(e.item == item_id and e.environment == device_class() for e in self.expectations.accepted)
+
     def _provenance(self, item_id: str, *, reason: str, date: str) -> expect.Accepted:
         """Who made an item's values and when, from the records of its runs."""
         code = code_fingerprint()
         runs = [
-            self.store.get(run_id(spec, code)) or self.references.get(spec)
+            self._store.get(run_id(spec, code)) or self.references.get(spec)
             for spec in self.plan([item_id]).runs
         ]
         records = [run.record for run in runs if run is not None]
-        if len({record.code for record in records}) > 1:
-            older = sum(record.code != code for record in records)
+        if len(records) < len(runs):
             raise MedbenchError(
-                f"{item_id}: {older} of its {len(records)} runs are reference runs that other code, "
-                "libraries or settings made, and values of one code only can be accepted. Nothing was "
-                "accepted; train them all with --runs=force."
+                f"{item_id}: {len(runs) - len(records)} of its {len(runs)} runs are no longer in the store, "
+                "so that nobody could tell where its values came from. Nothing was accepted; judge it again."
             )
+        _require_one_code(item_id, [record.code for record in records])
         return expect.Accepted(
             date=date,
             commit=", ".join(sorted({record.environment.commit for record in records})),
@@ -382,7 +430,7 @@ class Study:
         """Commit the stored runs of items that are not references yet, or differ; returns how many."""
         taken, code = 0, code_fingerprint()
         for spec in self.plan(item_ids).runs:
-            run = self.store.get(run_id(spec, code)) if self._cohort(spec.task).generated else None
+            run = self._store.get(run_id(spec, code)) if self._cohort(spec.task).generated else None
             if run is not None and not _same_predictions(run, self.references.get(spec)):
                 self.references.accept(run)
                 taken += 1
@@ -414,13 +462,14 @@ class Study:
             self._obtained[key] = obtain(
                 spec,
                 cohort=self._cohort(spec.task),
-                store=self.store,
+                store=self._store,
                 references=self.references,
                 mode=self.options.runs,
                 sentinel=self._is_sentinel(spec),
                 weights=_weights(spec, Path(self.suite.root)),
                 report=self.report,
-                campaign=self._campaign,
+                campaign=self.campaign,
+                failures=self.failures,
             )
         return self._obtained[key]
 
@@ -433,16 +482,25 @@ class Study:
         return self.items[item_id]
 
     def _cohort(self, task: str) -> Cohort:
-        if task not in self.cohorts:
-            raise MedbenchError(f"task `{task}` takes no part here. {nearest(task, self.cohorts)}")
-        return self.cohorts[task]
+        if task not in self._cohorts and task in self.suite.tasks:
+            raise NotInSessionError(f"task `{task}` takes no part with this tier and cohort")
+        if task not in self._cohorts:
+            raise MedbenchError(f"task `{task}` takes no part here. {nearest(task, self._cohorts)}")
+        return self._cohorts[task]
 
     def _is_sentinel(self, spec: RunSpec) -> bool:
         return spec.seed in self.suite.tiers[self.options.tier].sentinels
 
-    def _run_ids(self, plan: Plan) -> frozenset[str]:
-        code = code_fingerprint()
-        return frozenset(run_id(spec, code) for spec in plan.runs)
+
+def _require_one_code(item_id: str, codes: Sequence[str]) -> None:
+    """Values are accepted together only if one version of the code, libraries and settings made them."""
+    if len(set(codes)) > 1:
+        older = sum(code != code_fingerprint() for code in codes)
+        raise MedbenchError(
+            f"{item_id}: {older} of its {len(codes)} runs are reference runs that other code, "
+            "libraries or settings made, and values of one code only can be accepted. Nothing was "
+            "accepted; train them all with --runs=force."
+        )
 
 
 def _expected_seconds(specs: Sequence[RunSpec], timed: Iterable[RunRecord]) -> float | None:

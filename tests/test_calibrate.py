@@ -1,4 +1,5 @@
 import argparse
+import dataclasses
 
 import msgspec
 import numpy as np
@@ -8,6 +9,7 @@ from medbench.calibrate import add_arguments, run
 from medbench.errors import MedbenchError
 from medbench.expect import Calibration
 from medbench.metrics import Sample, evaluate, metric_named
+from medbench.metrics.estimates import Estimates
 from medbench.reference import References
 from medbench.spec.loader import load_yaml
 from medbench.store import Store
@@ -37,8 +39,9 @@ def store(tmp_path, name, *, seed, **environment):
     return made.root
 
 
-def rows(expectations):
-    return load_yaml(expectations / "numeric.yaml", list[Calibration])
+def rows(expectations, metric="roc_auc@1"):
+    every = load_yaml(expectations / "numeric.yaml", list[Calibration])
+    return [row for row in every if row.metric == metric]
 
 
 def test_the_largest_difference_over_the_evaluation_sets_is_kept(expectations, tmp_path):
@@ -86,3 +89,48 @@ def test_runs_of_changed_code_alone_are_refused(expectations, tmp_path):
     with pytest.raises(MedbenchError, match="may come from changed code"):
         calibrate(expectations, changed.root)
     assert not (expectations / "numeric.yaml").exists()
+
+
+def test_a_run_of_changed_code_that_agrees_to_the_bit_vouches_for_the_others(expectations, tmp_path):
+    changed = Store(tmp_path / "changed")
+    changed.put(runs.record(code="changed-here", run_id="0" * 20), runs.all_predictions(seed=1), {})
+    far = Store(tmp_path / "far")
+    far.put(runs.record(code="changed-elsewhere", run_id="1" * 20), runs.all_predictions(seed=2), {})
+    calibrate(expectations, far.root, changed.root)
+    (row,) = rows(expectations)
+    assert row.largest_difference > 0
+
+
+def test_nobody_vouches_for_a_run_of_other_code(expectations, tmp_path, capsys):
+    other = Store(tmp_path / "other")
+    other.put(runs.record(code="other-here", run_id="1" * 20), runs.all_predictions(seed=2), {})
+    calibrate(expectations, store(tmp_path, "same", seed=1), other.root)
+    assert "1 run left out, of code that may have moved the numbers itself" in capsys.readouterr().out
+    (row,) = rows(expectations)
+    assert row.largest_difference == 0
+
+
+@pytest.mark.parametrize("order", [("far", "near"), ("near", "far")])
+def test_of_several_stores_made_alike_the_largest_difference_is_kept(expectations, tmp_path, order):
+    stores = {"far": store(tmp_path, "far", seed=2), "near": store(tmp_path, "near", seed=1)}
+    calibrate(expectations, *(stores[name] for name in order))
+    (row,) = rows(expectations)
+    assert row.largest_difference > 0
+
+
+def test_a_metric_that_is_defined_nowhere_is_left_out(expectations, tmp_path, monkeypatch):
+    def never(sample, weights):
+        return Estimates(np.zeros(len(weights)), np.zeros(len(weights), dtype=bool), "never")
+
+    shy = dataclasses.replace(metric_named("nll"), values=never)
+    monkeypatch.setattr("medbench.calibrate.METRICS", (metric_named("roc_auc"), shy))
+    calibrate(expectations, store(tmp_path, "same", seed=1))
+    assert rows(expectations)
+    assert not rows(expectations, shy.identity)
+
+
+def test_every_metric_that_one_set_is_enough_for_is_calibrated(expectations, tmp_path):
+    calibrate(expectations, store(tmp_path, "same", seed=1))
+    for name in ("roc_auc", "nll", "brier", "ece"):
+        assert rows(expectations, metric_named(name).identity)
+    assert not rows(expectations, metric_named("ood_auroc").identity)

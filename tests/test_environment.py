@@ -12,11 +12,14 @@ from medbench.errors import MedbenchError
 @pytest.fixture
 def machine(monkeypatch):
     """A machine without accelerator, on which tests install what they need."""
-    for name in ("JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES"):
+    for name in ("JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES", environment.PLANNED):
         monkeypatch.delenv(name, raising=False)
     installed, gpus = {}, {}
+    monkeypatch.setattr(
+        environment.gpus, "listing", lambda: "".join(f"GPU {n}: {name}\n" for n, name in gpus.items())
+    )
     monkeypatch.setattr(environment, "_version", lambda name: installed.get(name, ""))
-    monkeypatch.setattr(environment, "_nvidia_smi_name", lambda device: gpus.get(device, ""))
+    monkeypatch.setattr(environment, "_nvidia_name", lambda device: gpus.get(device, ""))
     monkeypatch.setattr(environment, "_tpu_nodes", lambda: False)
     return SimpleNamespace(installed=installed, gpus=gpus, set=monkeypatch.setenv, patch=monkeypatch.setattr)
 
@@ -70,6 +73,12 @@ def test_what_is_asked_for_decides(machine, platforms, expected):
     assert device_class() == expected
 
 
+def test_what_the_session_planned_with_decides_over_what_this_process_sees(machine):
+    machine.set("JAX_PLATFORMS", "cuda")
+    machine.set(environment.PLANNED, "gpu-nvidia-l4")
+    assert device_class() == "gpu-nvidia-l4"
+
+
 def test_jax_is_not_imported_to_know_the_device():
     code = "import sys; from medbench.environment import *; device_class(); print('jax' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
@@ -94,6 +103,19 @@ def test_falling_back_to_the_cpu_in_silence_is_an_error():
 def test_an_environment_that_was_not_planned_for_is_not_captured(monkeypatch):
     monkeypatch.setattr(environment, "device_class", lambda: "abacus")
     with pytest.raises(MedbenchError, match="planned for `abacus`, but jax uses"):
+        capture()
+
+
+@pytest.mark.parametrize(
+    ("error", "why"), [(AssertionError(), "not installed"), (RuntimeError("no\nx"), "no")]
+)
+def test_an_accelerator_that_jax_does_not_find_is_one_message(monkeypatch, error, why):
+    def devices():
+        raise error
+
+    monkeypatch.setattr("jax.devices", devices)
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    with pytest.raises(MedbenchError, match=rf"no device .* JAX_PLATFORMS=cuda \(.*{why}\)\. Install jax"):
         capture()
 
 

@@ -360,6 +360,18 @@ def test_a_metric_that_is_undefined_now_has_vanished(root):
     assert (result.status, result.detail, result.accepted_verdict) == ("vanished", "no positive", "supported")
 
 
+def test_an_accepted_seed_that_is_no_longer_run_has_vanished_unless_a_new_one_is(root):
+    expectations = accepted(root)
+    fewer = check(samples(BASE[:1], TREAT[:1], verdict="inconclusive"), expectations)
+    assert (fewer.status, fewer.detail) == ("vanished", "accepted seeds are no longer run: 2, 3")
+    assert fewer.accepted_verdict == "supported"
+    assert check(samples(BASE[1:], TREAT[1:], first=2), expectations).detail.endswith("no longer run: 1")
+    others = samples([*BASE[1:], 0.81], [*TREAT[1:], 0.83], first=2)
+    assert check(others, expectations).status == "ok"
+    more = samples([*BASE, 0.81], [*TREAT, 0.83])
+    assert check(more, expectations).status == "ok"
+
+
 def test_a_sub_group_that_is_gone_has_vanished_and_a_new_one_is_welcome(root):
     expectations = accepted(root, judgement(groups={"sex": ["f", "m"], "age": ["60+"]}))
     result = check(judgement(groups={"sex": ["f"]}), expectations)
@@ -585,6 +597,23 @@ def test_the_calibration_is_read_from_its_table(root):
     assert load(root, "embedded").calibration == (calibrated(0.0002),)
 
 
+def test_a_negative_difference_is_refused_with_its_line(root):
+    root.mkdir()
+    (root / "numeric.yaml").write_text(
+        "- {variant: AVX2, environment: cpu, jax: 0.10.2, metric: roc_auc@1, largest_difference: -5}\n"
+    )
+    with pytest.raises(
+        MedbenchError, match=r"numeric\.yaml:1: expected a difference of at least 0, found -5"
+    ):
+        load(root, "embedded")
+
+
+def test_the_value_told_is_one_that_was_measured_here_if_none_is_outside(root):
+    accepted(root)
+    here = replace(judgement(), trained={"baseline": [2], "treatment": []})
+    assert check(here, load(root, "embedded")).quantity == "baseline, seed 2"
+
+
 def test_an_item_in_another_items_file_is_refused(root):
     accepted(root)
     path = root / "embedded/mammography/scale-data.yaml"
@@ -728,7 +757,7 @@ def test_an_item_whose_expectation_was_deleted_has_vanished(root, state):
     assert (result.id, result.status, result.accepted_verdict) == (judgement().id, "vanished", None)
     assert result.detail == (
         "values accepted on cpu are gone from mammography/scale-data.yaml; restore them, accept the item "
-        "anew with --expect=new, or take it off items.yaml if that is meant"
+        "anew there with --expect=new, or take it off items.yaml if that is meant"
     )
     assert check(replace(judgement(), id="mammography/other/id"), expectations).status == "ok"
     assert check(replace(judgement(), id="mammography/new/id"), expectations).status == "no-expectation"
@@ -743,6 +772,20 @@ def test_an_entry_deleted_for_one_device_class_alone_has_vanished_too(root):
     result = check(judgement(), load(root, "embedded"))
     assert (result.status, result.accepted_verdict) == ("vanished", "supported")
     assert "accepted on cpu are gone" in result.detail
+
+
+def test_what_another_device_class_lost_is_told_and_not_red_here(root):
+    accepted(root)
+    path = root / "embedded/mammography/scale-data.yaml"
+    before = path.read_text()
+    accepted(root, samples(BASE, TREAT, device="gpu-x"))
+    path.write_text(before)
+    expectations = load(root, "embedded")
+    here = check(judgement(), expectations)
+    assert (here.status, here.accepted_verdict) == ("ok", "supported")
+    assert "values accepted on gpu-x are gone from mammography/scale-data.yaml" in here.detail
+    there = check(samples(BASE, TREAT, device="gpu-x"), expectations)
+    assert there.status == "vanished"
 
 
 def test_an_item_deleted_from_suite_and_expectations_stays_vanished_while_it_is_listed(root):

@@ -12,6 +12,7 @@ SUITE = str(Path(__file__).parents[1] / "benchmarks")
 
 def plan(capsys, tmp_path, *arguments: str) -> tuple[int, str, str]:
     """Status, output and complaint of `medbench plan` with nothing stored and nothing accepted."""
+    (tmp_path / "expectations").mkdir()
     nowhere = ["--store", str(tmp_path / "store"), "--expectations", str(tmp_path / "expectations")]
     status = main(["plan", SUITE, *nowhere, *arguments])
     out, err = capsys.readouterr()
@@ -73,6 +74,19 @@ def test_backbones_of_ones_own_replace_the_arms(capsys, tmp_path):
 )
 def test_a_plan_of_nothing_says_why(arguments, message, capsys, tmp_path):
     assert plan(capsys, tmp_path, *arguments) == (2, "", message)
+
+
+def test_a_folder_of_expectations_that_is_not_there_is_refused(capsys, tmp_path):
+    status, out, err = plan(capsys, tmp_path, "--expectations", str(tmp_path / "nowhere"))
+    assert (status, out) == (2, "")
+    default = Path(SUITE).parent / "expectations"
+    assert err == f"--expectations {tmp_path}/nowhere: no such folder. The default is {default}.\n"
+
+
+def test_a_backbone_is_not_compared_with_itself(capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        plan(capsys, tmp_path, "--backbones", "bit-random-r14x0.5, bit-random-r14x0.5")
+    assert "expected two backbones, and both are `bit-random-r14x0.5`" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("names", ["one", "one,", "one,two,three"])

@@ -122,10 +122,84 @@ def test_a_mistake_in_yaml_is_one_message_without_traceback(project):
     assert result.ret == pytest.ExitCode.INTERRUPTED
 
 
+BROKEN = {
+    "backbones.yaml": ("classes: 0", "clases: 0"),
+    "tasks/chest.yaml": ("primary: roc_auc", "primary: roc_acu"),
+    "recipes.yaml": ("resize: 8", "resiz: 8"),
+}
+
+
+@pytest.mark.parametrize("options", [(), ("--collect-only",)])
+@pytest.mark.parametrize("file", BROKEN)
+def test_a_broken_file_that_is_no_claim_is_one_usage_error_that_names_it(project, file, options):
+    project.edit(file, *BROKEN[file])
+    result = project.run("benchmarks", *options)
+    (message,) = [line for line in result.errlines if line]
+    assert message.startswith(f"ERROR: benchmarks/{file}:")
+    assert "Did you mean" in message
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "claims" not in result.stdout.str()
+
+
+def test_a_broken_claim_is_an_error_of_its_own_file(project):
+    project.edit("claims/scale.yaml", "margin: 0.005", "margn: 0.005")
+    result = project.run("benchmarks")
+    result.stdout.fnmatch_lines(["*ERROR collecting benchmarks/claims/scale.yaml*"])
+    assert result.stdout.str().count("unknown key `margn`") == 1
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+
+
+def test_a_broken_claim_that_was_not_asked_for_is_a_usage_error(project):
+    project.edit("claims/scale.yaml", "margin: 0.005", "margn: 0.005")
+    result = project.run("benchmarks/claims/ood.yaml")
+    result.stderr.fnmatch_lines(["ERROR: benchmarks/claims/scale.yaml:*unknown key `margn`*"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_a_broken_claim_that_is_ignored_is_red_beside_tests_that_pass(project):
+    project.edit("claims/scale.yaml", "margin: 0.005", "margn: 0.005")
+    (project.path / "test_plain.py").write_text("def test_plain(): pass\n")
+    result = project.run(".", "--ignore=benchmarks/claims/scale.yaml")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["benchmarks/claims/scale.yaml:*unknown key `margn`*"])
+    assert result.ret == 1
+
+
+def test_a_broken_suite_does_not_stop_tests_that_do_not_ask_for_it(project):
+    project.edit("backbones.yaml", *BROKEN["backbones.yaml"])
+    (project.path / "test_plain.py").write_text("def test_plain(): pass\n")
+    assert project.run("test_plain.py").ret == 0
+
+
+def test_a_suite_is_found_through_a_link(project):
+    (project.path / "link").symlink_to(project.path, target_is_directory=True)
+    result = project.run(project.path / "link/benchmarks", "-k", "chest and id")
+    result.stdout.fnmatch_lines(["1 judged: 1 supported*"])
+    assert result.ret == 0
+
+
+def test_expectations_that_are_not_there_are_refused(project):
+    result = project.run("benchmarks", "--expectations=nowhere")
+    result.stderr.fnmatch_lines(
+        [f"ERROR: --expectations nowhere: no such folder. The default is *({project.path}/expectations)."]
+    )
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (project.path / "nowhere").write_text("")
+    result = project.run("benchmarks", "--expectations=nowhere", "--expect=update", "--reason=x")
+    result.stderr.fnmatch_lines(["ERROR: --expectations nowhere: expected a folder, found a file.*"])
+    assert not project.trained()
+
+
+def test_expectations_of_ones_own_are_made_when_first_accepted_into(project):
+    result = project.run("benchmarks", "-k", "id", "--expectations=own", "--expect=new", "--reason=first")
+    assert result.ret == 0
+    assert (project.path / "own/embedded/chest/scale-data.yaml").exists()
+
+
 def test_an_unknown_tier_names_the_nearest(project):
     result = project.run("benchmarks", "--tier=privat")
-    result.stdout.fnmatch_lines(["*unknown tier `privat`. Did you mean `private`?"])
-    assert result.ret != 0
+    result.stderr.fnmatch_lines(["*unknown tier `privat`. Did you mean `private`?"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
 def test_missing_weights_fail_the_items_that_need_them_with_the_message_only(project):
@@ -134,6 +208,15 @@ def test_missing_weights_fail_the_items_that_need_them_with_the_message_only(pro
     result.stdout.fnmatch_lines(["*weights `large.npz` not found*"])
     assert "Traceback" not in result.stdout.str()
     result.assert_outcomes(failed=2)
+
+
+def test_missing_weights_leave_a_report_without_an_empty_scope(project):
+    (project.suite / "large.npz").unlink()
+    report, result = project.report("-k", "chest", "--backbones=bit-random-r14x0.5,bit-large-r14x0.5")
+    assert {error["id"] for error in report["errors"]} == {"chest/ood-robustness/icu", "chest/scale-data/id"}
+    assert all("weights `large.npz` not found" in error["message"] for error in report["errors"])
+    assert report["scope"] == ""
+    result.stdout.no_fnmatch_line("*These verdicts speak of*")
 
 
 def test_an_error_in_one_run_fails_its_items_and_leaves_the_others(project):
@@ -154,6 +237,7 @@ def test_an_error_in_one_run_fails_its_items_and_leaves_the_others(project):
         (["--expect=new", "--reason= "], "needs --reason"),
         (["--backbones=one"], "takes two names"),
         (["--backbones=a,b,c"], "takes two names"),
+        (["--backbones=a, a"], "compares two backbones, and both are `a`"),
         (["--expect=update", "--reason=x", "--cohort=mine"], "--expectations"),
     ],
 )
@@ -166,7 +250,8 @@ def test_contradictory_options_are_refused_before_anything_runs(project, options
 
 def test_an_unknown_backbone_names_the_nearest(project):
     result = project.run("benchmarks", "--backbones=bit-smal-r14x0.5,bit-large-r14x0.5")
-    result.stdout.fnmatch_lines(["*unknown backbone `bit-smal-r14x0.5`. Did you mean `bit-small-r14x0.5`?"])
+    result.stderr.fnmatch_lines(["*unknown backbone `bit-smal-r14x0.5`. Did you mean `bit-small-r14x0.5`?"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
 # Outcomes without expectations
@@ -249,7 +334,9 @@ def test_a_selection_of_nothing_names_the_nearest_words(project, expression, hin
 
 def test_a_suite_without_claims_for_the_tier_is_red(project):
     result = project.run("benchmarks", "--tier=private")
-    result.stdout.fnmatch_lines(["*nothing was judged*"])
+    result.stdout.fnmatch_lines(
+        ["*nothing was judged*", "no task has a cohort for tier `private`. Give your own with --cohort DIR."]
+    )
     assert result.ret == 1
 
 
@@ -303,6 +390,22 @@ def test_a_cohort_of_ones_own_replaces_that_of_its_domain_and_leaves_the_others_
     assert result.ret == 0
 
 
+def test_what_was_accepted_for_a_cohort_of_another_domain_has_not_vanished(project):
+    for domain in ("chest", "mammography"):
+        (project.path / domain).mkdir()
+        (project.path / domain / "domain").write_text(domain)
+        accepted = ("--expectations=own", "--expect=update", "--reason=mine")
+        assert project.run("benchmarks", f"--cohort={domain}", *accepted).ret == 0
+    report, result = project.report("--cohort=mammography", "--expectations=own")
+    assert report["counts"]["vanished"] == 0
+    assert report["counts"]["ok"] == 3
+    assert result.ret == 0
+    project.edit("claims/scale.yaml", "claim: scale-data", "claim: scale-more")
+    report, result = project.report("--cohort=mammography", "--expectations=own")
+    assert report["counts"]["vanished"] == 1
+    assert result.ret == 1
+
+
 def test_two_backbones_of_ones_own_replace_the_arms(project):
     report, result = project.report("--backbones=bit-random-r14x0.5,bit-small-r14x0.5", "-k", "chest")
     assert {(claim["baseline"], claim["treatment"]) for claim in report["claims"]} == {
@@ -313,14 +416,30 @@ def test_two_backbones_of_ones_own_replace_the_arms(project):
 
 def test_a_cohort_that_is_not_there_is_one_message(project):
     result = project.run("benchmarks", "--cohort=nowhere")
-    result.stdout.fnmatch_lines(["*nowhere: no such folder.*"])
-    assert result.ret != 0
+    result.stderr.fnmatch_lines(["*nowhere: no such folder.*"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
 def test_a_cluster_that_is_not_a_patient_is_said(project):
     project.world(cluster="study")
     result = project.run("benchmarks", "-k", "chest")
     result.stdout.fnmatch_lines(["*clustered by `study`*"])
+
+
+@pytest.mark.parametrize("options", [(), ("-q",), ("--collect-only",), ("--no-header",)])
+def test_a_warning_is_said_once(project, options):
+    project.world(shifts={"chest": []})
+    result = project.run("benchmarks", "-k", "chest", *options)
+    assert result.stdout.str().count("declares no shift") == 1
+
+
+def test_a_warning_stands_in_the_report_too(project):
+    project.world(shifts={"chest": []})
+    report, _ = project.report("-k", "chest")
+    assert report["warnings"] == [
+        "phantoms:chest: declares no shift, so there is nothing to judge for ood-robustness"
+    ]
+    assert "declares no shift" in (project.path / "out/report.html").read_text()
 
 
 # What leaves the session
@@ -378,10 +497,21 @@ def test_a_report_that_cannot_be_written_is_red_and_says_so(project):
     assert result.ret == 1
 
 
+def test_a_report_that_cannot_be_written_costs_nothing_else(project):
+    (project.path / "out/report.html").mkdir(parents=True)
+    result = project.run("benchmarks", "-k", "id", "--report=out", "--expect=update", "--reason=x")
+    result.stdout.fnmatch_lines(["*out: the report cannot be written*", "accepted values, before and after:"])
+    assert (project.path / "expectations/embedded/chest/scale-data.yaml").exists()
+    assert result.ret == 1
+    project.run("benchmarks", "-k", "chest and id", "--runs=force", "--report=out")
+    assert not list((project.path / ".medbench/campaigns").glob("*")), "the next force begins anew"
+
+
 def test_a_file_in_place_of_the_reports_folder_is_refused_before_anything_is_trained(project):
     (project.path / "out").write_text("a file, not a folder")
-    result = project.run("benchmarks", "-k", "chest", "--report=out")
-    result.stderr.fnmatch_lines(["*--report out: expected a folder (it is made), found a file."])
+    for folder in ("out", "out/below"):
+        result = project.run("benchmarks", "-k", "chest", f"--report={folder}")
+        result.stderr.fnmatch_lines([f"*--report {folder}: expected a folder (it is made), found a file."])
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert not project.trained()
 
@@ -426,6 +556,63 @@ def test_tests_that_pass_do_not_make_up_for_claims_without_runs(project):
     assert result.ret == 1
 
 
+def test_a_mistake_in_a_test_is_its_line_and_one_message(project):
+    (project.path / "test_mine.py").write_text("""
+def test_mine(study):
+    helper(study)
+
+def helper(study):
+    study.run(task="chst", backbone="bit-large-r14x0.5", seed=1)
+""")
+    result = project.run("test_mine.py")
+    result.assert_outcomes(failed=1)
+    text = result.stdout.str()
+    assert "test_mine.py:6: task `chst` takes no part here. Did you mean `chest`?" in text
+    assert "def " not in text
+    assert "study.py" not in text
+
+
+def test_a_test_of_a_task_that_takes_no_part_is_skipped_with_the_reason(project):
+    (project.path / "mine").mkdir()
+    (project.path / "mine/domain").write_text("mammography")
+    (project.path / "test_mine.py").write_text(
+        'def test_mine(study): study.run(task="chest", backbone="bit-large-r14x0.5", seed=1)\n'
+    )
+    result = project.run("test_mine.py", "--cohort=mine", "-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["*task `chest` takes no part with this tier and cohort*"])
+
+
+def test_a_reason_without_anything_to_accept_is_refused(project):
+    result = project.run("benchmarks", "--reason=better")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--reason is for --expect=new or --expect=update*"])
+
+
+def test_a_report_that_cannot_be_written_is_refused_at_once(project, monkeypatch):
+    (project.path / "closed").mkdir()
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    result = project.run("benchmarks", "--report=closed/out")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*closed cannot be written*"])
+
+
+def test_a_broken_suite_is_one_message_for_a_test_too(project):
+    project.edit("backbones.yaml", *BROKEN["backbones.yaml"])
+    (project.path / "test_mine.py").write_text("def test_mine(study): pass\n")
+    result = project.run("test_mine.py")
+    result.assert_outcomes(errors=1)
+    text = result.stdout.str()
+    assert "benchmarks/backbones.yaml:4: unknown key `clases`" in text
+    assert "loader.py" not in text
+    assert "pytest_plugin.py" not in text
+
+
+def test_other_errors_in_a_test_keep_their_frames(project):
+    (project.path / "test_mine.py").write_text("def test_mine(study): assert study is None\n")
+    assert "def test_mine(study)" in project.run("test_mine.py").stdout.str()
+
+
 def test_a_failing_assertion_carries_no_id_into_junit(project):
     (project.path / "test_mine.py").write_text("""
 def test_mine(study):
@@ -435,6 +622,25 @@ def test_mine(study):
     result = project.run("test_mine.py", "--junitxml=junit.xml", "-vv")
     result.assert_outcomes(failed=1)
     assert "SECRET" not in (project.path / "junit.xml").read_text() + result.stdout.str()
+
+
+@pytest.mark.parametrize(
+    "what", ["cohorts", "generated", "options", "items", "suite", "references", "campaign"]
+)
+def test_what_the_study_shows_of_itself_carries_no_id(project, what):
+    (project.path / "test_mine.py").write_text(f"""
+def deep(value, depth=3):
+    if depth and isinstance(value, dict):
+        return [deep(one, depth - 1) for one in value.values()]
+    examples = getattr(value, "examples", None)
+    return [value, examples("id") if examples else None]
+
+def test_mine(study):
+    assert not [deep(study.{what}), study]
+""")
+    result = project.run("test_mine.py", "-vv", "-l")
+    result.assert_outcomes(failed=1)
+    assert "SECRET" not in result.stdout.str()
 
 
 def test_show_ids_gives_the_fixture_ids_in_clear(project):

@@ -108,11 +108,13 @@ def test_a_move_to_inconclusive_is_shown_and_not_red_by_itself(project):
     assert "verdict: supported" in text
     project.world({"chest/id": 0.16}, patients=30)
     # Another, smaller cohort of the same name: its seeds are compared by their spread, and power is lost.
-    report, _ = project.report("-k", "chest and id", "--runs=force")
+    report, result = project.report("-k", "chest and id", "--runs=force")
     claim = claims(report)["chest/scale-data/id"]
-    assert claim["verdict"] == "inconclusive"
-    assert rows(report)["chest/scale-data/id"]["status"] in {"ok", "drifted"}
+    assert (claim["verdict"], claim["red"]) == ("inconclusive", False)
+    assert "inconclusive, accepted as supported" in claim["sentence"]
+    assert rows(report)["chest/scale-data/id"]["status"] == "ok"
     assert rows(report)["chest/scale-data/id"]["accepted_verdict"] == "supported"
+    assert result.ret == 0
 
 
 def test_a_changed_definition_is_stale_not_drifted(project):
@@ -121,6 +123,7 @@ def test_a_changed_definition_is_stale_not_drifted(project):
     report, result = project.report()
     assert rows(report)["chest/scale-data/id"]["status"] == "stale"
     assert report["counts"]["stale"] == 2
+    result.stdout.fnmatch_lines(["*stale: the definition changed: margin was 0.005, is 0.006*"])
     assert result.ret == 0
 
 
@@ -232,11 +235,13 @@ def other_code(project, monkeypatch):
 
 @pytest.mark.usefixtures("other_code")
 def test_values_of_two_versions_of_the_code_are_never_accepted_together(project):
-    before = contents(project.path / "expectations")
+    before, before_training = contents(project.path / "expectations"), project.trained()
     result = project.run("benchmarks", "--expect=update", "--reason=new code")
-    assert "4 of its 6 runs are reference runs that other code" in " ".join(result.stdout.str().split())
-    assert "--runs=force" in result.stdout.str()
-    assert result.ret != 0
+    told = " ".join(result.stderr.str().split())
+    assert "4 of its 6 runs are reference runs that other code" in told
+    assert "--runs=force" in told
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert project.trained() == before_training, "known before training"
     assert contents(project.path / "expectations") == before
 
 

@@ -99,18 +99,12 @@ def test_the_sentences_say_why():
         (Settle(patients=9.99, seeds=None), "10 times the patients would settle it"),
         (Settle(patients=11.2, seeds=None), "12 times the patients would settle it"),
         (Settle(patients=100.0, seeds=None, both=3.0), "100 times the patients would settle it"),
-        (
-            Settle(patients=219.7, seeds=101, both=3.0),
-            "3 times the patients and the seeds would settle it",
-        ),
-        (Settle(patients=219.7, seeds=100, both=3.0), "100 seeds an arm would settle it"),
         (Settle(patients=None, seeds=14), "14 seeds an arm would settle it"),
         (Settle(patients=1.5, seeds=9), "1.5 times the patients or 9 seeds an arm would settle it"),
         (
             Settle(patients=None, seeds=None, both=1.72),
             "1.8 times the patients and the seeds would settle it",
         ),
-        (Settle(patients=219.7, seeds=101, both=100.1), NOTHING),
         (Settle(patients=None, seeds=None), NOTHING),
     ],
 )

@@ -99,6 +99,17 @@ def test_altered_reference_predictions_say_to_restore_them(store, references):
         references.get(runs.spec()).predictions("id")
 
 
+def test_a_reference_run_in_another_ones_folder_is_never_loaded(store, references):
+    folder = references.accept(trained(store))
+    other = references.path(runs.spec(seed=2))
+    folder.rename(other)
+    assert references.get(runs.spec()) is None
+    with pytest.raises(
+        MedbenchError, match=rf"{other.name}: holds the run `.*seed 1`, expected .*seed 2` as"
+    ):
+        references.get(runs.spec(seed=2))
+
+
 class Killed(BaseException):
     """Nobody catches it, as nobody catches a SIGKILL."""
 

@@ -55,6 +55,8 @@ def test_words_joined_by_and_or_not_and_brackets_select_items(expression, expect
         ("chest)", "found `)`"),
         ("chest, icu", "found `,`"),
         ("NOT chest", "found `chest`"),
+        ("chest\nand id", "found '\\n'"),
+        ("chest\u00a0", "found '\\xa0'"),
     ],
 )
 def test_what_is_no_expression_is_refused_with_the_place(expression, message):
@@ -87,6 +89,13 @@ EXPRESSIONS = [
     "(chest",
     "chest,icu",
     "NOT chest",
+    " ",
+    "\n chest",
+    "\u00a0chest ",
+    "chest\n",
+    "chest\nand id",
+    "chest\u00a0and id",
+    "chest\tand id",
 ]
 
 

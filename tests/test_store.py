@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from medbench import store as store_module
 from medbench.errors import MedbenchError
-from medbench.store import LEAST_FREE, Store
+from medbench.store import LEAST_FREE, Failures, Store
 from tests import runs
 
 ROOT = Path(__file__).parents[1]
@@ -163,6 +163,14 @@ def test_a_truncated_record_says_what_to_do_and_spares_the_others(store):
     assert list(store.records()) == [other.record]
 
 
+def test_a_run_that_lies_under_another_ones_name_is_refused(store):
+    one, other = (put(store, runs.record(runs.spec(seed=seed))) for seed in (1, 2))
+    shutil.rmtree(other.path)
+    shutil.copytree(one.path, other.path)
+    with pytest.raises(MedbenchError, match=f"the record is of another run, {one.record.run_id}"):
+        store.get(other.record.run_id)
+
+
 def test_a_record_of_a_later_version_is_not_taken_for_damaged(store):
     made = put(store)
     content = json.loads((made.path / "record.json").read_text())
@@ -289,6 +297,22 @@ def test_a_campaign_remembers_what_it_trained_until_it_ends(store):
     assert store.campaign(ids | {"2" * 20}).finished == frozenset()
     store.campaign(ids).end()
     assert store.campaign(ids).finished == frozenset()
+
+
+def test_what_failed_is_known_to_all_processes_of_a_session(tmp_path):
+    one, other = Failures(tmp_path / "failed"), Failures(tmp_path / "failed")
+    assert other.get("0" * 20) is None
+    one.add("0" * 20, "diverged · at step 7 of \udcff")
+    assert other.get("0" * 20) == "diverged · at step 7 of \\udcff"
+    assert other.get("1" * 20) is None
+    assert Failures().get("0" * 20) is None
+
+
+def test_a_failure_that_cannot_be_written_is_known_to_its_own_process(tmp_path):
+    (tmp_path / "file").touch()
+    failures = Failures(tmp_path / "file" / "failed")
+    failures.add("0" * 20, "diverged")
+    assert failures.get("0" * 20) == "diverged"
 
 
 KILLED_WHILE_PUTTING = """

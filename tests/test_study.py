@@ -104,6 +104,25 @@ def test_unknown_names_are_answered_with_the_nearest(suite, call, message):
         call(open_study(suite))
 
 
+@pytest.mark.parametrize("seed", [-1, "1", 1.0, None])
+def test_a_seed_is_a_whole_number(suite, seed):
+    with pytest.raises(MedbenchError, match="expected a whole number, at least 0"):
+        open_study(suite).run(task="chest", backbone=BASELINE, seed=seed)
+
+
+@pytest.mark.parametrize("fraction", [0, -1, 1.01, float("nan"), "1"])
+def test_a_fraction_is_a_share_of_the_patients(suite, fraction):
+    with pytest.raises(MedbenchError, match=r"expected a share of the patients in \(0, 1\]"):
+        open_study(suite).run(task="chest", backbone=BASELINE, seed=1, fraction=fraction)
+
+
+def test_a_number_is_the_same_run_however_it_is_written(suite):
+    study = open_study(suite)
+    for seed, fraction in ((1, 1.0), (1, 1), (np.int64(1), np.float32(1))):
+        study.run(task="chest", backbone=BASELINE, seed=seed, fraction=fraction)
+    assert len(trained(suite)) == 1
+
+
 def test_a_cohort_of_a_domain_without_task_is_refused(suite):
     own = suite.parent / "mine"
     own.mkdir()
@@ -169,6 +188,30 @@ def with_a_logit_moved(table):
     values = table[index].to_numpy().copy()
     values[7] += np.float32(1e-3)
     return table.set_column(index, "logit/malignant", pa.array(values))
+
+
+def test_values_whose_runs_are_gone_are_not_accepted_without_provenance(suite):
+    study = open_study(suite, expect="update")
+    judgements = [study.judge("chest/scale-data/id")]
+    record = next((suite.parent / "store/runs").iterdir())
+    shutil.rmtree(record)
+    with pytest.raises(MedbenchError, match=r"chest/scale-data/id: 1 of its 6 runs .* Nothing was accepted"):
+        study.accept(judgements, reason="first", date="2026-12-01")
+    assert not (suite.parent / "expectations").exists()
+
+
+def test_a_run_that_failed_is_not_tried_again_by_the_same_study(suite):
+    (suite.parent / "world.json").write_text(
+        json.dumps({"gain": {}, "crash": f"chest · {BASELINE} · all patients · seed 1"})
+    )
+    study = open_study(suite)
+    for _ in range(2):
+        with pytest.raises(MedbenchError, match=r"seed 1: training diverged\."):
+            study.run(task="chest", backbone=BASELINE, seed=1)
+    assert len(trained(suite)) == 1
+    with pytest.raises(MedbenchError, match="diverged"):
+        open_study(suite).run(task="chest", backbone=BASELINE, seed=1)
+    assert len(trained(suite)) == 2, "another session tries again"
 
 
 def test_runs_of_real_patients_never_become_reference_runs(suite):

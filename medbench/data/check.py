@@ -17,7 +17,7 @@ from medbench.data.images import read_image
 from medbench.data.reading import Reading, read_folder
 from medbench.data.soundness import Part
 from medbench.data.sources import find_declaration
-from medbench.errors import MedbenchError
+from medbench.errors import MedbenchError, printable
 from medbench.spec.runs import Target
 
 DAMAGED_SHOWN = 20
@@ -141,7 +141,7 @@ def _damaged(reading: Reading, report: Report) -> list[str]:
         problems = pool.map(_problem, [part.path[i] for _, part, i in files])
         for n, ((name, part, i), problem) in enumerate(zip(files, problems, strict=True), start=1):
             if problem:
-                errors.append(part.complaint(name, i, problem, reading.findings.show))
+                errors.append(printable(part.complaint(name, i, problem, reading.findings.show)))
             report(n, len(files))
     more = len(errors) - DAMAGED_SHOWN
     return errors[:DAMAGED_SHOWN] + ([f"{counted(more, 'more damaged image')}."] if more > 0 else [])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from medbench.data.check import CohortCheck, SetCount, check
 from medbench.data.findings import counted
+from medbench.errors import printable
 from medbench.store import Store
 
 
@@ -66,8 +67,9 @@ def _heading(found: CohortCheck) -> str:
     patients = sum(count.patients for count in found.sets.values())
     kind = "exactly one of" if found.target.kind == "single-label" else "any of"
     return (
-        f"{found.name} · {found.domain} · {counted(images, 'image')} of {counted(patients, _unit(found))}\n"
-        f"predicted: {kind} {', '.join(found.target.classes)}"
+        f"{printable(found.name)} · {found.domain} · {counted(images, 'image')} of "
+        f"{counted(patients, _unit(found))}\n"
+        f"predicted: {kind} {printable(', '.join(found.target.classes))}"
     )
 
 
@@ -117,6 +119,7 @@ def _unit(found: CohortCheck) -> str:
 
 def _aligned(rows: list[list[str]], *, text_columns: int) -> str:
     """The rows as columns: text to the left, figures to the right."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
         "  ".join(

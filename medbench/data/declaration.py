@@ -126,6 +126,10 @@ class CohortFile(Declared, frozen=True, kw_only=True):
         """`patient`, or the column that stands in for it."""
         return "patient" if self.columns.patient else self.columns.cluster or ""
 
+    def tells_patients(self, column: str) -> bool:
+        """Whether the column holds the patients, or what stands in for them."""
+        return column in (self.columns.patient, self.columns.cluster)
+
     @property
     def shift_names(self) -> tuple[str, ...]:
         """Shifts in the order they are declared: by split, by evaluation set, by name."""
@@ -205,10 +209,18 @@ def _check_patients(document: Document[CohortFile]) -> None:
 
 
 def _check_attributes(document: Document[CohortFile]) -> None:
-    for name, attribute in document.value.columns.attributes.items():
+    declared = document.value
+    for name, attribute in declared.columns.attributes.items():
+        place = ("columns", "attributes", name)
+        column = attribute if isinstance(attribute, str) else attribute.column
+        if declared.tells_patients(column):
+            raise document.error(
+                *place,
+                message=f"attribute `{name}` is the column `{column}` that tells patients apart. Groups are "
+                "named in reports, and ids stay in the store: take it out.",
+            )
         if isinstance(attribute, str):
             continue
-        place = ("columns", "attributes", name)
         if attribute.bins and attribute.values:
             raise document.error(
                 *place, message=f"attribute `{name}` has both `bins` and `values`; give one."

@@ -6,6 +6,8 @@ Rows are named as a spreadsheet numbers them: the header is row 1.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from medbench.errors import printable
+
 SHOWN = 10
 """Rows, files or patients named in one message; the rest are counted."""
 
@@ -25,6 +27,14 @@ class Findings:
     show: ShowPatient = hide
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+    def error(self, message: str) -> None:
+        """Note an error, on one line whatever it quotes."""
+        self.errors.append(printable(message))
+
+    def warn(self, message: str) -> None:
+        """Note a warning, on one line whatever it quotes."""
+        self.warnings.append(printable(message))
 
 
 def listed(names: Iterable[str]) -> str:

@@ -20,7 +20,7 @@ from medbench.data.digests import Report, quiet
 from medbench.data.findings import counted, hide
 from medbench.data.images import read_image, resize
 from medbench.data.reading import Part, Reading, read_folder
-from medbench.errors import MedbenchError, nearest
+from medbench.errors import MedbenchError, nearest, printable
 from medbench.spec.loader import shown
 from medbench.spec.runs import Target
 
@@ -75,7 +75,7 @@ class FolderCohort:
             try:
                 image = read_image(part.path[i])
             except MedbenchError as error:
-                raise MedbenchError(part.complaint(split, i, error, hide)) from error
+                raise MedbenchError(printable(part.complaint(split, i, error, hide))) from error
             out[i] = resize(image, size)  # a grey image fills all three channels
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from medbench.data.cohort import ID, TRAIN, VALIDATION
 from medbench.data.declaration import SPLITS, CohortFile, ColumnShift, ValueColumn
 from medbench.data.findings import SHOWN, Findings, counted, rows_in_words
-from medbench.data.rows import Meanings, Rows, column_of, understand, values_in_words
+from medbench.data.rows import Meanings, Rows, column_of, nearest_value, understand, values_in_words
 from medbench.data.splits import split_by_patient
 from medbench.data.table import Table
 from medbench.errors import nearest
@@ -81,7 +81,7 @@ class _Placement:
             others = np.isin(self.rows.patient, patients) & np.isin(placed, (_OPEN, *SPLITS))
             if others.any():
                 some = counted(len(set(self.rows.patient[others])), "patient")
-                self.findings.warnings.append(
+                self.findings.warn(
                     f"{self.table.file}: {counted(int(others.sum()), 'image')} of {some} left out: these "
                     f"patients have other images in shift `{name}`, and nobody may be in two sets."
                 )
@@ -111,7 +111,7 @@ class _Placement:
         given = {name for name in SPLITS if (placed == name).any()}
         is_open = placed == _OPEN
         if self.declared.columns.split is not None and given == {TRAIN, ID}:
-            self.findings.warnings.append(
+            self.findings.warn(
                 f"{self.table.file}: no row is for validation; a part of the training patients is taken."
             )
             is_open, given = placed == TRAIN, {ID}
@@ -147,7 +147,8 @@ class _Placement:
             wrong = next((cell for cell in unknown if cell), "")
             other = "validation: [dev]" if key == "split" else "clinic-b: [external]"
             self._error(
-                f"column `{column.column}` names sets that are not known: {values_in_words(unknown)}. "
+                f"column `{column.column}` names sets that are not known: "
+                f"{values_in_words(self.declared, column.column, unknown)}. "
                 f"{nearest(wrong, meanings.values)} Correct the table, or say what its values mean, such as "
                 f"`{key}: {{column: {column.column}, values: {{id: [test], {other}}}}}`."
             )
@@ -159,10 +160,11 @@ class _Placement:
         for value in shift.equals:
             alone = Meanings({name: [value]})
             if not any(alone.of(cell) for cell in present):
+                hint = nearest_value(self.declared, shift.column, value, present)
                 raise self.document.error(
                     *("shifts", name, "equals"),
                     message=f"the value `{value}` never occurs in column `{shift.column}` of "
-                    f"{self.table.file}. {nearest(value, present - {''})}".rstrip(),
+                    f"{self.table.file}. {hint}".rstrip(),
                 )
         meanings = Meanings({name: shift.equals})
         return np.array([meanings.of(cells[i]) is not None for i in self.rows.index], dtype=bool)
@@ -174,4 +176,4 @@ class _Placement:
         return rows_in_words(self.rows.row[chosen].tolist())
 
     def _error(self, message: str) -> None:
-        self.findings.errors.append(f"{self.table.file}: {message}")
+        self.findings.error(f"{self.table.file}: {message}")

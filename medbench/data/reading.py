@@ -202,7 +202,7 @@ def _require_same_task(own: Document[CohortFile], home: Document[CohortFile], sh
 def _warn_of_equal_ids(home: Rows, other: Rows, shift: str, findings: Findings) -> None:
     common = len(set(home.patient.tolist()) & set(other.patient.tolist()))
     if common:
-        findings.warnings.append(
+        findings.warn(
             f"shift `{shift}`: {counted(common, 'patient id is', 'patient ids are')} also in the cohort; "
             "taken for different patients, since every hospital has its own numbers. If they are the same, "
             "join the tables and select the shift by a column."

@@ -6,7 +6,7 @@ Nothing is dropped silently: a cell that is not understood is an error with its 
 import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medbench.data.declaration import AGE_BINS, AttributeColumn, CohortFile, Label, ValueColumn
-from medbench.data.findings import Findings, counted, rows_in_words
+from medbench.data.findings import SHOWN, Findings, counted, rows_in_words
 from medbench.data.table import Table
 from medbench.errors import nearest
 from medbench.spec.loader import Document
 
 MANY_GROUPS = 20
-"""An attribute with more groups than this is hardly one to compare by."""
+"""A column with more values than this is hardly one to compare by; it may tell patients apart."""
 
 _VALUES_SHOWN = 5
 
@@ -134,14 +134,27 @@ def understand(
     return meanings, unknown
 
 
-def values_in_words(unknown: Mapping[str, list[int]]) -> str:
-    """Values that were not understood, each with its rows."""
+def values_in_words(declared: CohortFile, column: str, unknown: Mapping[str, list[int]]) -> str:
+    """Values of a column that were not understood, each with its rows; rows only if it may tell patients."""
+    if not _quotable(declared, column, unknown):
+        return f"{counted(len(unknown), 'value')} in {rows_in_words(sorted(chain(*unknown.values())))}"
     told = [
         f"{f'`{value}`' if value else 'an empty cell'} in {rows_in_words(rows)}"
         for value, rows in unknown.items()
     ]
     more = f"; … ({len(told)} values in all)" if len(told) > _VALUES_SHOWN else ""
     return "; ".join(told[:_VALUES_SHOWN]) + more
+
+
+def nearest_value(declared: CohortFile, column: str, value: str, cells: Iterable[str]) -> str:
+    """The sentence that helps after a value that a column does not hold; none if it may tell patients."""
+    present = {*cells} - {""}
+    return nearest(value, present) if _quotable(declared, column, present) else ""
+
+
+def _quotable(declared: CohortFile, column: str, values: Collection[str]) -> bool:
+    """Whether messages may quote a column: neither ids nor what is as manifold, such as dates of birth."""
+    return not declared.tells_patients(column) and len(values) <= MANY_GROUPS
 
 
 @dataclass(frozen=True)
@@ -177,11 +190,12 @@ class _Reader:
         rows_of: dict[str, list[int]] = defaultdict(list)
         for row, image in zip(self.table.rows, images, strict=True):
             rows_of[image].append(row)
-        repeated = {image: rows for image, rows in rows_of.items() if image and len(rows) > 1}
-        if repeated:
+        repeated = [rows for image, rows in rows_of.items() if image and len(rows) > 1]
+        if repeated:  # by rows only: images may be called after patients
+            more = "; …" if len(repeated) > SHOWN else ""
             self._error(
                 f"{counted(len(repeated), 'image is', 'images are')} named by several rows: "
-                f"{values_in_words(repeated)}. Keep one row per image."
+                f"{'; '.join(map(rows_in_words, repeated[:SHOWN]))}{more}. Keep one row per image."
             )
             first = {rows[0] for rows in rows_of.values()}
             self.usable &= [row in first for row in self.table.rows]
@@ -199,7 +213,7 @@ class _Reader:
             "Images of one patient must stay together: fill in the patient, or take the row out.",
         )
         if key == "cluster":
-            self.findings.warnings.append(
+            self.findings.warn(
                 f"{self.table.file}: patients are not known; `{name}` stands in for them. Images of "
                 "one patient may be in training and test, and intervals may come out too narrow."
             )
@@ -219,17 +233,37 @@ class _Reader:
             unknown = self.usable & (labels < 0).any(axis=1)
             if unknown.any():
                 rows = np.array(self.table.rows)[unknown]
-                self.findings.warnings.append(
+                self.findings.warn(
                     f"{self.table.file}: {counted(len(rows), 'image')} with an uncertain label "
                     f"{'is' if len(rows) == 1 else 'are'} left out ({rows_in_words(rows.tolist())})."
                 )
                 self.usable &= ~unknown
+        self._warn_of_unused_uncertain()
         return labels
 
+    def _warn_of_unused_uncertain(self) -> None:
+        """An uncertain value may occur in any of the label columns."""
+        declared = self.declared
+        told = [label if isinstance(label, str) else label.column for label in declared.labels.values()]
+        names = [declared.classes.column] if declared.classes else list(dict.fromkeys(told))
+        cells = list(chain.from_iterable(self.table.columns[name] for name in names))
+        if declared.uncertain:
+            self._warn_of_unused(_Column("`uncertain`", "`, `".join(names), cells), declared.uncertain.values)
+
     def attributes(self) -> dict[str, list[str]]:
-        """Sub-groups by attribute."""
-        attributes = self.declared.columns.attributes
-        return {name: self._attribute(name, attribute) for name, attribute in attributes.items()}
+        """Sub-groups by attribute; one with too many is an error, and its groups are shown nowhere."""
+        found = {}
+        for name, attribute in self.declared.columns.attributes.items():
+            groups = self._attribute(name, attribute)
+            distinct = len(set(groups) - {""})
+            if distinct <= MANY_GROUPS:
+                found[name] = groups
+            else:
+                self._error(
+                    f"attribute `{name}` has {distinct:,} groups, and may be at most {MANY_GROUPS}. "
+                    "Join them: `bins: [40, 60]` for numbers, `values: {group: [value, …]}` for names."
+                )
+        return found
 
     def _image_cells(self) -> list[str]:
         pattern = self.declared.columns.image
@@ -298,21 +332,13 @@ class _Reader:
         if name == "age" and not bins and not told.values and any(is_number(cell) for cell in column.cells):
             bins = AGE_BINS
         if bins:
-            groups = self._binned(column, absent, bins)
-        elif told.values:
+            return self._binned(column, absent, bins)
+        if told.values:
             meanings = Meanings({**told.values, "": ["", *told.missing]})
             found = self._understood(column, meanings.of, meanings, "list them under `values` or `missing`")
             self._warn_of_unused(column, chain.from_iterable(told.values.values()))
-            groups = [f or "" for f in found]
-        else:
-            groups = [cell if absent.of(cell) is None else "" for cell in column.cells]
-        distinct = len(set(groups) - {""})
-        if distinct > MANY_GROUPS:
-            self.findings.warnings.append(
-                f"{self.table.file}: {column.what} (column `{column.name}`) has {distinct} groups. "
-                "Join them: `bins: [40, 60]` for numbers, `values: {group: [value, …]}` for names."
-            )
-        return groups
+            return [f or "" for f in found]
+        return [cell if absent.of(cell) is None else "" for cell in column.cells]
 
     def _binned(self, column: _Column, absent: Meanings, bins: list[float]) -> list[str]:
         def meaning(cell: str) -> str | None:
@@ -323,7 +349,8 @@ class _Reader:
         if unknown:
             self._error(
                 f"{column.what}: column `{column.name}` has values that are no numbers: "
-                f"{values_in_words(unknown)}. Correct them, or list them under `missing`."
+                f"{values_in_words(self.declared, column.name, unknown)}. "
+                "Correct them, or list them under `missing`."
             )
             self._cross_out(found)
         return [f or "" for f in found]
@@ -343,8 +370,8 @@ class _Reader:
             empty = ' An empty cell is written `""`.' if "" in unknown else ""
             self._error(
                 f"{column.what}: column `{column.name}` has values that are not understood: "
-                f"{values_in_words(unknown)}. {hint} Correct the table, or in {self.document.file} "
-                f"{advice}.{empty}"
+                f"{values_in_words(self.declared, column.name, unknown)}. {hint} Correct the table, or in "
+                f"{self.document.file} {advice}.{empty}"
             )
             self._cross_out(found)
         return found
@@ -355,9 +382,9 @@ class _Reader:
         for value in values:
             meanings = Meanings({"listed": [value]})
             if not any(meanings.of(cell) for cell in present):
-                self.findings.warnings.append(
+                self.findings.warn(
                     f"{self.table.file}: {column.what}: the value `{value}` never occurs in column "
-                    f"`{column.name}`. {nearest(value, present - {''})}".rstrip()
+                    f"`{column.name}`. {nearest_value(self.declared, column.name, value, present)}".rstrip()
                 )
 
     def _require(self, cells: list[str], problem: str, advice: str) -> None:
@@ -381,7 +408,7 @@ class _Reader:
         self.usable &= np.array([f is not None for f in found])
 
     def _error(self, message: str) -> None:
-        self.findings.errors.append(f"{self.table.file}: {message}")
+        self.findings.error(f"{self.table.file}: {message}")
 
 
 def band(value: float, bins: list[float]) -> str:

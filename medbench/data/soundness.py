@@ -6,15 +6,16 @@ Findings name rows and files; patients only as the findings' `show` allows.
 import os
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medbench.data.cohort import Examples
+from medbench.data.cohort import TRAIN, VALIDATION, Examples
 from medbench.data.declaration import SPLITS, CohortFile
 from medbench.data.digests import Digest, Report, digest_files
 from medbench.data.findings import Findings, ShowPatient, counted, listed
@@ -60,14 +61,14 @@ def digest_parts(
         if isinstance(result, Digest):
             continue
         if os.path.exists(path):  # noqa: PTH110  (False, not an error, for a name that no file can have)
-            findings.errors.append(part.complaint(name, i, result, findings.show))
+            findings.error(part.complaint(name, i, result, findings.show))
         else:
             mask = Mask(name, str(part.examples.patient[i]), findings.show)
             gone = _Missing(int(part.row[i]), os.path.relpath(path, part.root), mask)
             missing[part.table, part.root].append(gone)
     for (table, root), all_gone in missing.items():
         total = sum(part.table == table for _, part, _ in files)
-        findings.errors.append(_missing(table, root, sorted(all_gone, key=lambda file: file[:2]), total))
+        findings.error(_missing(table, root, sorted(all_gone, key=lambda file: file[:2]), total))
     return {path: result for path, result in zip(paths, results, strict=True) if isinstance(result, Digest)}
 
 
@@ -123,7 +124,7 @@ def require_all_sets(parts: Mapping[str, Part], declared: CohortFile, table: str
     """Train, validation, id and every declared shift must have images."""
     for name in (*SPLITS, *declared.shift_names):
         if name not in parts or not len(parts[name].examples):
-            findings.errors.append(
+            findings.error(
                 f"{table}: no usable row is in `{name}`. Put some there, or leave the columns of "
                 "sets out to have the patients split."
             )
@@ -136,9 +137,15 @@ def require_all_classes(parts: Mapping[str, Part], target: Target, findings: Fin
         labels = part.examples.labels
         for i, label in enumerate(target.classes):
             for value, words in cases.items():
-                if len(labels) and not (labels[:, i] == value).any():
+                here = len(set(part.examples.patient[labels[:, i] == value].tolist()))
+                if here == 1 and name not in (TRAIN, VALIDATION):
+                    findings.warn(
+                        f"{part.table}: images {words} `{label}` in `{name}` are of one patient alone, so "
+                        "that no interval and no verdict is possible there. Enlarge the set."
+                    )
+                if len(labels) and not here:
                     patients = _patients_with(parts, i, value)
-                    findings.errors.append(
+                    findings.error(
                         f"{part.table}: no image {words} `{label}` is in `{name}`, so that nothing can be "
                         f"measured there; the cohort has {counted(patients, 'such patient')} in all. "
                         "Enlarge the set, join rare labels, or leave the label or the set out."
@@ -155,29 +162,42 @@ def _patients_with(parts: Mapping[str, Part], column: int, value: int) -> int:
     )
 
 
+class _Copy(NamedTuple):
+    table: str
+    row: int
+    name: str
+    set_name: str
+    mask: Mask
+
+    def in_words(self, masks: Iterable[Mask]) -> str:
+        """Its row, file and set; a misplaced file may be called after any of the patients."""
+        name = reduce(lambda name, mask: mask(name), masks, self.name)
+        return f"row {self.row} {name} ({self.set_name})"
+
+
 def require_distinct_images(
     parts: Mapping[str, Part], digests: Mapping[Path, Digest], findings: Findings
 ) -> None:
     """The same bytes under two patients are an error; within a patient, who is in one set, a warning."""
-    copies: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+    copies: dict[str, list[_Copy]] = defaultdict(list)
     for name, part in parts.items():
         for patient, row, path in zip(part.examples.patient.tolist(), part.row, part.path, strict=True):
             if path in digests:
-                shown_name = Mask(name, patient, findings.show)(path.name)
-                copy = (patient, part.table, f"row {row} {shown_name} ({name})")
+                copy = _Copy(part.table, int(row), path.name, name, Mask(name, patient, findings.show))
                 copies[digests[path].sha256].append(copy)
     repeats = 0
     for same in copies.values():
-        patients = {patient: None for patient, _, _ in same}
-        if len(patients) == 1:
+        masks = {copy.mask.patient: copy.mask for copy in same}
+        if len(masks) == 1:
             repeats += len(same) - 1
             continue
-        shown = listed(filter(None, (findings.show(patient) for patient in patients)))
-        findings.errors.append(
-            f"{same[0][1]}: the same image under different patients{f' ({shown})' if shown else ''}: "
-            f"{listed(where for *_, where in same)}. Keep one of them, or give them the same patient."
+        shown = listed(filter(None, map(findings.show, masks)))
+        findings.error(
+            f"{same[0].table}: the same image under different patients{f' ({shown})' if shown else ''}: "
+            f"{listed(copy.in_words(masks.values()) for copy in same)}. "
+            "Keep one of them, or give them the same patient."
         )
     if repeats:
-        findings.warnings.append(
+        findings.warn(
             f"{counted(repeats, 'image repeats', 'images repeat')} another of the same patient byte for byte."
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from medbench.data.cohort import Cohort
 from medbench.data.digests import Report, quiet
-from medbench.errors import MedbenchError, nearest
+from medbench.errors import MedbenchError, nearest, printable
 
 PHANTOMS = "phantoms:"
 
@@ -48,14 +48,14 @@ def find_declaration(path: Path) -> Path:
         return path
     if not path.is_dir():
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        near = nearest(path.name, siblings) if siblings else ""
+        near = printable(nearest(path.name, siblings)) if siblings else ""
         raise MedbenchError(
             f"{path}: no such folder or file. Give a folder with cohort.yaml, or that file. {near}".rstrip()
         )
     declaration = path / "cohort.yaml"
     if not declaration.is_file():
         others = sorted(p.name for p in path.iterdir() if p.suffix in {".yaml", ".yml"})
-        hint = f"There is {', '.join(others)}: name the file itself. " if others else ""
+        hint = f"There is {printable(', '.join(others))}: name the file itself. " if others else ""
         raise MedbenchError(
             f"{path}: the folder has no cohort.yaml. {hint}docs/cohorts.md shows how to write one."
         )

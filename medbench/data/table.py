@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medbench.data.findings import listed
-from medbench.errors import MedbenchError, nearest
+from medbench.errors import MedbenchError, nearest, printable
 from medbench.spec.loader import shown
 
 
@@ -38,7 +38,7 @@ def read_table(path: Path) -> Table:
     Raises:
       MedbenchError: the file is missing, is no such CSV, or has rows of another length than its header.
     """
-    file = shown(path)
+    file = printable(shown(path))
     header, *records = _records(_text(path, file), file)
     names = [name.strip() for name in header]
     _check_header(names, file)
@@ -64,9 +64,9 @@ def _text(path: Path, file: str) -> str:
         line = error.object[: error.start].count(b"\n") + 1
         raise MedbenchError(f"{file}:{line}: not UTF-8 text. Save the table as CSV in UTF-8.") from error
     except OSError as error:
-        beside = [p.name for p in path.parent.glob("*.csv")]
+        near = printable(nearest(path.name, [p.name for p in path.parent.glob("*.csv")]))
         raise MedbenchError(
-            f"{file}: the table cannot be read ({error.strerror}). {nearest(path.name, beside)}".rstrip()
+            f"{file}: the table cannot be read ({error.strerror}). {near}".rstrip()
         ) from error
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
@@ -90,8 +90,6 @@ def _check_header(names: list[str], file: str) -> None:
         for separator, word in ((";", "semicolons"), ("\t", "tabs")):
             if separator in names[0]:
                 raise MedbenchError(f"{file}: cells are separated by {word}. Save the table with commas.")
-    twice = [name for name, times in Counter(names).items() if times > 1]
+    twice = [f"`{printable(name)}`" for name, times in Counter(names).items() if times > 1]
     if twice:
-        raise MedbenchError(
-            f"{file}: columns with the same name: {listed(f'`{n}`' for n in twice)}. Rename all but one."
-        )
+        raise MedbenchError(f"{file}: columns with the same name: {listed(twice)}. Rename all but one.")

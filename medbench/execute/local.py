@@ -21,7 +21,7 @@ from medbench.models.weights import sha256
 from medbench.record import RunRecord
 from medbench.reference import References
 from medbench.spec.runs import RunSpec
-from medbench.store import Campaign, Holder, Store, StoredRun
+from medbench.store import Campaign, Failures, Holder, Store, StoredRun
 from medbench.training.progress import Progress, Report
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def obtain(
     weights: Path | None,
     report: Sink,
     campaign: Campaign | None = None,
+    failures: Failures | None = None,
     train: Train | None = None,
 ) -> StoredRun | None:
     """The run: from the store, else from its reference run, else trained and stored.
@@ -101,14 +102,16 @@ def obtain(
       weights: the backbone's file; None for random initialisation.
       report: receives events; see `medbench.execute.progress`.
       campaign: with `force`, which runs count as trained again already; without, none do.
+      failures: of this session; a run among them is not tried again.
       train: in place of `medbench.training.loop.fine_tune`.
 
     Returns:
       The run, or None if the mode is `never` and there is neither a stored nor a reference run.
 
     Raises:
-      MedbenchError: a record is damaged; the cohort or the weights are not what was planned; jax uses
-        another device than planned; training diverged; the store cannot be written.
+      MedbenchError: a record is damaged; the run failed in this session already; the cohort or the weights
+        are not what was planned; jax uses another device than planned; training diverged; the store cannot
+        be written.
     """
     code = code_fingerprint()
     find = partial(
@@ -132,6 +135,8 @@ def obtain(
         found = find()
         if found is not None:
             return found
+        if failures is not None and (message := failures.get(run_id(spec, code))):
+            raise MedbenchError(message)
         why = "all runs are forced" if mode == "force" else why_new(spec, store)
         report(Event(kind="started", run=spec.label, text=why))
         try:
@@ -144,11 +149,16 @@ def obtain(
                 report=report,
                 train=train or _fine_tune(store),
             )
-        except BaseException:
-            report(Event(kind="failed", run=spec.label))
+            if campaign is not None:
+                campaign.add(made.record.run_id)
+        except BaseException as error:
+            if failures is not None and isinstance(error, MedbenchError):
+                failures.add(run_id(spec, code), str(error))
+            kind: Literal["interrupted", "failed"] = (
+                "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            )
+            report(Event(kind=kind, run=spec.label))
             raise
-        if campaign is not None:
-            campaign.add(made.record.run_id)
         report(Event(kind="finished", run=spec.label))
         return made
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Literal, TextIO, cast
 
 import msgspec
 from rich.console import Console as RichConsole
@@ -22,7 +22,7 @@ BEFORE_EVALUATION = 0.9
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """What happened to a run."""
 
-    kind: Literal["waiting", "started", "stage", "finished", "failed"]
+    kind: Literal["waiting", "started", "stage", "finished", "interrupted", "failed"]
     run: str
     """The run in words (`RunSpec.label`)."""
     worker: str = ""
@@ -46,6 +46,17 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def side_by_side(seconds: float, runs: int, workers: int) -> float:
+    """Seconds that runs take when several train at once, about: no run is shared between workers.
+
+    Args:
+      seconds: of all, one after another.
+      runs: how many there are.
+      workers: how many could train at the same time.
+    """
+    return seconds / max(1, min(runs, workers))
 
 
 class Estimate:
@@ -83,8 +94,12 @@ class Estimate:
         self._seconds.append(seconds)
         return seconds
 
+    def runs(self, run: str) -> bool:
+        """Whether a run has begun and not ended."""
+        return run in self._started
+
     def drop(self, run: str) -> None:
-        """A run failed and counts no longer."""
+        """A run failed or was interrupted, and counts no longer."""
         del self._started[run], self._fraction[run]
         self._total -= 1
 
@@ -99,14 +114,38 @@ class Estimate:
             return None
         not_begun = max(0, self._total - self.finished - len(self._fraction))
         runs_left = not_begun + sum(1 - fraction for fraction in self._fraction.values())
-        return runs_left * sum(known) / len(known) / self._workers
+        mean = sum(known) / len(known)
+        return side_by_side(runs_left * mean, not_begun + len(self._fraction), self._workers)
+
+
+class Forgiving:
+    """A stream that never fails who writes: it escapes what its encoding lacks, and drops the rest.
+
+    Args:
+      stream: which may be closed at its other end.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.encoding = getattr(stream, "encoding", None) or "utf-8"
+
+    def write(self, text: str) -> int:
+        """Write what can be written; returns the length of all."""
+        with suppress(OSError, ValueError):
+            self._stream.write(text.encode(self.encoding, "backslashreplace").decode(self.encoding))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, if there is still anybody to read."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 class Console:
     """Shows events to a person: a moving line a run on a terminal, else one line when a run starts and ends.
 
     Args:
-      stream: where to; not captured by pytest.
+      stream: where to; not captured by pytest. What it cannot show is escaped or lost, not fatal.
       total: runs to train in this session.
       workers: how many train at the same time.
       live: whether lines may move; by default if `stream` is a terminal.
@@ -116,12 +155,16 @@ class Console:
         self._estimate = Estimate(total, workers)
         self._total = total
         self._live = stream.isatty() if live is None else live
-        self._console = RichConsole(file=stream, highlight=False, force_terminal=self._live, soft_wrap=True)
+        self._console = RichConsole(
+            file=cast("TextIO", Forgiving(stream)), highlight=False, force_terminal=self._live, soft_wrap=True
+        )
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, event: Event) -> None:
-        """Show one event."""
+        """Show one event; one that tells of no run in progress, for its start was lost, shows nothing."""
+        if event.kind not in {"waiting", "started"} and not self._estimate.runs(event.run):
+            return
         match event.kind:
             case "waiting":
                 self._print(f"{event.run}: waits for {event.text}, which trains the same run")
@@ -132,14 +175,15 @@ class Console:
                 self._show_stage(event)
             case "finished":
                 self._show_end(event, f"{duration(self._estimate.finish(event.run))}{self._rest()}")
-            case "failed":
+            case "interrupted" | "failed":
                 self._estimate.drop(event.run)
-                self._show_end(event, "failed")
+                self._show_end(event, event.kind)
 
     def _show_start(self, event: Event) -> None:
         if not self._live:
             reason = f" ({event.text})" if event.text else ""
-            self._print(f"[{self._estimate.finished + 1}/{self._total}] {event.run}: trains{reason}")
+            number = self._estimate.finished + 1
+            self._print(f"[{number}/{max(number, self._total)}] {event.run}: trains{reason}")
             return
         if self._bars is None:
             self._bars = Progress(

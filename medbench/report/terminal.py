@@ -83,6 +83,8 @@ def drift(check: Check | None, judgement: Judgement | None = None) -> str:
         return "no expectation"
     if check.status == "ok":
         return _unchanged(check, judgement)
+    if check.status == "stale":
+        return f"stale: {check.detail}"
     if check.status != "drifted" or check.measured is None or check.expected is None or check.band is None:
         return check.status
     low, high = check.band

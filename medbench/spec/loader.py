@@ -18,7 +18,7 @@ from yaml.composer import ComposerError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.reader import ReaderError
 
-from medbench.errors import MedbenchError, nearest
+from medbench.errors import MedbenchError, nearest, printable
 
 T = TypeVar("T")
 Place = tuple[str | int, ...]
@@ -103,10 +103,14 @@ def shown(path: Path) -> str:
     return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else str(path)
 
 
+def concerns(error: MedbenchError, path: Path) -> bool:
+    """Whether a complaint is about this file: it begins with the file's name."""
+    return str(error).startswith(f"{shown(path)}:")
+
+
 def _complaint(file: str, line: int, message: str) -> MedbenchError:
     """One line, whatever the values that it quotes."""
-    visible = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)
-    return MedbenchError(f"{file}:{line}: {visible}")
+    return MedbenchError(f"{file}:{line}: {printable(message)}")
 
 
 class _Loader(yaml.SafeLoader):

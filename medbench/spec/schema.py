@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from medbench.data.declaration import CohortFile
+from medbench.errors import MedbenchError
 from medbench.spec.metrics import Metrics
 from medbench.spec.records import Backbones, Claim, Recipes, Task, Tiers
 
@@ -43,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the schemas, say how editors find them, and return the exit status."""
+    if args.out.exists() and not args.out.is_dir():
+        raise MedbenchError(f"{args.out}: not a folder. Name another one by --out.")
     args.out.mkdir(parents=True, exist_ok=True)
     for name, schema in json_schemas().items():
         (args.out / name).write_text(

@@ -81,7 +81,16 @@ def backbone_named(suite: Suite, name: str) -> Arm:
     for arm in arms:
         if arm.backbone == name:
             return arm
-    raise MedbenchError(f"unknown backbone `{name}`. {nearest(name, [arm.backbone for arm in arms])}")
+    raise MedbenchError(f"unknown backbone `{name}`. {_nearest_backbones(name, arms)}")
+
+
+def _nearest_backbones(name: str, arms: Collection[Arm]) -> str:
+    """All that a fragment is part of (`r50x1`, `BiT-M`), for none of them is nearer; else the nearest."""
+    known = [arm.backbone for arm in arms]
+    fitting = [f"`{backbone}`" for backbone in known if name and name.lower() in backbone]
+    if not fitting:
+        return nearest(name.lower(), known)
+    return f"Did you mean {' or '.join(filter(None, [', '.join(fitting[:-1]), fitting[-1]]))}?"
 
 
 @dataclass(frozen=True)
@@ -141,8 +150,9 @@ def _check_folder(root: Path) -> None:
         if not (root / name).is_file():
             raise MedbenchError(f"{shown(root / name)}: no such file. {makes}")
     for folder in _FOLDERS:
-        for path in sorted((root / folder).rglob("*.yml")):
-            raise MedbenchError(f"{shown(path)}: would not be read. Rename it to {path.stem}.yaml.")
+        for path in sorted((root / folder).rglob("*.*")):
+            if path.suffix != ".yaml" and path.suffix.lower() in {".yaml", ".yml"}:
+                raise MedbenchError(f"{shown(path)}: would not be read. Rename it to {path.stem}.yaml.")
 
 
 def _load_all(folder: Path, type: type[T]) -> dict[Path, Document[T]]:  # noqa: A002

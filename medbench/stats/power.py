@@ -9,8 +9,8 @@ from medbench.stats.interval import LEVEL, Claimed, Spread
 
 WANTED = 0.8
 """The power that `detectable` and the functions of what settles a claim ask for."""
-LARGEST_FACTOR, MOST_SEEDS = 1000.0, 1000
-"""Times the patients, and number of seeds, beyond which we say that more of them cannot settle it."""
+LARGEST_FACTOR, MOST_SEEDS = 100.0, 100
+"""Times the patients, and number of seeds, beyond which nobody will gather more: they cannot settle it."""
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(80)
 _TAIL = 1e-12
 """The probability that the quadrature over the standard error leaves out at either end: right to 1e-9."""

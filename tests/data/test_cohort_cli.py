@@ -1,7 +1,11 @@
 import argparse
 import re
 
+import pytest
+
 from medbench.data import cohort_cli
+from medbench.data.folder import open_folder
+from medbench.errors import MedbenchError
 from medbench.pseudonym import Pseudonyms
 from tests.data.clinic import edited
 
@@ -67,6 +71,35 @@ def test_a_mistake_in_the_declaration_is_all_there_is_to_say(clinic, tmp_path, c
     text = capsys.readouterr().out
     assert text.startswith("1 error:\n  - ")
     assert "Did you mean `table`?" in text
+
+
+OBEYED = "\x1b[2J\x1b]0;owned\x07"
+"""A terminal clears its screen and changes its title at this."""
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda clinic: clinic.rows[4].update(dx=f"{OBEYED}x"),  # a label
+        lambda clinic: clinic.rows[4].update(sex=f"{OBEYED}x"),  # a group
+        lambda clinic: clinic.rows[4].update(file=f"{OBEYED}.png"),  # a damaged image
+        lambda clinic: [row.update({OBEYED: row.pop("dx")}) for row in clinic.rows],  # a header
+    ],
+    ids=["label", "group", "image", "header"],
+)
+def test_nothing_that_a_terminal_obeys_comes_through_from_a_table(clinic, tmp_path, capsys, spoil):
+    spoil(clinic)
+    clinic.write()
+    if not clinic.image(4).name[0].isprintable():
+        clinic.image(4).write_bytes(clinic.image(4).read_bytes()[:-30])
+        cohort = open_folder(clinic.path)
+        with pytest.raises(MedbenchError) as caught:
+            [cohort.images(split, 4) for split in cohort.parts]
+        assert str(caught.value).isprintable()
+    medbench_cohort("check", clinic.folder, "--store", tmp_path / "store")
+    text = capsys.readouterr().out
+    assert text.replace("\n", "").isprintable()
+    assert r"\x1b[2J\x1b]0;owned\x07" in text
 
 
 def test_a_cluster_is_not_called_a_patient(clinic, tmp_path, capsys):

@@ -85,6 +85,14 @@ IN_DECLARATION = {
         {LABELS: LABELS + "\nuncertain: {values: [x], policy: ignored}"},
         r":6: .*`ignored`.* Did you mean `ignore`\?",
     ),
+    "patients as groups": (
+        {"sex: sex": "who: patient_id"},
+        r":4: attribute `who` is the column `patient_id` that tells patients apart\. .*take it out",
+    ),
+    "clusters as groups": (
+        {"patient: patient_id": "cluster: patient_id", "sex: sex": "who: {column: patient_id, bins: [1]}"},
+        r":4: attribute `who` is the column `patient_id` that tells patients apart",
+    ),
     "bins descend": (
         {"age: age": "age: {column: age, bins: [60, 40]}"},
         r":4: `bins` of attribute `age` must ascend",
@@ -186,7 +194,7 @@ IN_TABLE = {
     "image in two rows": (
         {},
         cells("000_0.png", 5, column="file"),
-        r"1 image is named by several rows: `000_0\.png` in rows 2, 5\. Keep one",
+        r"1 image is named by several rows: rows 2, 5\. Keep one",
     ),
     "value in lower case": ({}, cells("nev", 5, column="dx"), r"`nev` in row 5\. Did you mean `NEV`\?"),
     "value in lower case, others negative": (
@@ -323,6 +331,7 @@ BROKEN_TABLES = {
     "long row": (b"file,dx\na,1,2\n", r"row 2 has 3 cells, the header 2\. Quote cells that contain a comma"),
     "open quote": (b'file,dx\n"a,1\n', r"not a CSV table"),
     "column twice": (b"file,dx,file\na,1,b\n", r"columns with the same name: `file`"),
+    "controls twice": (b"file,\x1b,\x1b\na,1,b\n", r"columns with the same name: `\\x1b`"),
 }
 
 
@@ -457,6 +466,25 @@ class TestFiles:
         (error,) = check(clinic.path).errors
         assert f"row 5: {clinic.image(3)}: not a regular file" in error
 
+    def test_an_uncertain_value_that_never_occurs_is_told(self, clinic):
+        clinic.rows[3]["dx"] = "?"
+        clinic.write(clinic.declaration + 'uncertain: {values: ["?", "??"], policy: ignore}\n')
+        warnings = check(clinic.path).warnings
+        assert [w for w in warnings if "`uncertain`: the value `??` never occurs in column `dx`" in w]
+        assert not [w for w in warnings if "`?` never" in w]
+
+    def test_a_class_that_one_patient_alone_shows_is_told(self, clinic):
+        for row in clinic.rows:
+            row["fold"] = "train" if int(row["patient_id"][2:]) < 18 else "validation"
+            row["fold"] = "id" if int(row["patient_id"][2:]) >= 24 else row["fold"]
+            if row["fold"] == "id" and row["patient_id"] != "P-0024":
+                row["dx"] = "NEV"
+        clinic.write(edited(clinic.declaration, SPLIT))
+        found = check(clinic.path)
+        assert not found.errors
+        (warning,) = found.warnings
+        assert "images with `malignant` in `id` are of one patient alone" in warning
+
     def test_a_nul_in_the_table_is_an_error_with_its_line(self, clinic):
         clinic.rows[3]["patient_id"] = "P-0001\0"
         clinic.write()
@@ -525,6 +553,63 @@ class TestPatients:
         found = check(clinic.path)
         assert found.errors == []
         assert any("1 image repeats another of the same patient" in w for w in found.warnings)
+
+    def test_a_misplaced_file_is_named_after_neither_patient(self, clinic):
+        clinic.rows[6]["file"] = "P-0000_again.png"  # of P-0003
+        clinic.write()
+        clinic.image(6).write_bytes(clinic.image(0).read_bytes())
+        (error,) = check(clinic.path).errors
+        assert "row 2 000_0.png (" in error
+        assert "row 8 …_again.png (" in error
+
+    def test_repeated_images_that_are_called_after_patients_are_named_by_rows(self, clinic):
+        for number, row in enumerate(clinic.rows):
+            row["file"] = f"{row['patient_id']}_{number % 2}.png"
+        clinic.rows[5]["file"] = clinic.rows[4]["file"]
+        clinic.rows[9]["file"] = clinic.rows[8]["file"]
+        with pytest.raises(MedbenchError, match=r"several rows: rows 6, 7; rows 10, 11\. Keep") as caught:
+            open_folder(clinic.write())
+        assert "P-0" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {LABELS: "labels: {malignant: patient_id}"},
+            {LABELS: "classes: {column: patient_id, values: {a: [x], b: [y]}}"},
+            {LABELS: LABELS + "\nshifts: {x: {column: patient_id, equals: [P-1]}}"},
+            {"patient: patient_id": "patient: patient_id, split: patient_id"},
+            {"patient: patient_id": "patient: patient_id, evaluation_set: patient_id"},
+        ],
+        ids=["label", "classes", "shift", "split", "evaluation set"],
+    )
+    @pytest.mark.parametrize("known_as", ["patient", "cluster"])
+    def test_no_message_quotes_the_column_of_patients(self, clinic, changes, known_as):
+        clinic.rows = clinic.rows[:12]  # few enough that any other column would be quoted
+        declaration = edited(clinic.declaration, changes)
+        found = check(clinic.write(declaration.replace("patient: patient_id", f"{known_as}: patient_id")))
+        assert found.errors
+        assert not any("P-0" in message for message in found.errors + found.warnings)
+
+    def test_dates_of_birth_are_not_quoted(self, clinic):
+        for number, row in enumerate(clinic.rows[2:], start=2):
+            row["age"] = f"1950-01-{number // 2:02}"
+        (error,) = check(clinic.write()).errors
+        assert (
+            "attribute `age`: column `age` has values that are no numbers: 29 values in rows 4, 5, " in error
+        )
+        assert "1950" not in error
+
+    def test_an_attribute_with_too_many_groups_is_an_error_that_shows_none(self, clinic):
+        for number, row in enumerate(clinic.rows):
+            row["born"] = f"1950-01-{number // 2 % 21 + 1:02}"
+        path = clinic.write(edited(clinic.declaration, {"sex: sex": "born: born"}))
+        found = check(path)
+        (error,) = found.errors
+        assert "attribute `born` has 21 groups, and may be at most 20. Join them: `bins: [40, 60]`" in error
+        assert list(found.groups) == ["age"]
+        for row in clinic.rows:
+            row["born"] = row["born"].replace("-21", "-20")
+        assert not check(clinic.write()).errors
 
 
 class TestOtherCohorts:

@@ -165,14 +165,15 @@ def test_what_happens_to_a_run_is_told_in_order(bench):
     assert bench.events[0].text == ""
 
 
-def test_a_failed_run_is_told_leaves_nothing_and_frees_its_lock(bench):
+@pytest.mark.parametrize(("error", "end"), [(MedbenchError, "failed"), (KeyboardInterrupt, "interrupted")])
+def test_a_run_that_does_not_end_is_told_leaves_nothing_and_frees_its_lock(bench, error, end):
     def fail(*_arguments, **_named):
-        raise KeyboardInterrupt
+        raise error
 
     bench.train, working = fail, bench.train
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(error):
         bench.obtain()
-    assert [event.kind for event in bench.events] == ["started", "failed"]
+    assert [event.kind for event in bench.events] == ["started", end]
     assert list(bench.store.records()) == []
     bench.train = working
     assert bench.obtain().origin == "trained"

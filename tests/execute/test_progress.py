@@ -1,12 +1,14 @@
 import io
+import os
 import re
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 
-from medbench.execute.progress import Console, Estimate, Event, Follower, Journal, duration
+from medbench.execute.progress import Console, Estimate, Event, Follower, Journal, duration, side_by_side
 
 
 @pytest.mark.parametrize(
@@ -70,6 +72,24 @@ def test_two_workers_take_half_the_time(clock):
     assert together.left() == alone.left() / 2 == 20
 
 
+def test_the_last_run_is_not_shared_between_workers(clock):
+    estimate = Estimate(3, 2, clock)
+    estimate.start("a")
+    clock.now += 10
+    estimate.finish("a")
+    estimate.start("b")
+    clock.now += 10
+    estimate.finish("b")
+    assert estimate.left() == 10
+
+
+@pytest.mark.parametrize(
+    ("runs", "workers", "expected"), [(6, 1, 60), (6, 2, 30), (6, 8, 10), (1, 8, 60), (0, 2, 60)]
+)
+def test_no_more_runs_go_side_by_side_than_there_are(runs, workers, expected):
+    assert side_by_side(60, runs, workers) == expected
+
+
 def test_a_failed_run_is_not_waited_for(clock):
     estimate = Estimate(2, clock=clock)
     estimate.start("a")
@@ -118,6 +138,40 @@ def test_the_last_run_leaves_nothing_to_wait_for():
     assert stream.getvalue().splitlines()[-1] == f"{RUN}: 0 s"
 
 
+def test_a_run_that_was_not_planned_is_counted_with_the_others():
+    stream = io.StringIO()
+    Console(stream, total=0)(EVENTS[1])
+    assert stream.getvalue().startswith("[1/1] ")
+
+
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize(("encoding", "dot"), [("ascii", r"\xb7"), ("latin-1", "·"), ("utf-8", "·")])
+def test_what_a_stream_cannot_show_is_escaped(encoding, dot, live):
+    shown = io.BytesIO()
+    stream = io.TextIOWrapper(shown, encoding=encoding, write_through=True)
+    console = Console(stream, total=1, live=live)
+    console(Event(kind="started", run=RUN, text="changed: jax (0.10 → 0.11)"))
+    console(Event(kind="finished", run=RUN))
+    text = shown.getvalue().decode(encoding)
+    assert f"chest {dot} bit-s-r50x1" in text
+    arrow = "→" if encoding == "utf-8" else r"\u2192"
+    assert live or f"0.10 {arrow} 0.11" in text
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_nobody_who_reads_is_no_reason_to_stop(live):
+    reader, writer = os.pipe()
+    os.close(reader)
+    stream = os.fdopen(writer, "w", buffering=1)
+    console = Console(stream, total=1, live=live)
+    for event in EVENTS:
+        console(event)
+    with suppress(BrokenPipeError):
+        stream.close()
+    for event in EVENTS:
+        console(event)
+
+
 def test_waiting_is_said_with_the_holder():
     stream = io.StringIO()
     Console(stream, total=1)(EVENTS[0])
@@ -125,15 +179,29 @@ def test_waiting_is_said_with_the_holder():
     assert stream.getvalue() == expected
 
 
-def test_a_failure_is_said():
+@pytest.mark.parametrize("end", ["failed", "interrupted"])
+def test_a_failure_is_said_and_an_interruption_is_none(end):
     stream = io.StringIO()
     console = Console(stream, total=1)
     console(EVENTS[1])
-    console(Event(kind="failed", run=RUN))
-    assert stream.getvalue().splitlines()[-1] == f"{RUN}: failed"
+    console(Event(kind=end, run=RUN))
+    assert stream.getvalue().splitlines()[-1] == f"{RUN}: {end}"
 
 
-@pytest.mark.parametrize("end", ["finished", "failed"])
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("kind", ["stage", "finished", "failed", "interrupted"])
+def test_a_run_whose_start_was_lost_does_not_stop_the_progress_of_others(kind, live):
+    stream = io.StringIO()
+    console = Console(stream, total=2, live=live)
+    console(EVENTS[1])
+    console(Event(kind=kind, run="another", stage="train", done=1, total=2))
+    for event in EVENTS[2:]:
+        console(event)
+    assert "another" not in stream.getvalue()
+    assert "0 s" in stream.getvalue()
+
+
+@pytest.mark.parametrize("end", ["finished", "failed", "interrupted"])
 def test_on_a_terminal_the_line_moves_and_stays_when_the_run_ends(end):
     stream = io.StringIO()
     console = Console(stream, total=1, live=True)
@@ -143,8 +211,8 @@ def test_on_a_terminal_the_line_moves_and_stays_when_the_run_ends(end):
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
     last = plain.rstrip().splitlines()[-1]
     assert last.startswith(RUN)
-    assert ("100%" in last) == (end == "finished") or end == "failed"
-    assert last.rstrip().endswith("0 s" if end == "finished" else "failed")
+    assert ("100%" in last) == (end == "finished") or end != "finished"
+    assert last.rstrip().endswith("0 s" if end == "finished" else end)
 
 
 def test_square_brackets_are_shown_as_they_are():

@@ -1,4 +1,5 @@
 import io
+import tracemalloc
 import zipfile
 
 import chex
@@ -158,8 +159,49 @@ def test_pickled_objects_are_never_opened(rewrite):
         def __reduce__(self):
             return (pytest.fail, ("a pickle was opened",))
 
-    message = refusal(rewrite(lambda arrays: arrays.update({KERNEL: np.array([Trap()], dtype=object)})))
-    assert "not a readable .npz file" in message
+    message = refusal(rewrite(lambda arrays: arrays.update({KERNEL: np.full((1, 1, 16, 32), Trap())})))
+    assert message == f"BiT-X.npz: array `{KERNEL}` is object, expected float16 or float32"
+
+
+@pytest.mark.parametrize("name", ["resnet/extra", KERNEL, "resnet/head/conv2d/bias", "README"])
+@pytest.mark.parametrize("dtype", [np.float32, np.int8])
+def test_an_array_that_claims_to_be_huge_is_refused_unpacked(rewrite, name, dtype):
+    size = 2**26
+    path = rewrite(lambda arrays: arrays.pop(name, None))
+    with (
+        zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive,
+        archive.open(f"{name}.npy", "w") as file,
+    ):
+        header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": (size,)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for _ in range(np.dtype(dtype).itemsize):
+            file.write(bytes(size))
+    tracemalloc.start()
+    try:
+        message = refusal(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert f"`{name}`" in message
+    assert peak < size / 4
+
+
+def test_a_head_of_more_classes_than_any_is_refused(rewrite):
+    bias = "resnet/head/conv2d/bias"
+    message = refusal(rewrite(lambda arrays: arrays.update({bias: np.zeros(50_001, np.float16)})))
+    assert message == f"BiT-X.npz: array `{bias}` is for 50,001 classes, expected 50,000 at most"
+
+
+def test_a_header_without_bounds_is_not_read(rewrite):
+    path = rewrite(lambda arrays: arrays.pop(KERNEL))
+    with zipfile.ZipFile(path, "a") as archive, archive.open(f"{KERNEL}.npy", "w") as file:
+        np.lib.format.write_array(file, np.zeros((1, 1, 16, 32), np.float32), version=(2, 0))
+    assert "not a readable .npz file" in refusal(path)
+
+
+def test_nothing_that_a_terminal_obeys_comes_through_from_a_name(rewrite):
+    message = refusal(rewrite(lambda arrays: arrays.update({"\x1b[2J": np.zeros(2)})))
+    assert message.startswith(r"BiT-X.npz: has the unknown array `\x1b[2J`.")
 
 
 def test_what_is_no_archive_at_all_is_refused(tmp_path):
@@ -173,6 +215,9 @@ def test_what_is_no_archive_at_all_is_refused(tmp_path):
 def test_nobody_is_advised_to_open_pickles(tmp_path):
     path = tmp_path / "text.npz"
     path.write_text("version https://git-lfs.github.com/spec/v1")
+    assert "pickle" not in refusal(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("resnet/head/conv2d/bias.npy", "\x80\x04]\x94.")
     assert refusal(path) == f"{path}: not a readable .npz file. Copy or download it again."
 
 

@@ -1,5 +1,6 @@
 """The JSON Schemas say of the files what the loader says of them."""
 
+import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,12 @@ def kinds() -> list[tuple[str, Path]]:
         if pattern.startswith("benchmarks/")
         for path in sorted(BENCHMARKS.glob(pattern.removeprefix("benchmarks/")))
     ]
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "s").write_text("")
+    with pytest.raises(MedbenchError, match=r"s: not a folder"):
+        run(argparse.Namespace(out=tmp_path / "s"))
 
 
 def test_every_file_of_the_suite_has_a_schema():

@@ -911,6 +911,10 @@ def end_a_claim_in_yml(root):
     (root / OOD).rename(root / "claims/ood.yml")
 
 
+def shout_a_task(root):
+    (root / CHEST).rename(root / "tasks/chest.YAML")
+
+
 def remove_the_claims(root):
     shutil.rmtree(root / "claims")
 
@@ -929,6 +933,7 @@ FILES_OF_A_SUITE = (
         (misname_the_tiers, f"bench/tier.yaml: no file of a suite. {FILES_OF_A_SUITE}"),
         (leave_a_claim_outside_its_folder, f"bench/ood.yaml: no file of a suite. {FILES_OF_A_SUITE}"),
         (end_a_claim_in_yml, "bench/claims/ood.yml: would not be read. Rename it to ood.yaml."),
+        (shout_a_task, "bench/tasks/chest.YAML: would not be read. Rename it to chest.yaml."),
         (remove_the_claims, "bench/claims: nothing declared. Expected one .yaml file a claim."),
     ],
 )
@@ -950,6 +955,13 @@ def test_a_backbone_is_found_by_its_name(bench):
     [
         ("bit-larg-r14x0.5", "Did you mean `bit-large-r14x0.5`?"),
         ("bit-large-r50x1", "Did you mean `bit-large-r14x0.5`?"),
+        ("bit-large", "Did you mean `bit-large-r14x0.5`?"),
+        ("BiT-Small-R14", "Did you mean `bit-small-r14x0.5`?"),
+        ("bit-random-r", "Did you mean `bit-random-r14x0.5` or `bit-random-r50x1`?"),
+        (
+            "r14",
+            "Did you mean `bit-random-r14x0.5`, `bit-small-r14x0.5` or `bit-large-r14x0.5`?",
+        ),
         (
             "resnet",
             "Expected `bit-large-r14x0.5`, `bit-random-r14x0.5`, `bit-random-r50x1`, `bit-small-r14x0.5`.",

@@ -5,6 +5,8 @@ and `trained.log` collects what was trained. Everything after `judge` is the rea
 """
 
 import json
+import os
+import signal
 import time
 import zlib
 from pathlib import Path
@@ -42,7 +44,7 @@ class Cohort:
         self.attributes = ("sex",)
         self.cluster = world().get("cluster", "patient")
         self.image_area = 64
-        self.fingerprint = f"{name}-1"
+        self.fingerprint = f"{name}-{world().get('patients', 1)}"
 
     def examples(self, split):
         n = 2 * world().get("patients", 150)
@@ -72,6 +74,8 @@ def fine_tune(spec, cohort, *, weights, images, report):
         log.write(spec.label + "\n")
     if world().get("interrupt") == spec.label:
         raise KeyboardInterrupt
+    if world().get("die") == spec.label:
+        os.kill(os.getpid(), signal.SIGKILL)
     if world().get("crash") == spec.label:
         raise MedbenchError(f"{spec.label}: training diverged.")
     time.sleep(world().get("seconds", 0))
