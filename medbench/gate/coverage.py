@@ -325,13 +325,17 @@ def any_population(patients: int, random: np.random.Generator) -> Population:
 
 
 def certified(cells: dict[Cell, Tally], metric: str) -> bool:
-    """Whether a metric's nominal 95 % intervals hold often enough wherever that is promised."""
-    rates = [
-        tally.hits["nominal 95 %"] / tally.studies
+    """Whether a metric's nominal 95 % intervals hold often enough wherever that is promised.
+
+    A metric that was not studied with every number of seeds for which it is promised is not certified.
+    """
+    rates = {
+        (patients, seeds): tally.hits["nominal 95 %"] / tally.studies
         for (name, patients, seeds), tally in cells.items()
         if name == metric and patients >= FEWEST_PATIENTS and seeds >= FEWEST_SEEDS and tally.studies
-    ]
-    return bool(rates) and min(rates) >= PROMISED
+    }
+    promised = {seeds for seeds in SEEDS if seeds >= FEWEST_SEEDS}
+    return promised <= {seeds for _, seeds in rates} and min(rates.values()) >= PROMISED
 
 
 def _population(area: float, random: np.random.Generator) -> Population:

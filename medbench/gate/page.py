@@ -175,9 +175,9 @@ def _intervals(cells: Sequence[Coverage]) -> list[str]:
         lines += [
             "",
             (
-                f"Other metrics, by {coverage.REPLICATES} replicates of the patients (medbench takes "
-                "1,000), in two populations with 30 % positive and two images a patient. Where a metric is "
-                "certified here, that is for these cells alone."
+                f"Other metrics, by {coverage.REPLICATES} replicates of the patients (medbench takes 1,000), "
+                "in two populations with 30 % positive and two images a patient, and with three seeds alone: "
+                "too little to certify any, whatever the rate."
             ),
             "",
             *_table(

@@ -252,10 +252,12 @@ def test_an_interval_that_is_wide_enough_is_told_from_one_that_is_not():
     assert right.hits["printed 90 %"] / 4000 == pytest.approx(0.90, abs=0.015)
     assert right.of_oracle == pytest.approx(1, abs=0.05)
     assert narrow.of_oracle == pytest.approx(0.5, abs=0.03)
-    assert coverage.certified({("x", 100, 3): right}, "x")
-    assert not coverage.certified({("x", 100, 3): right, ("x", 200, 5): narrow}, "x")
-    assert coverage.certified({("x", 100, 3): right, ("x", 50, 5): narrow, ("x", 100, 2): narrow}, "x")
-    assert not coverage.certified({("x", 50, 3): right}, "x")
+    cells = {("x", 100, seeds): right for seeds in (3, 5, 10)}
+    assert coverage.certified(cells, "x")
+    assert not coverage.certified(cells | {("x", 200, 5): narrow}, "x")
+    assert coverage.certified(cells | {("x", 50, 5): narrow, ("x", 100, 2): narrow}, "x")
+    assert not coverage.certified({("x", 100, 3): right}, "x")
+    assert not coverage.certified({("x", 50, seeds): right for seeds in (3, 5, 10)}, "x")
 
 
 def test_other_metrics_are_studied_by_the_bootstrap():
