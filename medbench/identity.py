@@ -6,6 +6,8 @@ Identity serves reuse only; comparison with what was accepted goes by item, what
 import ast
 import functools
 import hashlib
+import io
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,14 +125,14 @@ def _digest(value: Any) -> str:
 def _sources_digest(package: Path = _PACKAGE) -> str:
     """Of the code as this process first saw it: what is edited while it runs is not what runs."""
     waiting = list(_ENTRANCES)
-    sources: dict[str, str] = {}
+    sources: dict[str, list[str]] = {}
     while waiting:
         file = waiting.pop()
         if file in sources or not (package / file).is_file():
             continue
-        tree = ast.parse((package / file).read_bytes())
-        waiting += _imported_files(tree)
-        sources[file] = _bare_code(tree)
+        source = (package / file).read_text(encoding="utf-8")
+        waiting += _imported_files(ast.parse(source))
+        sources[file] = _bare_code(source)
     return _digest(sources)[:12]
 
 
@@ -150,17 +152,51 @@ def _imported_files(tree: ast.Module) -> Iterator[str]:
                 yield "/".join(path) + "/__init__.py"
 
 
-def _bare_code(tree: ast.Module) -> str:
-    """The module without comments, docstrings and layout."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = [line for line in node.body if not _is_text(line)] or [ast.Pass()]
-    return ast.unparse(tree)
+def _bare_code(source: str) -> list[str]:
+    """The module's tokens without comments, layout, and text that stands alone, such as docstrings.
+
+    Of indents and line ends only that they are there counts. The same under every version of Python: an
+    f-string, which came in pieces first in 3.12, is taken whole.
+    """
+    statements: list[list[str]] = [[]]
+    lone_text = True
+    for kind, text in _whole_strings(source):
+        if kind in (tokenize.INDENT, tokenize.DEDENT):
+            statements[-1].append(tokenize.tok_name[kind])
+        elif kind == tokenize.NEWLINE:
+            if lone_text:  # what it stood between still counts
+                statements[-1] = [part for part in statements[-1] if part in _STRUCTURE]
+            else:
+                statements.append([])
+            lone_text = True
+        elif kind not in (tokenize.COMMENT, tokenize.NL, tokenize.ENDMARKER):
+            statements[-1].append(text)
+            lone_text &= kind == tokenize.STRING
+    return [part for statement in statements for part in (*statement, "")]
 
 
-def _is_text(line: ast.stmt) -> bool:
-    return (
-        isinstance(line, ast.Expr)
-        and isinstance(line.value, ast.Constant)
-        and isinstance(line.value.value, str)
-    )
+_STRUCTURE = ("INDENT", "DEDENT")
+
+
+def _whole_strings(source: str) -> Iterator[tuple[int, str]]:
+    """The kind and text of every token; the pieces of an f-string as one string."""
+    start, end = getattr(tokenize, "FSTRING_START", None), getattr(tokenize, "FSTRING_END", None)
+    lines = source.splitlines(keepends=True)
+    opened: list[tuple[int, int]] = []
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == start:
+            opened.append(token.start)
+        elif token.type == end:
+            begun = opened.pop()
+            if not opened:
+                yield tokenize.STRING, _between(lines, begun, token.end)
+        elif not opened:
+            yield token.type, token.string
+
+
+def _between(lines: list[str], start: tuple[int, int], end: tuple[int, int]) -> str:
+    """The source from one place to another, as (line from 1, column)."""
+    if start[0] == end[0]:
+        return lines[start[0] - 1][start[1] : end[1]]
+    middle = lines[start[0] : end[0] - 1]
+    return "".join((lines[start[0] - 1][start[1] :], *middle, lines[end[0] - 1][: end[1]]))

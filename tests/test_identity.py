@@ -161,9 +161,25 @@ def test_changed_code_that_fine_tuning_does_not_use_is_the_same_code(package, fi
 
 def test_comments_docstrings_and_layout_are_not_code(package):
     before = digest(package)
-    (package / "training/step.py").write_text('"""Other words."""\n\n\nRATE = (  # the rate\n    1\n)\n')
+    (package / "training/step.py").write_text('"""Other words."""\n\n\nRATE = 1  # the rate\n')
     (package / "data/folder.py").write_text('def open_folder():\n    """Open it."""\n    pass\n')
     assert digest(package) == before
+
+
+def test_tokens_are_the_same_however_they_are_laid_out_and_by_every_python(package):
+    """The digest is written down, so that a Python that reads a module otherwise fails here."""
+    written = (
+        'def f(a, b):\n    """Doc."""\n    # why\n    return f"{a!r}{f\'{b}\'}" + {\n        1: b\n    }[1]\n'
+    )
+    assert identity._bare_code(written) == [
+        *("def", "f", "(", "a", ",", "b", ")", ":", ""),
+        *("INDENT", "return", "f\"{a!r}{f'{b}'}\"", "+", "{", "1", ":", "b", "}", "[", "1", "]", ""),
+        *("DEDENT", ""),
+    ]
+    assert identity._bare_code(written.replace("{\n        1: b\n    }", "{1: b}")) == identity._bare_code(
+        written
+    )
+    assert identity._bare_code(written.replace("b}'}", "a}'}")) != identity._bare_code(written)
 
 
 def test_the_modules_that_shape_numbers_are_found():
