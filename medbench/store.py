@@ -85,7 +85,7 @@ class StoredRun:
           MedbenchError: the file cannot be read, or the run is a reference run, which has none.
         """
         try:
-            with np.load(self.path / FEATURES, allow_pickle=False) as file:
+            with (self.path / FEATURES).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 return {name: file[name] for name in file.files}
         except (OSError, ValueError) as error:
             raise MedbenchError(f"{self.path / FEATURES}: features cannot be read ({error}).") from error

@@ -44,7 +44,8 @@ class Checkpoint:
         if not self.path.exists():
             return None
         try:
-            with np.load(self.path, allow_pickle=False) as archive:
+            # Opened here, since numpy leaves a file open that it cannot read.
+            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
             identity, step = str(arrays.pop("identity")), int(arrays.pop("step"))
         except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds for damaged bytes

@@ -92,7 +92,8 @@ def _read_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 def _read_jpeg(path: Path) -> Photographs:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here, since numpy leaves a file open that it cannot read.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             images, labels = _decode(path, archive, "train")
             test_images, test_labels = _decode(path, archive, "test")
     except MedbenchError:
