@@ -17,7 +17,7 @@ from medbench.judge import REPLICATES, judge
 from medbench.judgement import Interval, Judgement, Settle
 from medbench.metrics import Metric, metric_named
 from medbench.metrics.estimates import Estimates
-from medbench.spec.metrics import AveragePrecision, RiskCoverageArea
+from medbench.spec.metrics import AveragePrecision, CalibrationError
 from medbench.stats.interval import Claimed, Spread, limits, p_value
 from medbench.stats.power import detectable, power
 from tests.judging import FakeRun, claim, planned, scored, study
@@ -225,9 +225,9 @@ def test_where_lower_is_better_a_lower_treatment_is_a_gain(invented):
 
     invented("area", metric_named("roc_auc").values)
     better = shown(study(gain=1.0, n_patients=150))
-    invented("auc_loss", error, spec=RiskCoverageArea())
+    invented("auc_loss", error, spec=CalibrationError())
     result = judge(planned(), claim(), study(gain=1.0, n_patients=150))
-    assert result.metric == result.definition.metric == "aurc@1"
+    assert result.metric == result.definition.metric == "ece/equal-width-15@1"
     assert result.samples["treatment"][1] < result.samples["baseline"][1]
     assert result.effect.value == pytest.approx(better.effect.value)
     assert result.effect.low == pytest.approx(better.effect.low)
@@ -376,7 +376,7 @@ def test_where_patients_do_not_matter_the_interval_is_a_paired_t_test_of_the_see
 
     invented("first", first_logit)
     seeds, draw = range(1, n + 1), np.random.default_rng(n)
-    runs = study(seeds=seeds)
+    runs = study(seeds=seeds, n_patients=180)
     values = draw.normal(size=(2, n)).astype(np.float32)
     for arm, row in zip(ARMS, values, strict=True):
         for seed, value in zip(seeds, row, strict=True):

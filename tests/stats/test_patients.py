@@ -47,5 +47,5 @@ def test_normal_influences_count_for_a_third():
 @settings(deadline=None)
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=5))
 def test_no_five_patients_whose_influences_cancel_count_for_five(values):
-    by_patient = np.array(values) - np.mean(values)
+    by_patient = np.round(np.array(values) - np.mean(values), 12)  # equal values leave rounding errors
     assert patients_behind(by_patient) < 5

@@ -1,0 +1,58 @@
+"""How many patients a metric really rests on: those of the smallest cell that it compares.
+
+A hundred patients tell little about a rate among three of them; judging concludes nothing from too few.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medbench.metrics.calibration import top_label
+from medbench.metrics.discrimination import scores_and_labels
+from medbench.metrics.fairness import groups
+from medbench.metrics.sample import Sample
+from medbench.spec.metrics import (
+    EqualizedOddsGap,
+    GroupGap,
+    MetricSpec,
+    MisclassificationAuc,
+    OutOfDistributionAuc,
+    RiskCoverageArea,
+    WorstGroup,
+)
+
+
+def resting_on(spec: MetricSpec, sample: Sample) -> int:
+    """Patients in the smallest cell that the metric compares; 0 where there is none.
+
+    Cells are the examples with a label and those without it, of every label that the metric is of; those
+    that occur within every sub-group that is large enough; wrong and right calls, where a metric is about
+    them; `id` and the shift, where it tells them apart.
+    """
+    patients = sample.predictions.patient
+    return min((len(np.unique(patients[cell])) for cell in _cells(spec, sample)), default=0)
+
+
+def _cells(spec: MetricSpec, sample: Sample) -> Iterator[NDArray[np.bool_]]:
+    """(n,) masks of the examples in each cell."""
+    if isinstance(spec, OutOfDistributionAuc):
+        if sample.shifted is not None:
+            yield from (sample.shifted, ~sample.shifted)
+    elif isinstance(spec, MisclassificationAuc | RiskCoverageArea):
+        yield from (event.happened == value for event in top_label(sample.predictions) for value in (0, 1))
+    elif isinstance(spec, GroupGap | WorstGroup | EqualizedOddsGap):
+        for group in groups(sample, spec.attributes, spec.smallest).kept:
+            within = np.isin(np.arange(len(sample)), group.rows)
+            cells = [cell & within for cell in _of_labels(sample, "")]
+            yield from (cell for cell in cells if cell.any())  # a group may show one class only
+    else:
+        yield from _of_labels(sample, getattr(spec, "label", ""))
+
+
+def _of_labels(sample: Sample, label: str) -> Iterator[NDArray[np.bool_]]:
+    """With and without each label, or the one that is named."""
+    names, _, labels = scores_and_labels(sample.predictions)
+    for i, name in enumerate(names):
+        if label in ("", name):
+            yield from (labels[:, i] == value for value in (0, 1))
