@@ -16,9 +16,14 @@ import msgspec
 from medbench import __version__
 from medbench.environment import commit
 from medbench.errors import MedbenchError
+from medbench.expect import Expectations, load
+from medbench.gate.nights import METRIC
 from medbench.gate.page import page
 from medbench.gate.parts import QUICK, Sizes, simulate, to_terminal
+from medbench.gate.rates import SEEDS
 from medbench.gate.report import HIGHEST_RATE, report, summary
+from medbench.gate.worlds import ITEMS
+from medbench.judge import ARMS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--nights", type=_count, metavar="N", help="unchanged nights of each kind (default: 4000)"
     )
-    parser.add_argument("--seed", type=int, default=1, help="of all random streams (default: 1)")
+    parser.add_argument("--seed", type=_count, default=1, help="of all random streams (default: 1)")
     parser.add_argument("--workers", type=_count, default=1, metavar="N", help="processes (default: 1)")
     parser.add_argument("--quick", action="store_true", help="a glance, in half a minute")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here")
@@ -56,6 +61,12 @@ def run(args: argparse.Namespace) -> int:
             f"{args.expectations / args.tier}: no accepted values, which simulated nights are like. "
             "Run in the repository, or name the folder with --expectations."
         )
+    _require_like_the_suite(load(args.expectations, args.tier))
+    for file in filter(None, (args.json, args.write)):
+        if not file.absolute().parent.is_dir():
+            raise MedbenchError(
+                f"{file}: {file.absolute().parent} is no folder. Make it, or name another file."
+            )
     sizes = QUICK if args.quick else Sizes()
     if args.nights:
         sizes = replace(sizes, nights=args.nights)
@@ -88,6 +99,24 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise MedbenchError(f"{path}: cannot be written ({error.strerror}).") from error
+
+
+def _require_like_the_suite(expectations: Expectations) -> None:
+    """Simulated nights have the shape of the shipped suite.
+
+    Raises:
+      MedbenchError: the accepted values have another one.
+    """
+    accepted = [e for e in expectations.accepted if e.definition.metric == METRIC]
+    seeds = {len(e.values(arm)) for e in accepted for arm in ARMS}
+    if len(accepted) != ITEMS or len(expectations.accepted) != ITEMS or seeds != {SEEDS}:
+        raise MedbenchError(
+            f"simulated nights are like a suite of {ITEMS} items of {METRIC} with {SEEDS} accepted seeds "
+            f"an arm; accepted are {len(expectations.accepted)} items, {len(accepted)} of them of it, with "
+            f"{' or '.join(map(str, sorted(seeds))) or 'no'} seeds. Name others with --expectations."
+        )
+    if not any(row.metric == METRIC for row in expectations.calibration):
+        raise MedbenchError(f"numeric.yaml has no row for {METRIC}. Measure it by ci/calibrate.sh.")
 
 
 def _count(text: str) -> int:

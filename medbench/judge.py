@@ -103,6 +103,7 @@ def judge(
         evaluation_set=item.evaluation_set,
         statement=claim.statement,
         metric=metric.identity,
+        certified=metric.spec.certified,
         baseline=item.baseline,
         treatment=item.treatment,
         state="not-run",

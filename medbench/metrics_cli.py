@@ -27,18 +27,20 @@ def run(args: argparse.Namespace) -> int:
       MedbenchError: a declaration is wrong.
     """
     declared = load_suite(args.suite).metrics
-    rows = [("name", "better", "range", "identity", "what it is")]
+    rows = [("name", "better", "range", "intervals", "identity", "what it is")]
     rows += [_row(metric_named(name, declared)) for name in declared]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
     more = args.suite / "metrics.yaml"
     print(f"\nMore may be declared in {more}; docs/metrics.md has the kinds and their parameters.")
+    print("Certified: intervals were measured to hold, see docs/gate.md. Of others, take them with care.")
     return 0
 
 
-def _row(metric: Metric) -> tuple[str, str, str, str, str]:
+def _row(metric: Metric) -> tuple[str, str, str, str, str, str]:
     better = "higher" if metric.higher_is_better else "lower"
     span = f"{metric.low:g} to {metric.high:g}"
     meaning = (type(metric.spec).__doc__ or "").partition("\n")[0]
-    return metric.name, better, span, metric.identity, meaning
+    intervals = "certified" if metric.spec.certified else "not certified"
+    return metric.name, better, span, intervals, metric.identity, meaning

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace as replace_dataclass
 
 import msgspec
 import numpy as np
@@ -250,6 +251,33 @@ def test_an_item_whose_runs_are_not_all_there_was_not_run(arm, seed, how):
 def test_an_item_without_any_run_names_them_all():
     reason = "no run of baseline seed 1, baseline seed 2, treatment seed 1, treatment seed 2"
     assert judge(planned(seeds=(2, 1)), claim(), {}).reason == reason
+
+
+def test_runs_whose_sub_groups_differ_are_never_paired():
+    runs = study()
+    scored_with = {"sex": np.array(["f", "m"] * 60)}
+    for arm in ARMS:
+        for run in runs[arm].values():
+            run.scored = replace_dataclass(run.scored, attributes=scored_with)
+    runs["treatment"][2].scored = replace_dataclass(
+        runs["treatment"][2].scored, attributes={"sex": scored_with["sex"][::-1]}
+    )
+    with pytest.raises(MedbenchError, match="not scored on the same sub-groups"):
+        shown(runs)
+    runs["treatment"][2].scored = replace_dataclass(runs["treatment"][2].scored, attributes={})
+    with pytest.raises(MedbenchError, match="not scored on the same sub-groups"):
+        shown(runs)
+
+
+@pytest.mark.parametrize("name", ["average_precision", "ece", "calibration_slope_error"])
+def test_a_resampled_interval_concludes_nothing_from_fewer_than_fifty_patients_of_a_class(name):
+    few = judge(planned(metric=name), claim(predicate="non-inferiority", margin=0.9), study(n_patients=147))
+    assert (few.interval, few.certified, few.verdict) == ("bootstrap", False, "inconclusive")
+    assert few.note == "a class is shown by 49 patients only, and nothing is concluded from fewer than 50"
+    enough = judge(
+        planned(metric=name), claim(predicate="non-inferiority", margin=0.9), study(n_patients=150)
+    )
+    assert enough.verdict == "supported"
 
 
 @pytest.mark.parametrize(

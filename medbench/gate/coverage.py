@@ -261,7 +261,7 @@ Tallies = dict[Cell, Tally]
 
 
 def grid(patients: int, studies: int, random: np.random.Generator) -> Tallies:
-    """The smooth metrics over the issue's grid: each study from a population of its own."""
+    """The smooth metrics over the grid: each study from a population of its own."""
     tallies: Tallies = {}
     metrics = {name: metric_named(name) for name in SMOOTH}
     for _ in range(studies):
@@ -305,7 +305,7 @@ def candidates(
 
 
 def any_population(patients: int, random: np.random.Generator) -> Population:
-    """From the issue's grid; seed noise is stated by what it does to the area."""
+    """From the grid; seed noise is stated by what it does to the area."""
     rarest = min(0.5, max(0.02, 1.5 * FEWEST_POSITIVE / patients))
     prevalence = float(np.exp(random.uniform(np.log(rarest), np.log(0.5))))
     images = int(min(random.choice([1, 2, 5, 20]), max(1, MOST_IMAGES // patients)))

@@ -197,7 +197,7 @@ def _coverage(findings: Findings) -> list[Coverage]:
 
 
 def _bars(alarm: FalseAlarm, detections: Sequence[Detection], covered: Sequence[Coverage]) -> list[Bar]:
-    """What issue 3 asks for, in the order in which it asks."""
+    """What the gate is held to."""
     bars = [
         Bar(
             what=f"false alarms ({alarm.night}, {alarm.worlds} worlds: the worst kind)",

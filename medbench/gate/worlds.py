@@ -85,7 +85,7 @@ class LikeStored:
 
 
 def of_grid(random: np.random.Generator) -> World:
-    """A world from the issue's grid: areas of .6 to .99, prevalence of 2 to 50 % and so on.
+    """A world from the grid: areas of .6 to .99, prevalence of 2 to 50 % and so on.
 
     Clusters of 1 to 20 images, correlated by 0 to .8 within a patient, seed noise of 0 to 2 times that of
     patients by run, and test sets so small that values tie.

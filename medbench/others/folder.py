@@ -25,7 +25,7 @@ from medbench.spec.loader import Document, load_document, shown
 from medbench.spec.runs import Target
 
 DECLARATION = "predictions.yaml"
-_SEED = re.compile(r"seed-(\d+)")
+_SEED = re.compile(r"seed-(0|[1-9][0-9]*)")
 
 
 class DeclaredTarget(Declared, frozen=True, kw_only=True):

@@ -35,6 +35,11 @@ class MetricSpec(Declared, frozen=True, kw_only=True, tag_field="kind"):
         return self.higher_is_better
 
     @property
+    def certified(self) -> bool:
+        """Whether its intervals were measured to hold (docs/gate.md says by what rule)."""
+        return False
+
+    @property
     def needs_validation(self) -> bool:
         """As `reads_validation`, of this metric with its parameters."""
         return self.reads_validation
@@ -60,6 +65,11 @@ class _OfLabel(MetricSpec, frozen=True, kw_only=True):
 
 class RocAuc(_OfLabel, frozen=True, kw_only=True, tag="roc_auc"):
     """Area under the ROC curve, ties counted half."""
+
+    @property
+    def certified(self) -> bool:
+        """As measured for docs/gate.md."""
+        return True
 
 
 class AveragePrecision(_OfLabel, frozen=True, kw_only=True, tag="average_precision"):
@@ -133,6 +143,11 @@ class NegativeLogLikelihood(_Calibration, frozen=True, kw_only=True, tag="nll"):
     higher_is_better = False
     high = inf
 
+    @property
+    def certified(self) -> bool:
+        """As measured for docs/gate.md."""
+        return not self.temperature
+
 
 class Brier(_Calibration, frozen=True, kw_only=True, tag="brier"):
     """Mean squared distance between probability and outcome, or a part of it.
@@ -157,6 +172,11 @@ class Brier(_Calibration, frozen=True, kw_only=True, tag="brier"):
     def parameters(self) -> str:
         """See the base class."""
         return "" if self.part == "score" else f"{self.part}-{self.bins}"
+
+    @property
+    def certified(self) -> bool:
+        """As measured for docs/gate.md."""
+        return self.part == "score" and not self.temperature
 
 
 class CalibrationError(_Calibration, frozen=True, kw_only=True, tag="ece"):

@@ -1,6 +1,7 @@
 """The gate's measurement: the short version in full, and its pieces against closed forms and brute force."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -161,7 +162,7 @@ def test_worlds_like_the_stored_runs_spread_as_those_do(expectations):
     assert np.std(simulated) == pytest.approx(np.std(stored), rel=0.25)
 
 
-def test_the_grid_has_areas_ties_and_noise_as_the_issue_asks():
+def test_the_grid_has_areas_ties_and_noise_as_wide_as_practice():
     random = np.random.default_rng(0)
     worlds = [of_grid(random) for _ in range(200)]
     means = np.array([world.means for world in worlds])
@@ -280,3 +281,19 @@ def test_accepted_sets_have_a_rate_each(expectations):
     shares = rates.conditional(of_grid, expectations, 2, 5, np.random.default_rng(0))
     assert len(shares) == 2
     assert all(0 <= share <= 1 for share in shares)
+
+
+def test_accepted_values_of_another_shape_are_refused_before_anything_is_simulated(tmp_path, capsys):
+    copied = tmp_path / "expectations"
+    shutil.copytree(ROOT, copied, ignore=shutil.ignore_patterns("runs"))
+    (copied / "embedded/chest/scale-data.yaml").unlink()
+    assert main(["validate-gate", "--quick", "--expectations", str(copied)]) == 2
+    assert "like a suite of 9 items of roc_auc@1 with 5 accepted seeds an arm; accepted are 8" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_file_that_could_not_be_written_is_refused_before_anything_is_simulated(tmp_path, capsys):
+    place = str(tmp_path / "gone" / "g.json")
+    assert main(["validate-gate", "--expectations", str(ROOT), "--json", place]) == 2
+    assert "is no folder" in capsys.readouterr().err

@@ -84,6 +84,7 @@ def test_a_declaration_that_does_not_fit_is_told(root, old, new, message):
     ("path", "message"),
     [
         ("notes.txt", "notes.txt: not the folder of a backbone in predictions.yaml."),
+        ("net-small/seed-01/id.csv", "seed-01: expected folders named `seed-1`, `seed-2`, …"),
         ("net-small/seed1/id.csv", "seed1: expected folders named `seed-1`, `seed-2`, …"),
         ("net-small/log.txt", "log.txt: expected folders named `seed-1`"),
         ("net-small/seed-1/vendor-c.csv", "named for evaluation sets. Did you mean `vendor-b`?"),
