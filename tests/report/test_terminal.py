@@ -59,9 +59,12 @@ def test_notes_say_what_would_settle_it_and_what_to_doubt():
             note="clearly positive, but the margin is open",
             undefined_replicates=7,
             cluster="study",
+            metric="ece/equal-width-15@1",
+            certified=False,
         )
     )
     shown = text(made)
+    assert "intervals of ece/equal-width-15@1 are not certified (docs/gate.md)" in shown
     assert "clearly positive, but the margin is open" in shown
     assert "7 of 1000 bootstrap replicates were undefined" in shown
     assert "clustered by `study`" in shown
