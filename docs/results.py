@@ -96,7 +96,8 @@ def about(report: dict[str, Any]) -> str:
     devices = sorted({run["device"] for run in report["provenance"]})
     libraries = environment["libraries"]
     return (
-        f"{report['created'][:10]}, {', '.join(devices)}, {environment['cores']} cores, jax {libraries['jax']}; "
+        f"{report['created'][:10]}, {', '.join(devices)}, {environment['cores']} cores, jax {libraries['jax']}, "
+        f"commit {environment['commit'][:7]}; "
         f"seeds {', '.join(map(str, seeds))}; {runs['planned']} runs, {runs['loaded']} of them loaded.\n"
     )
 
