@@ -37,7 +37,10 @@ def run_with(*, evaluation_set="icu", home=20, validation=8):
 
     def predictions(name, n):
         patients = [f"{name}{i}" for i in range(n)]
-        return scored(LABELS[:n], np.linspace(0, 1, n), patients=patients, evaluation_set=name)
+        sex = {"sex": np.full(n, "f")}
+        return scored(
+            LABELS[:n], np.linspace(0, 1, n), patients=patients, evaluation_set=name, attributes=sex
+        )
 
     others = {"id": predictions("id", home), "validation": predictions("validation", validation)}
     return FakeRun(predictions(evaluation_set, 30), others=others)
