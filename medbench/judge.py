@@ -46,8 +46,7 @@ FEWEST_OF_A_CLASS = 10
 """Patients that must show each class before anything is concluded."""
 FEWEST_RESAMPLED = 50
 """The same where the interval is by the bootstrap, which cannot tell how many patients a difference rests
-on: with 10 to 20 of a class, a true loss of the margin came out as non-inferior in up to 23 of 100 simulated
-studies, with 50 in 2 to 6."""
+on: a cautious choice, to be measured by the gate."""
 FEWEST_BEHIND = 5
 """Patients on whom a difference must effectively rest. Of areas near 1, with fewer, limits fail in up to 12
 of 100 studies instead of 5, because the patients who would be ranked differently were not drawn."""

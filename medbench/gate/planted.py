@@ -22,6 +22,7 @@ from medbench.gate.worlds import World
 from medbench.judge import ARMS, JudgedRun, judge
 from medbench.judgement import Judgement
 from medbench.metrics import Sample
+from medbench.metrics.evidence import resting_on
 from medbench.metrics.influence import influence
 from medbench.policy import outcome
 from medbench.predictions import Predictions
@@ -29,7 +30,6 @@ from medbench.record import RunRecord
 from medbench.spec.metrics import BUILT_IN
 from medbench.spec.records import Claim, Source
 from medbench.spec.runs import Item, PlannedItem
-from medbench.stats.bootstrap import patients_of_rarest_class
 from medbench.stats.patients import influence_by_patient, variance_over_patients
 from medbench.store import StoredRun, read_run
 
@@ -296,7 +296,7 @@ def _tonight(
 def _world(arms: Arms) -> World:
     """The variance over patients of one item as the accepted runs have it, and nothing else."""
     one = arms["baseline"][1]
-    patients = patients_of_rarest_class(one.patient, one.labels)
+    patients = resting_on(BUILT_IN["roc_auc"], Sample(one))
     total = np.zeros(len(one))
     for arm, sign in zip(ARMS, (-1, 1), strict=True):
         for predictions in arms[arm].values():

@@ -29,6 +29,16 @@ def resting_on(spec: MetricSpec, sample: Sample) -> int:
     Cells are the examples with a label and those without it, of every label that the metric is of; those
     that occur within every sub-group that is large enough; wrong and right calls, where a metric is about
     them; `id` and the shift, where it tells them apart.
+
+    Args:
+      spec: of the metric.
+      sample: of n examples, with the attributes that the metric is by.
+
+    Returns:
+      A number of patients, from 0 to all of them.
+
+    Raises:
+      MedbenchError: the predictions lack an attribute; the message names the nearest.
     """
     patients = sample.predictions.patient
     return min((len(np.unique(patients[cell])) for cell in _cells(spec, sample)), default=0)
