@@ -56,7 +56,7 @@ def cases(rng: np.random.Generator, setting: Setting) -> list[Case]:
         severity = 0.8 * habitual + 0.6 * rng.standard_normal(2) + 0.15 * (view == "AP")
         positive = report(rng, severity, threshold=0.35, reading_error=0.5)
         attributes = {"age": age_band(years), "sex": sex, "view": view, "site": site}
-        result.append(Case(severity, positive, attributes))
+        result.append(Case(severity, positive.astype(np.int8), severity, attributes))
     return result
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medbench.data.phantoms.domain import Case, Domain, age_band, report, visible
+from medbench.data.phantoms.domain import Case, Domain, age_band, report, two_classes, visible
 from medbench.data.phantoms.texture import (
     Field,
     X,
@@ -78,7 +78,9 @@ def cases(rng: np.random.Generator, setting: Setting) -> list[Case]:
     result = []
     for _ in range(1 + rng.binomial(2, 0.25)):
         severity = 0.5 * habitual + 0.87 * rng.standard_normal(1)
-        result.append(Case(severity, report(rng, severity, threshold=0.3, reading_error=0.5), attributes))
+        positive = report(rng, severity, threshold=0.3, reading_error=0.5)
+        oracle = np.concatenate([-severity, severity])
+        result.append(Case(severity, two_classes(bool(positive[0])), oracle, attributes))
     return result
 
 

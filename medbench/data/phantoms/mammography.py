@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medbench.data.phantoms.domain import Case, Domain, age_band, report, visible
+from medbench.data.phantoms.domain import Case, Domain, age_band, report, two_classes, visible
 from medbench.data.phantoms.texture import (
     Field,
     X,
@@ -70,7 +70,8 @@ def cases(rng: np.random.Generator, setting: Setting) -> list[Case]:
         "vendor": setting.vendors[rng.integers(len(setting.vendors))],
     }
     views = (("CC", "MLO"), ("CC", "MLO"), ("CC",), ("MLO",))[rng.integers(4)]
-    return [Case(severity, positive, attributes | {"view": view}) for view in views]
+    labels, oracle = two_classes(bool(positive[0])), np.concatenate([-severity, severity])
+    return [Case(severity, labels, oracle, attributes | {"view": view}) for view in views]
 
 
 def draw(rng: np.random.Generator, case: Case, setting: Setting) -> NDArray[np.uint8]:
