@@ -68,7 +68,10 @@ class Difficulty:
 
 
 def difficulty(cohort: PhantomCohort) -> list[Difficulty]:
-    """Difficulty by finding: every class, or the second of two; uncertain labels are left out. Draws `train` and `id` once."""
+    """Difficulty by finding: every class, or the second of two, without uncertain labels.
+
+    Draws `train` and `id` once.
+    """
     from sklearn.metrics import roc_auc_score  # noqa: PLC0415, heavy to import
 
     train, test = cohort.examples(TRAIN), cohort.examples(ID)
