@@ -25,7 +25,7 @@ from medbench.record import RunRecord
 from medbench.spec.records import Claim
 from medbench.spec.runs import PlannedItem
 from medbench.stats.bootstrap import patient_weights, seed_sequence
-from medbench.stats.interval import Spread, limits, p_value
+from medbench.stats.interval import ROUNDING, Spread, limits, p_value
 from medbench.stats.patients import influence_by_patient, patients_behind, variance_over_patients
 from medbench.stats.power import (
     detectable,
@@ -38,9 +38,6 @@ from medbench.stats.power import (
 ARMS = ("baseline", "treatment")
 REPLICATES = 1000
 """Of the patient bootstrap: its own noise moves a standard error by some 2 %."""
-
-ROUNDING = 1e-9
-"""A standard error below this comes from rounding: metrics are of the order of 1."""
 
 FEWEST_OF_A_CLASS = 10
 """Patients that must show each class before anything is concluded."""
