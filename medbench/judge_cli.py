@@ -14,6 +14,7 @@ from medbench import __version__
 from medbench.errors import MedbenchError, nearest
 from medbench.metrics import metric_named
 from medbench.multiplicity import adjust
+from medbench.others.cells import number
 from medbench.others.claims import PredictionsReport, judge_claims
 from medbench.others.folder import open_folder
 from medbench.others.lines import predictions_lines, results_lines
@@ -210,7 +211,7 @@ def _share(text: str) -> float:
 
 def _number(text: str, expected: str, holds: Callable[[float], bool]) -> float:
     try:
-        value = float(text)
+        value = number(text)
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and holds(value)):

@@ -132,6 +132,7 @@ def test_nothing_to_compare_is_a_mistake(judge):
         (["--columns", "backbone"], "expected one column for `backbone`, as in backbone=NAME"),
         (["--columns", "backbone=a,backbone=b"], "expected one column for `backbone`"),
         (["--margin", "-1"], "expected a number at least 0, found `-1`"),
+        (["--margin", "1_0"], "expected a number at least 0, found `1_0`"),
         (["--margin", "nan"], "expected a number at least 0, found `nan`"),
         (["--share", "0"], "expected a number above 0 and at most 1, found `0`"),
         (["--share", "60%"], "expected a number above 0 and at most 1, found `60%`"),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from medbench.data.findings import counted, listed, rows_in_words
 from medbench.data.table import read_table
 from medbench.errors import MedbenchError, nearest
+from medbench.others.cells import number
 from medbench.predictions import Predictions
 from medbench.spec.loader import shown
 from medbench.spec.runs import Target
@@ -52,11 +53,12 @@ class _Columns:
 
     def _numbers(self, name: str) -> NDArray[np.float64]:
         cells = self.cells[name]
-        try:
-            values = np.asarray(cells, dtype=np.float64)
-        except (ValueError, TypeError):
-            i = next(i for i, cell in enumerate(cells) if not _is_number(cell))
-            raise self.error([i], f"expected a number in column `{name}`, found `{cells[i]}`.") from None
+        values = np.zeros(len(cells))
+        for i, cell in enumerate(cells):
+            try:
+                values[i] = number(cell) if isinstance(cell, str) else cell
+            except (ValueError, TypeError):
+                raise self.error([i], f"expected a number in column `{name}`, found `{cell}`.") from None
         if not np.isfinite(values).all():
             broken = np.flatnonzero(~np.isfinite(values))
             raise self.error(
@@ -196,14 +198,6 @@ def _above_zero(p: NDArray[np.float64]) -> NDArray[np.float64]:
     """Probabilities with 0 moved up, but below every other, so that no order changes."""
     smallest = p[p > 0].min(initial=2 * _INSIDE)
     return np.where(p == 0, smallest / 2, p)
-
-
-def _is_number(cell: object) -> bool:
-    try:
-        float(cell)  # type: ignore[arg-type]
-    except (ValueError, TypeError):
-        return False
-    return True
 
 
 def in_words(moved: int, scored: int) -> str:

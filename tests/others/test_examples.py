@@ -120,6 +120,7 @@ def test_what_is_moved_above_zero_stays_below_the_rest(values):
             "rows 2, 4: the same image. Every image of a set is scored exactly once.",
         ),
         ("logit/malignant", "", "row 4: expected a number in column `logit/malignant`, found ``."),
+        ("logit/malignant", "1_0", "row 4: expected a number in column `logit/malignant`, found `1_0`."),
         ("logit/malignant", "high", "row 4: expected a number in column `logit/malignant`, found `high`."),
         (
             "logit/malignant",
