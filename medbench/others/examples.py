@@ -27,6 +27,9 @@ _INSIDE = 1e-7
 _SUM = 0.01
 """How far probabilities of one example may add up to something else than 1: they may have been rounded."""
 
+_FEW = 10
+"""Patients of so small a set may well each be of a sub-group of their own, such as a skin type."""
+
 
 @dataclass(frozen=True)
 class _Columns:
@@ -105,11 +108,7 @@ def read_examples(path: Path, target: Target, evaluation_set: str) -> tuple[Pred
         patient=columns.text("patient")[order],
         labels=labels[order],
         logits=narrow[order],
-        attributes={
-            name.removeprefix(_ATTRIBUTE): columns.text(name, empty=True)[order]
-            for name in columns.cells
-            if name.startswith(_ATTRIBUTE)
-        },
+        attributes={name: values[order] for name, values in _attributes(columns).items()},
     )
     return predictions, moved
 
@@ -161,6 +160,34 @@ def _check_once(columns: _Columns, image: NDArray[np.str_], order: NDArray[np.in
     if len(twice):
         pair = sorted(order[twice[0] : twice[0] + 2])
         raise columns.error(pair, "the same image. Every image of a set is scored exactly once.")
+
+
+def _attributes(columns: _Columns) -> dict[str, NDArray[np.str_]]:
+    """The sub-groups by attribute, (n,) each; reports list them, so what tells people apart is refused."""
+    found = {}
+    patient = columns.text("patient")
+    for column in columns.cells:
+        if not column.startswith(_ATTRIBUTE):
+            continue
+        values = columns.text(column, empty=True)
+        alone, of = _alone(values, patient)
+        if of and ((values == patient)[values != ""].all() or (of > _FEW and alone > of / 2)):
+            raise MedbenchError(
+                f"{columns.file}: column `{column}` gives {alone:,} of {of:,} patients a value that nobody "
+                "else has, so it says who they are; reports list the values of sub-groups. Leave it out, or "
+                "give wider groups, such as the decade of an age."
+            )
+        found[column.removeprefix(_ATTRIBUTE)] = values
+    return found
+
+
+def _alone(values: NDArray[np.str_], patient: NDArray[np.str_]) -> tuple[int, int]:
+    """How many patients have a recorded value that no other has, and how many have one at all."""
+    recorded = values != ""
+    names, patient_of = np.unique(patient[recorded], return_inverse=True)
+    _, value_of = np.unique(values[recorded], return_inverse=True)
+    value, holder = np.divmod(np.unique(value_of * len(names) + patient_of), max(1, len(names)))
+    return len(np.unique(holder[np.bincount(value)[value] == 1])), len(names)
 
 
 def _labels(columns: _Columns, target: Target) -> NDArray[np.int8]:

@@ -45,8 +45,7 @@ def test_amounts_are_numbers_of_one_unit_and_full_is_all_data_of_unknown_size(lo
         (
             "  natural images: [small, large]\n",
             "  photos: [small, tiny, large]\n  films: [large, other, small]\n",
-            ":3: `small` is larger than `large` in `films`, and smaller in `photos`. "
-            "List both from small to large.",
+            ":3: `small` is larger than `large` in `films`, and smaller in `photos`. List both from small",
         ),
         ("[r50, r152]", "[]", ":3: `architectures` is empty."),
         ("[r50, r152]", "[r50, r50]", ":3: `r50` comes twice in `architectures`."),
