@@ -247,7 +247,8 @@ def _with_verdict(
     scored: Mapping[str, Mapping[int, Sample]],
 ) -> Judgement:
     """The judgement completed: effect, verdict, power and what would settle it."""
-    patients = min(resting_on(metric.spec, sample) for arm in ARMS for sample in scored[arm].values())
+    inner = metric.inner.spec if metric.inner else None
+    patients = min(resting_on(metric.spec, sample, inner) for arm in ARMS for sample in scored[arm].values())
     if patients < 2:
         reason = f"one {judgement.cluster} alone shows a class: there is no interval over patients"
         return replace(judgement, state="missing", reason=reason)

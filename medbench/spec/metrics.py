@@ -159,7 +159,7 @@ class Brier(_Calibration, frozen=True, kw_only=True, tag="brier"):
 
     part: Literal["score", "reliability", "resolution", "uncertainty"] = "score"
     bins: int = 15
-    """Of the parts; the score itself needs none."""
+    """Of the parts, 2 to 1000; the score itself has none."""
     higher_is_better = False
     high = 2.0
 
@@ -191,6 +191,7 @@ class CalibrationError(_Calibration, frozen=True, kw_only=True, tag="ece"):
     binning: Literal["equal-width", "equal-mass"] = "equal-width"
     """Half-open bins, the last one closed, so that a probability of exactly 1 is counted."""
     bins: int = 15
+    """2 to 1000."""
     higher_is_better = False
 
     @property
@@ -322,6 +323,12 @@ OF_GROUPS = GroupGap | WorstGroup | EqualizedOddsGap
 def ungrouped(declared: Mapping[str, MetricSpec]) -> list[str]:
     """Names of the metrics that can be compared between groups."""
     return [name for name, spec in declared.items() if not isinstance(spec, OF_GROUPS)]
+
+
+def pools_home(name: str, declared: Mapping[str, MetricSpec]) -> bool:
+    """Whether a declared metric, or the one that it compares, tells a shift from `id`."""
+    spec = declared[name]
+    return spec.pools_home or (isinstance(spec, OF_ANOTHER) and declared[spec.of].pools_home)
 
 
 class Metrics(Declared, frozen=True, kw_only=True):
