@@ -89,7 +89,7 @@ def judge(
       metric, or an interval for it, is undefined, with the reason.
 
     Raises:
-      MedbenchError: the runs were not scored on the same images, patients and labels.
+      MedbenchError: the runs were not scored on the same images, patients, labels and sub-groups.
     """
     item, metric = planned.item, metric_named(planned.item.metric, planned.metrics)
     judgement = Judgement(
@@ -181,23 +181,13 @@ def _require_same_examples(
     """
     runs = [(f"{arm} seed {seed}", by_seed[seed]) for arm, by_seed in predictions.items() for seed in by_seed]
     for (one, a), (other, b) in pairwise(runs):
-        same = {
-            what: np.array_equal(getattr(a, what), getattr(b, what))
-            for what in ("image", "patient", "labels")
-        }
-        same["attributes"] = a.attributes.keys() == b.attributes.keys() and all(
-            np.array_equal(values, b.attributes[name]) for name, values in a.attributes.items()
-        )
-        for what, equal in same.items():
-            if not equal:
-                raise MedbenchError(
-                    f"{planned.item.id}: {one} and {other} were not scored on the same {_PLURAL[what]} "
-                    f"({len(a)} and {len(b)} examples), so they cannot be paired. Train them afresh "
-                    "on one cohort with --runs=force."
-                )
-
-
-_PLURAL = {"image": "images", "patient": "patients", "labels": "labels", "attributes": "sub-groups"}
+        different = a.difference(b)
+        if different:
+            raise MedbenchError(
+                f"{planned.item.id}: {one} and {other} were not scored on the same {different} "
+                f"({len(a)} and {len(b)} examples), so they cannot be paired. Train them afresh "
+                "on one cohort with --runs=force."
+            )
 
 
 def _facts(

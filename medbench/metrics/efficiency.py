@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 from medbench.errors import MedbenchError
 from medbench.metrics.estimates import Estimates
+from medbench.stats.interval import LEVEL
 from medbench.stats.trend import isotonic
-
-LEVEL = 0.90
-"""Coverage of an interval: one-sided limits at .05, as of every verdict."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +101,7 @@ def matched_fraction(
 
 
 def fraction_interval(
-    fractions: NDArray[np.float64], replicates: Matched, level: float = LEVEL
+    fractions: NDArray[np.float64], replicates: Matched, level: float = 1 - 2 * LEVEL
 ) -> FractionInterval:
     """Percentile interval from replicates, those without a matched fraction counted on the side they lie.
 
@@ -115,7 +113,7 @@ def fraction_interval(
       fractions: (f,) of the curves.
       replicates: matched fractions of replicates whose scores vary as the curve's do: by patients
         (bootstrap), by seeds (`with_seed_noise`), or both.
-      level: of coverage, in (0, 1).
+      level: of coverage, in (0, 1); both limits are one-sided at `LEVEL` unless given.
 
     Returns:
       Limits; None for both where all replicates are undefined for want of finite scores. Where even the

@@ -86,7 +86,7 @@ def matched_share(sizes: Mapping[str, float], differences: Sequence[Interval]) -
 
 
 def in_words(reach: Reach) -> str:
-    """`41 % of the data`, or between which amounts."""
+    """`41% of the data`, `with 0.1 already`, `not with 1`, or between which amounts."""
     if reach.by is None:
         return f"not with {reach.after}"
     if reach.after is None:

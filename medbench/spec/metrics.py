@@ -87,6 +87,7 @@ class TopK(MetricSpec, frozen=True, kw_only=True, tag="top_k"):
     """Share of examples whose class is among the k largest logits; single-label only."""
 
     k: int = 1
+    """At least 1, and fewer than the classes."""
 
     @property
     def detail(self) -> str:
@@ -98,6 +99,7 @@ class SensitivityAtSpecificity(_OfLabel, frozen=True, kw_only=True, tag="sensiti
     """The largest sensitivity that any threshold has whose specificity is at least the stated one."""
 
     specificity: float = 0.9
+    """At least, above 0 and below 1."""
 
     @property
     def detail(self) -> str:
@@ -109,6 +111,7 @@ class SpecificityAtSensitivity(_OfLabel, frozen=True, kw_only=True, tag="specifi
     """The largest specificity that any threshold has whose sensitivity is at least the stated one."""
 
     sensitivity: float = 0.9
+    """At least, above 0 and below 1."""
 
     @property
     def detail(self) -> str:
@@ -282,7 +285,9 @@ class EqualizedOddsGap(MetricSpec, frozen=True, kw_only=True, tag="equalized_odd
     """
 
     attributes: list[str]
+    """One attribute, or several whose combinations are the groups."""
     smallest: int = 20
+    """Groups with fewer patients are named and left out."""
     higher_is_better = False
     reads_validation = True
 
