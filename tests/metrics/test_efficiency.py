@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.isotonic import IsotonicRegression
@@ -127,6 +127,7 @@ def test_curves_out_of_order_are_matched_as_scikit_learns_isotonic_regression(sc
     scores=hnp.arrays(np.float64, (3, 4), elements=st.floats(-1e38, 1e38)),
     target=hnp.arrays(np.float64, 3, elements=st.floats(-1e38, 1e38)),
 )
+@example(scores=np.tile([0.0, 1e-296, 1e-296, 1e-296], (3, 1)), target=np.array([1e13, -1e13, 0.0]))
 def test_whatever_the_scores_a_fraction_lies_in_the_grid_or_on_one_side(scores, target):
     fractions = np.array([0.1, 0.2, 0.5, 1.0])
     result = matched_fraction(fractions, scores, target)

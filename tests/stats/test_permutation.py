@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 from medbench.metrics import metric_named
 from medbench.metrics.estimates import Estimates
 from medbench.metrics.sample import Sample
+from medbench.metrics.swaps import difference_of
 from medbench.spec.metrics import BUILT_IN, GroupGap
 from medbench.stats import permutation
 from medbench.stats.permutation import swap_test
@@ -41,6 +42,10 @@ def arms(n_patients, *, images=2, seeds=1, harm=0.0, rng=0):
     return pairs
 
 
+def swapped(values, pairs):
+    return swap_test(difference_of(values, pairs), pairs[0][0].predictions.patient, SEED)
+
+
 def area(sample, rows):
     return roc_auc_score(sample.predictions.labels[rows, 1], sample.predictions.logits[rows, 1])
 
@@ -64,7 +69,7 @@ def test_it_is_the_share_of_all_swaps_that_differ_as_much(seeds):
             mixed = [Sample(replace(baseline.predictions, logits=logits)) for logits in (a, b)]
             total += gap(mixed[1]) - gap(mixed[0])
         differences.append(total / seeds)
-    result = swap_test(GAP, pairs, SEED)
+    result = swapped(GAP, pairs)
     assert result.exact
     assert result.difference == pytest.approx(differences[0])
     assert result.p == pytest.approx(np.mean(np.abs(differences) >= abs(differences[0]) - 1e-9))
@@ -72,32 +77,32 @@ def test_it_is_the_share_of_all_swaps_that_differ_as_much(seeds):
 
 def test_arms_that_are_the_same_do_not_differ():
     pairs = [(baseline, baseline) for baseline, _ in arms(6, seeds=2)]
-    assert swap_test(GAP, pairs, SEED) == permutation.SwapTest(difference=0.0, p=1.0, exact=True)
+    assert swapped(GAP, pairs) == permutation.SwapTest(difference=0.0, p=1.0, exact=True)
 
 
 def test_drawn_swaps_agree_with_all_of_them_whatever_the_blocks(monkeypatch):
     pairs = arms(10, rng=5)
-    exact = swap_test(AUC, pairs, SEED)
+    exact = swapped(AUC, pairs)
     assert exact.exact
     monkeypatch.setattr(permutation, "_BLOCK", 40 * 100)
-    assert swap_test(AUC, pairs, SEED) == exact
+    assert swapped(AUC, pairs) == exact
     monkeypatch.setattr(permutation, "EXACT_UP_TO", 9)
-    drawn = swap_test(AUC, pairs, SEED)
+    drawn = swapped(AUC, pairs)
     assert not drawn.exact
     assert drawn.difference == exact.difference
     assert drawn.p == pytest.approx(exact.p, abs=4 * (exact.p * (1 - exact.p) / 2000) ** 0.5)
-    assert swap_test(AUC, pairs, SEED) == drawn
+    assert swapped(AUC, pairs) == drawn
 
 
 def test_one_sub_group_harmed_is_found():
-    result = swap_test(GAP, arms(60, seeds=2, harm=2.0), SEED)
+    result = swapped(GAP, arms(60, seeds=2, harm=2.0))
     assert result.difference > 0.2
     assert result.p < 0.005
     assert not result.exact
 
 
 def test_without_a_difference_p_is_below_any_level_no_more_often_than_that():
-    p = [swap_test(GAP, arms(8, rng=rng), SEED).p for rng in range(100)]
+    p = [swapped(GAP, arms(8, rng=rng)).p for rng in range(100)]
     for level in (0.05, 0.2, 0.5):
         assert np.mean(np.array(p) <= level) <= level + 2 * (level * (1 - level) / 100) ** 0.5
 
@@ -109,7 +114,7 @@ def test_a_swap_that_leaves_the_metric_undefined_can_only_raise_p():
         area = AUC(sample, weights)
         return Estimates(area.values, area.defined & (weights[:, 0] == weights[:, 2]), "shy")
 
-    result, plain = swap_test(shy, pairs, SEED), swap_test(AUC, pairs, SEED)
+    result, plain = swapped(shy, pairs), swapped(AUC, pairs)
     assert plain.p < result.p
     assert result.p >= 0.5
 
@@ -117,7 +122,7 @@ def test_a_swap_that_leaves_the_metric_undefined_can_only_raise_p():
         return Estimates(np.zeros(len(weights)), np.zeros(len(weights), dtype=bool), "never")
 
     with pytest.raises(ValueError, match="the metric is undefined for one of the arms"):
-        swap_test(never, pairs, SEED)
+        swapped(never, pairs)
 
 
 def test_what_is_fitted_on_validation_cannot_be_swapped():
@@ -125,4 +130,4 @@ def test_what_is_fitted_on_validation_cannot_be_swapped():
     fitted = replace(baseline, validation=baseline.predictions)
     for pair in ((fitted, treatment), (treatment, fitted)):
         with pytest.raises(ValueError, match="cannot be swapped by patient"):
-            swap_test(AUC, [pair], SEED)
+            swapped(AUC, [pair])

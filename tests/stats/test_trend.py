@@ -64,6 +64,12 @@ def test_the_monotone_fit_is_that_of_scikit_learn(rows):
         assert (np.diff(fitted) >= 0).all()
 
 
+def test_many_ladders_are_fitted_at_once_as_each_by_itself():
+    ladders = np.random.default_rng(6).normal(size=(3, 4, 5))
+    each = [[isotonic(row) for row in rows] for rows in ladders]
+    np.testing.assert_array_equal(isotonic(ladders), each)
+
+
 def test_what_rises_already_is_left_alone():
     np.testing.assert_array_equal(isotonic([1.0, 2.0, 2.0, 5.0]), [1.0, 2.0, 2.0, 5.0])
     assert len(isotonic([])) == 0
