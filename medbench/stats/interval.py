@@ -9,6 +9,7 @@ from math import inf
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 LEVEL = 0.05
 """One-sided level of every limit."""
@@ -53,7 +54,9 @@ class Spread:
     n_seeds: float
 
     @classmethod
-    def of(cls, by_seed: Sequence[float], *, patients: float, n_patients: float) -> Self:
+    def of(
+        cls, by_seed: Sequence[float] | NDArray[np.float64], *, patients: float, n_patients: float
+    ) -> Self:
         """Of values by seed, at least one, all on the same patients.
 
         Args:
