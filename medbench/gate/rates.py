@@ -92,13 +92,13 @@ def planted(
         world = make(random)
         values = world.draw(random, world.suite.seeds)
         accepted = accept(world, values, expectations.calibration)
-        item = _any_area(world, random)
+        item = any_area(world, random)
         for night in NIGHTS:
             before, first = tonight(world, values, night, random, expectations)
             for arms, hit in ARMS_HIT.items():
                 falls = {("AUC drop", size): size * hit for size in DROPS}
                 if night != "same seeds":
-                    falls["seed deviations", float(DEVIATIONS)] = _deviations(world, item) * hit
+                    falls["seed deviations", float(DEVIATIONS)] = deviations(world, item) * hit
                 for (change, size), fall in falls.items():
                     cell = Planted(change, size, night, arms, worlds)
                     after = judged(world, item, before[item] - fall[:, None], first)
@@ -114,8 +114,8 @@ def with_other_seeds(
     caught, tried = Counts(), Counts()
     for _ in range(nights):
         world = make(random)
-        item = _any_area(world, random)
-        fall = _deviations(world, item) * ARMS_HIT["one arm"]
+        item = any_area(world, random)
+        fall = deviations(world, item) * ARMS_HIT["one arm"]
         for before, new in NUMBERS:
             accepted = accept(world, world.draw(random, before), expectations.calibration)
             values = world.draw(random, new)[item] - fall[:, None]
@@ -141,11 +141,11 @@ def tonight(
     return world.draw(random, new), int(world.suite.seeds.max()) + 1
 
 
-def _any_area(world: World, random: np.random.Generator) -> int:
+def any_area(world: World, random: np.random.Generator) -> int:
     """An item on the area."""
     return int(random.choice([i for i, d in enumerate(world.definitions) if d.metric == METRIC]))
 
 
-def _deviations(world: World, item: int) -> NDArray[np.float64]:
+def deviations(world: World, item: int) -> NDArray[np.float64]:
     """(2,) three deviations between seeds of each arm."""
     return DEVIATIONS * world.deviations[world.suite.scores[item]]
