@@ -11,7 +11,8 @@ def card(photographs: Photographs, settings: Settings, upstream: Upstream) -> st
     recipe = upstream_recipe(settings)
     images, available = settings.images, len(photographs.labels)
     command = (
-        f"medbench pretrain --data DIR --images {images} --steps {settings.steps} --seed {settings.seed}"
+        f"medbench pretrain --data DIR --architecture {settings.architecture} --images {images} "
+        f"--steps {settings.steps} --seed {settings.seed}"
     )
     rows = {
         "architecture": f"BiT ResNet-v2, {settings.blocks} units in the blocks, width {settings.width:g}",

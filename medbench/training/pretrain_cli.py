@@ -4,15 +4,15 @@ import argparse
 from pathlib import Path
 
 from medbench.training.cifar10 import read_cifar10
-from medbench.training.upstream import STEPS, Settings
+from medbench.training.upstream import ARCHITECTURES, STEPS, Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `medbench pretrain`."""
     parser.description = (
-        "Pre-train a small BiT (one unit a block, half width) on CIFAR-10 at 32 pixels, as an upstream of "
-        "the embedded tier. Writes the weights and a card beside them. Takes about three quarters "
-        "of an hour on two cores; interrupt it at any time, the same command goes on from its last "
+        "Pre-train a small BiT on CIFAR-10 at 32 pixels, as an upstream of the embedded tier. Writes "
+        "the weights and a card beside them. Takes a quarter to three quarters of an hour on two cores, "
+        "by architecture; interrupt it at any time, the same command goes on from its last "
         "checkpoint."
     )
     parser.add_argument(
@@ -22,6 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder with data_batch_1.bin to data_batch_5.bin and test_batch.bin (CIFAR-10's official "
         "binary version), or with cifar10_jpeg.npz",
+    )
+    parser.add_argument(
+        "--architecture",
+        choices=ARCHITECTURES,
+        default="r14x0.5",
+        help="layers and width (default: r14x0.5)",
     )
     parser.add_argument(
         "--images",
@@ -38,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         metavar="FILE",
-        help="weight file to write (default: bit-cifar50k-r14x0.5.npz here, the number as --images has it)",
+        help="weight file to write (default: bit-cifar50k-r14x0.5.npz here, named by --images and --architecture)",
     )
     parser.add_argument(
         "--checkpoints",
@@ -56,10 +62,11 @@ def run(args: argparse.Namespace) -> int:
     """
     from medbench.training.pretrain import pretrain  # noqa: PLC0415
 
-    out = args.out or Path(f"bit-cifar{_thousands(args.images)}-r14x0.5.npz")
+    blocks, width = ARCHITECTURES[args.architecture]
+    out = args.out or Path(f"bit-cifar{_thousands(args.images)}-{args.architecture}.npz")
     pretrain(
         read_cifar10(args.data),
-        Settings(images=args.images, steps=args.steps, seed=args.seed),
+        Settings(images=args.images, steps=args.steps, seed=args.seed, blocks=blocks, width=width),
         out=out,
         checkpoints=args.checkpoints or out.parent,
         report=lambda line: print(line, flush=True),

@@ -15,6 +15,12 @@ _LEARNING_RATE_AT_256 = 0.03
 # BiT-S warms up for 5,000 of its 28,151 steps (90 epochs of 1,281,167 images in batches of 4,096).
 _WARMUP_SHARE = 5_000 / 28_151
 _DECAY_SHARES = (0.3, 0.6, 0.8)
+ARCHITECTURES: dict[str, tuple[tuple[int, ...], float]] = {
+    "r14x0.25": ((1, 1, 1, 1), 0.25),
+    "r26x0.25": ((2, 2, 2, 2), 0.25),
+    "r14x0.5": ((1, 1, 1, 1), 0.5),
+}
+"""Units by block and width of the embedded ladder: the smallest, one twice as deep, one twice as wide."""
 # Pixels of mirrored border around a photograph before the random crop back to its own size.
 BORDER = 4
 
@@ -30,6 +36,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 1
     blocks: tuple[int, ...] = (1, 1, 1, 1)
     width: float = 0.5
+
+    @property
+    def architecture(self) -> str:
+        """Named as BiT's are: layers with kernels (three a unit, root and head) and width."""
+        return f"r{3 * sum(self.blocks) + 2}x{self.width:g}"
 
 
 @dataclass(frozen=True)

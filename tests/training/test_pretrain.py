@@ -21,7 +21,7 @@ from medbench.training.checkpoint import Checkpoint
 from medbench.training.hyperrule import learning_rate
 from medbench.training.pretrain import balanced_subset
 from medbench.training.step import State
-from medbench.training.upstream import Settings, Upstream, upstream_recipe
+from medbench.training.upstream import ARCHITECTURES, Settings, Upstream, upstream_recipe
 from tests.training.interrupted import SETTINGS, photographs
 from tests.training.test_cifar10 import write_binary
 
@@ -82,7 +82,7 @@ def test_the_card_pins_the_file_and_says_how_it_was_made(undisturbed):
     digest = hashlib.sha256((folder / "tiny.npz").read_bytes()).hexdigest()
     for expected in (
         digest, "40 of its 60", "noise", "none stated", "9 of 8 images", "| seed | 3 |",
-        "medbench pretrain --data DIR --images 40 --steps 9 --seed 3", f"jax {jax.__version__}",
+        "medbench pretrain --data DIR --architecture r14x0.25 --images 40 --steps 9 --seed 3", f"jax {jax.__version__}",
     ):  # fmt: skip
         assert expected in text
     assert str(folder) not in text
@@ -181,6 +181,7 @@ def test_divergence_ends_pre_training():
         ([], "bit-cifar50k-r14x0.5.npz", ".", 50_000),
         (["--images", "2000", "--checkpoints", "kept"], "bit-cifar2k-r14x0.5.npz", "kept", 2_000),
         (["--images", "500"], "bit-cifar500-r14x0.5.npz", ".", 500),
+        (["--architecture", "r26x0.25"], "bit-cifar50k-r26x0.25.npz", ".", 50_000),
         (["--out", "there/mine.npz"], "there/mine.npz", "there", 50_000),
     ],
 )
@@ -196,4 +197,12 @@ def test_the_command_names_the_file_for_the_number_of_images(
     pretrain_cli.add_arguments(parser)
     assert pretrain_cli.run(parser.parse_args(["--data", str(tmp_path), "--seed", "5", *given])) == 0
     assert (asked["out"], asked["checkpoints"]) == (Path(out), Path(checkpoints))
-    assert asked["of"] == Settings(images=images, seed=5)
+    blocks, width = ((2, 2, 2, 2), 0.25) if "r26x0.25" in given else ((1, 1, 1, 1), 0.5)
+    assert asked["of"] == Settings(images=images, seed=5, blocks=blocks, width=width)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_an_architecture_is_called_by_its_depth_and_width(name):
+    blocks, width = ARCHITECTURES[name]
+    assert Settings(images=10, blocks=blocks, width=width).architecture == name
+    assert Settings(images=10, blocks=(3, 4, 6, 3), width=1).architecture == "r50x1"
