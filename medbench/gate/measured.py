@@ -112,6 +112,11 @@ class Tails(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the stored seeds have heavier tails than normal ones do by chance."""
         return self.stored > self.normal[1]
 
+    @property
+    def heavy_denied(self) -> bool:
+        """Whether they have lighter ones than the heavy worlds' do by chance."""
+        return self.stored < self.heavy[0]
+
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """Of the suite that was simulated."""

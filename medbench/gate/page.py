@@ -2,8 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 
-from medbench.gate import coverage, nights, rates, worlds
-from medbench.gate.measured import Certificate, Conditional, Coverage, Detection, GateReport, Rate, Shape
+from medbench.gate import bars, coverage, nights, rates, worlds
+from medbench.gate.measured import (
+    Certificate,
+    Conditional,
+    Coverage,
+    Detection,
+    GateReport,
+    Rate,
+    Shape,
+    Tails,
+)
 
 
 def page(result: GateReport) -> str:
@@ -94,25 +103,30 @@ def _unchanged(result: GateReport) -> list[str]:
 
 def _normality(result: GateReport) -> list[str]:
     """What the promise rests on, and what the stored seeds say of it."""
-    of_kind = {of.night: of for of in result.false_alarm.by if of.worlds == "heavy"}
+    heavy = {of.night: of for of in result.false_alarm.by if of.worlds == "heavy"}
+    kept = max(of.rate for of in heavy.values()) <= bars.HIGHEST_RATE
     lines = [
         "",
         "### What the promise rests on",
         (
             "The bands take an arm's seeds for normal about their mean. A mean of several seeds is nearly so "
-            "whatever they are; a single new seed is not, and its band reaches far into the tail. The "
-            "`heavy` worlds have what the rule does not assume: deviations that are log-normal between arms "
-            f"and as wide apart as those seen, seeds with a t distribution of {worlds.TAIL} degrees of "
-            f"freedom and the same variance, and one run in {1 / worlds.BAD:.0f} that deviates "
-            f"{worlds.WORSE} times as far. There {_percent(of_kind['one new seed'])} of nights with one new "
-            f"seed alarm, and {_percent(of_kind['new seeds'])} of those with {result.shape.seeds}."
+            "whatever they are; a seed by itself, the only new one or one of several, is held to a band that "
+            "reaches far into the tail. The `heavy` worlds have what the rule does not assume: deviations "
+            "that are log-normal between arms and as wide apart as those seen, seeds with a t distribution "
+            f"of {worlds.TAIL} degrees of freedom and the same variance, and one run in "
+            f"{1 / worlds.BAD:.0f} that deviates {worlds.WORSE} times as far. There "
+            f"{_percent(heavy['one new seed'])} of nights with one new seed alarm, and "
+            f"{_percent(heavy['new seeds'])} of those with {result.shape.seeds}: "
+            + (
+                f"the promise of {bars.HIGHEST_RATE:.0%} does not need normal seeds."
+                if kept
+                else f"the promise of {bars.HIGHEST_RATE:.0%} is one for normal seeds."
+            )
         ),
     ]
     tails = result.tails
     if tails is None:
         return [*lines, "", "Accepted seeds are too few to tell how heavy their own tails are."]
-    denied = "deny" if tails.normal_denied else "do not deny"
-    counted = "so the heavy worlds count" if tails.normal_denied else "so the heavy worlds do not count"
     return [
         *lines,
         "",
@@ -121,9 +135,18 @@ def _normality(result: GateReport) -> list[str]:
             f"{tails.stored:+.2f}. Of simulated suites of this shape with normal seeds, 95 % have "
             f"{tails.normal[0]:+.2f} to {tails.normal[1]:+.2f}; with the heavy tails above, "
             f"{tails.heavy[0]:+.2f} to {tails.heavy[1]:+.2f}, and {tails.told:.0%} of them lie above the "
-            f"normal ones. The stored seeds {denied} that they are normal, {counted} for the headline."
+            f"normal ones. The stored seeds {_denied(tails)}. The heavy worlds count for the headline only "
+            "if seeds deny that they are normal."
         ),
     ]
+
+
+def _denied(tails: Tails) -> str:
+    if tails.normal_denied:
+        return "deny that they are normal"
+    if tails.heavy_denied:
+        return "are as normal ones would be, and deny tails as heavy as these"
+    return "do not deny that they are normal, nor could so few deny tails as heavy as these"
 
 
 def _values(result: GateReport) -> list[str]:

@@ -42,7 +42,7 @@ class Sizes:
     changed: int = 2000
     sets: int = 200
     nights_each: int = 60
-    planted_sets: int = 15
+    planted_sets: int = 12
     planted_nights: int = 10
     suites: int = 2000
     agreement: int = 25
@@ -109,26 +109,26 @@ def plan(sizes: Sizes) -> list[Part]:
     """All parts, the longest first, so that workers end together."""
     parts = []
     for worlds in WORLDS:
-        parts += [Part("unchanged", (worlds, n), 0.006 * n) for n in _split(sizes.nights, 500)]
-        parts += [Part("changed", (worlds, n), 0.03 * n) for n in _split(sizes.changed, 250)]
+        parts += [Part("unchanged", (worlds, n), 0.01 * n) for n in _split(sizes.nights, 500)]
+        parts += [Part("changed", (worlds, n), 0.012 * n) for n in _split(sizes.changed, 250)]
         parts += [
-            Part("conditional", (worlds, n, sizes.nights_each), 0.0025 * n * sizes.nights_each)
+            Part("conditional", (worlds, n, sizes.nights_each), 0.002 * n * sizes.nights_each)
             for n in _split(sizes.sets, 50)
         ]
-    parts += [Part("seeds", (n,), 0.02 * n) for n in _split(sizes.changed, 500)]
-    parts += [Part("tails", (worlds, n), 0.003 * n) for worlds in TAILS for n in _split(sizes.suites, 1000)]
+    parts += [Part("seeds", (n,), 0.015 * n) for n in _split(sizes.changed, 500)]
+    parts += [Part("tails", (worlds, n), 0.0005 * n) for worlds in TAILS for n in _split(sizes.suites, 1000)]
     for metric in planted.METRICS:
         parts += [
-            Part("predictions", (metric, n, sizes.planted_nights), 0.2 * n * sizes.planted_nights)
+            Part("predictions", (metric, n, sizes.planted_nights), 0.4 * n * sizes.planted_nights)
             for n in _split(sizes.planted_sets, 5)
         ]
     parts += [Part("agreement", (n,), 0.4 * n) for n in _split(sizes.agreement, 25)]
     for patients, studies in sizes.studies.items():
-        cost = 0.02 + 0.00004 * patients
+        cost = 0.025 + 0.000015 * patients
         parts += [Part("grid", (patients, n), cost * n) for n in _split(studies, int(30 / cost))]
     for patients, studies in sizes.candidates.items():
         parts += [
-            Part("candidates", (patients, CANDIDATE_SEEDS, studies, (name,)), 0.0001 * patients * studies)
+            Part("candidates", (patients, CANDIDATE_SEEDS, studies, (name,)), 8 + 0.0002 * patients * studies)
             for name in coverage.CANDIDATES
         ]
     return sorted(parts, key=lambda part: -part.seconds)
