@@ -118,7 +118,7 @@ class World:
       definitions: by item, what its values mean.
       means: (SCORES,) the metric averaged over all seeds there could be.
       deviations: (SCORES,) between seeds.
-      shared: correlation of a seed's deviations on the evaluation sets of one run.
+      shared: correlation of a seed's deviations on the evaluation sets of one run; a tenth less if `heavy`.
       patients: (ITEMS,) variance of the mean difference over the choice of patients.
       n_patients: (ITEMS,) that show the rarest class.
       step: (SCORES,) between possible values: one pair of images more ranked right, or half of one.

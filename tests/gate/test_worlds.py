@@ -109,7 +109,7 @@ def test_drawn_seeds_have_the_deviations_the_correlation_and_the_tails_of_their_
     deviations = world.deviations[world.suite.scores]
     assert values.mean(axis=-1) == pytest.approx(np.full_like(deviations, 0.5), abs=0.004)
     assert values.std(axis=-1) == pytest.approx(deviations, rel=0.06)
-    assert np.corrcoef(values[0, 0], values[1, 0])[0, 1] == pytest.approx(world.shared, abs=0.06)
+    assert np.corrcoef(values[0, 0], values[1, 0])[0, 1] == pytest.approx(world.shared, abs=0.09)
     assert np.corrcoef(values[0, 0], values[3, 0])[0, 1] == pytest.approx(0, abs=0.03)
     assert np.corrcoef(values[0, 0], values[0, 1])[0, 1] == pytest.approx(0, abs=0.03)
     assert excess[0] < kurtosis(values, axis=-1).mean() < excess[1]
