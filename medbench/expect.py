@@ -597,7 +597,7 @@ def _change(
     before = old.get((judgement.id, environment))
     if before is not None and only_new:
         return Change(judgement.id, before, before, "it has accepted values already")
-    after = _accept(judgement, environment, provenance(judgement.id))
+    after = accepted_as(judgement, environment, provenance(judgement.id))
     unchanged = before is not None and msgspec.structs.replace(after, accepted=before.accepted) == before
     return Change(judgement.id, before, before if unchanged else after)
 
@@ -613,8 +613,8 @@ def _device_class(judgement: Judgement) -> str:
     return classes[0]
 
 
-def _accept(judgement: Judgement, environment: str, accepted: Accepted) -> Expectation:
-    """The expectation that a judgement makes."""
+def accepted_as(judgement: Judgement, environment: str, accepted: Accepted) -> Expectation:
+    """The expectation that a judgement makes, in state `judged`, its values rounded as they are stored."""
     assert judgement.verdict is not None
     assert judgement.effect is not None
     assert judgement.definition is not None

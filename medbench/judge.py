@@ -251,18 +251,13 @@ def _with_verdict(
     judgement = replace(judgement, **over_patients.facts)
     if over_patients.undefined:
         return replace(judgement, state="missing", reason=over_patients.undefined)
-    spread = Spread(
-        patients=over_patients.variance,
-        seeds=float(np.var(by_seed, ddof=1)) if len(by_seed) > 1 else 0.0,
-        n_patients=patients,
-        n_seeds=len(by_seed),
-    )
+    spread = Spread.of(by_seed, patients=over_patients.variance, n_patients=patients)
     mean = float(np.mean(by_seed))
     low, high = limits(mean, spread)
     judgement = replace(judgement, state="judged", effect=Interval(value=mean, low=low, high=high))
-    no_verdict = _why_no_verdict(spread, over_patients, judgement.cluster)
-    if no_verdict:
-        return replace(judgement, **_verdicts(None, claim), note=no_verdict)
+    reason = why_no_verdict(spread, over_patients.behind, judgement.cluster)
+    if reason:
+        return replace(judgement, **_verdicts(None, claim), note=reason)
     claimed = PREDICATES[claim.predicate](claim.margin)
     judgement = replace(
         judgement,
@@ -351,13 +346,18 @@ def _replicated_effects(
     return np.concatenate(sums) / len(scored["baseline"]), np.concatenate(everywhere), reason
 
 
-def _why_no_verdict(spread: Spread, over_patients: _OverPatients, cluster: str) -> str:
-    """Why an interval is there but carries no verdict, or an empty string."""
+def why_no_verdict(spread: Spread, behind: float | None, cluster: str) -> str:
+    """Why an interval is there but carries no verdict, or an empty string.
+
+    Args:
+      spread: of the effect.
+      behind: how many patients the effect effectively rests on; None where that cannot be told.
+      cluster: what stands for a patient.
+    """
     if spread.n_seeds == 1:
         return "one seed: the noise of training is unknown, so nothing is concluded; train at least two"
     if spread.standard_error < ROUNDING:
         return "the difference is the same for all patients and seeds, so chance cannot be told from it"
-    behind = over_patients.behind
     fewest = FEWEST_RESAMPLED if behind is None else FEWEST_OF_A_CLASS
     if spread.n_patients < fewest:
         return (

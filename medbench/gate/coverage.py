@@ -11,26 +11,29 @@ from functools import cached_property, partial
 import numpy as np
 from numpy.typing import NDArray
 
+from medbench.gate.share import share
 from medbench.gate.worlds import FEWEST_POSITIVE, area_deviation
 from medbench.metrics import Metric, Sample, evaluate, metric_named
+from medbench.metrics.evidence import resting_on
 from medbench.metrics.influence import influence
 from medbench.predictions import Predictions
 from medbench.spec.metrics import BUILT_IN, AnyMetric, GroupGap, SensitivityAtSpecificity
 from medbench.spec.runs import Target
-from medbench.stats.bootstrap import patient_weights, patients_of_rarest_class
+from medbench.stats.bootstrap import patient_weights
 from medbench.stats.interval import LEVEL, Spread
-from medbench.stats.patients import variance_over_patients
+from medbench.stats.patients import influence_by_patient, variance_over_patients
 
 PATIENTS = (50, 100, 200, 1000, 5000, 20000)
 SEEDS = (1, 2, 3, 5, 10)
 MOST_IMAGES = 4_000
 """Of a test set, unless there are more patients: clusters of 20 images are seen with few patients."""
-LEVELS = {"nominal 95 %": 0.025, "printed 90 %": LEVEL}
+NOMINAL, PRINTED = "nominal 95 %", "printed 90 %"
+LEVELS = {NOMINAL: 0.025, PRINTED: LEVEL}
 """One-sided."""
 
 PROMISED, FEWEST_SEEDS, FEWEST_PATIENTS = 0.93, 3, 100
 """A metric is certified if its nominal 95 % intervals hold at least this often, with at least so many seeds,
-patients, and patients of either class (`FEWEST_POSITIVE`)."""
+patients, and patients of either class (`FEWEST_POSITIVE`): see `certified`."""
 
 SMOOTH = ("roc_auc", "brier", "nll")
 """With a truth in closed form, hence studied over the whole grid."""
@@ -202,10 +205,9 @@ class Study:
         )
 
     @cached_property
-    def resting_on(self) -> int:
-        """Patients that show the rarer class."""
-        both = np.stack([1 - self.labels, self.labels], axis=1)
-        return patients_of_rarest_class(self.patient, both)  # type: ignore[arg-type]
+    def rarer(self) -> int:
+        """Patients that show the rarer class, on whom areas, Brier score and likelihood of all runs rest."""
+        return resting_on(BUILT_IN["roc_auc"], self.samples[0][0])
 
 
 @dataclass
@@ -216,7 +218,7 @@ class Tally:
       studies: that have an interval.
       hits: by level, intervals that hold the truth.
       width: summed, of nominal 95 %.
-      errors: of the estimates, scaled by the mean width of the study's population, to know the oracle's.
+      ratio: of each study, its error over half the width, to know the oracle's.
     """
 
     studies: int = 0
@@ -236,9 +238,9 @@ class Tally:
         }
         for name, reach in half.items():
             self.hits[name] += bool(abs(estimate - truth) <= reach)
-        self.width += 2 * half["nominal 95 %"]
-        if half["nominal 95 %"] > 0:
-            self.ratio.append((estimate - truth) / half["nominal 95 %"])
+        self.width += 2 * half[NOMINAL]
+        if half[NOMINAL] > 0:
+            self.ratio.append((estimate - truth) / half[NOMINAL])
 
     def merge(self, other: "Tally") -> None:
         """Add another part's counts."""
@@ -267,7 +269,7 @@ def grid(patients: int, studies: int, random: np.random.Generator) -> Tallies:
     for _ in range(studies):
         population = any_population(patients, random)
         study = population.draw(patients, random.normal(size=(ARMS, max(SEEDS))), random)
-        if study.resting_on < FEWEST_POSITIVE:
+        if study.rarer < FEWEST_POSITIVE:
             continue
         for name, metric in metrics.items():
             truth, (values, influences) = population.truth(name), _by_influence(metric, study)
@@ -277,7 +279,7 @@ def grid(patients: int, studies: int, random: np.random.Generator) -> Tallies:
             }
             for label, of_study in what.items():
                 cells = {s: tallies.setdefault((label, patients, s), Tally()) for s in SEEDS}
-                _count(cells, study.resting_on, *of_study)
+                _count(cells, study, *of_study)
     return tallies
 
 
@@ -292,7 +294,7 @@ def candidates(
     for i in range(studies):
         population, truth = populations[i % len(populations)], truths[i % len(populations)]
         study = population.draw(patients, random.normal(size=(ARMS, seeds)), random)
-        if study.resting_on < FEWEST_POSITIVE:
+        if study.rarer < FEWEST_POSITIVE:
             continue
         draws = np.random.SeedSequence(int(random.integers(2**32)))
         weights = np.concatenate(list(patient_weights(study.patient, REPLICATES, draws)))  # type: ignore[arg-type]
@@ -324,18 +326,39 @@ def any_population(patients: int, random: np.random.Generator) -> Population:
     )
 
 
-def certified(cells: dict[Cell, Tally], metric: str) -> bool:
-    """Whether a metric's nominal 95 % intervals hold often enough wherever that is promised.
-
-    A metric that was not studied with every number of seeds for which it is promised is not certified.
-    """
-    rates = {
-        (patients, seeds): tally.hits["nominal 95 %"] / tally.studies
-        for (name, patients, seeds), tally in cells.items()
+def promised(tallies: Tallies, metric: str) -> dict[tuple[int, int], Tally]:
+    """A metric's cells in which its intervals are to hold, by patients and seeds."""
+    return {
+        (patients, seeds): tally
+        for (name, patients, seeds), tally in tallies.items()
         if name == metric and patients >= FEWEST_PATIENTS and seeds >= FEWEST_SEEDS and tally.studies
     }
-    promised = {seeds for seeds in SEEDS if seeds >= FEWEST_SEEDS}
-    return promised <= {seeds for _, seeds in rates} and min(rates.values()) >= PROMISED
+
+
+def together(cells: dict[tuple[int, int], Tally], seeds: int) -> dict[str, float]:
+    """The share of nominal 95 % intervals that hold in all cells of a number of seeds, as by `share`.
+
+    Studies of different numbers of patients are independent; those of different numbers of seeds are
+    the same ones, so cells of these are not added up.
+    """
+    of = [tally for (_, s), tally in cells.items() if s == seeds]
+    return share(sum(tally.hits[NOMINAL] for tally in of), sum(tally.studies for tally in of))
+
+
+def certified(tallies: Tallies, metric: str) -> bool:
+    """Whether a metric's nominal 95 % intervals hold often enough wherever that is promised.
+
+    They do in at least `PROMISED` of the studies of every cell; and in all cells of a number of seeds
+    together the lower limit of that share is not below it, so that this is no luck. A metric that was not
+    studied with every number of seeds for which it is promised is not certified.
+    """
+    cells = promised(tallies, metric)
+    seeds = {s for s in SEEDS if s >= FEWEST_SEEDS}
+    return (
+        seeds <= {s for _, s in cells}
+        and all(tally.hits[NOMINAL] >= PROMISED * tally.studies for tally in cells.values())
+        and all(together(cells, s)["low"] >= PROMISED for s in seeds)
+    )
 
 
 def _population(area: float, random: np.random.Generator) -> Population:
@@ -369,11 +392,10 @@ def _from(areas: NDArray[np.float64], *, patients: int, ratio: float, **facts: f
 
 
 def _by_influence(metric: Metric, study: Study) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(ARMS, seeds) values and (ARMS, seeds, patients) influences."""
+    """(ARMS, seeds) values and (ARMS, seeds, n) influences."""
     arms, seeds = study.logits.shape[:2]
     values = np.empty((arms, seeds))
-    images = int(np.bincount(study.patient)[0])  # all patients have as many, one after another
-    influences = np.empty((arms, seeds, len(study.patient) // images))
+    influences = np.empty(study.logits.shape)
     for arm in range(arms):
         for seed in range(seeds):
             sample = study.samples[arm][seed]
@@ -382,33 +404,34 @@ def _by_influence(metric: Metric, study: Study) -> tuple[NDArray[np.float64], ND
             assert value is not None, reason
             assert of_run is not None
             values[arm, seed] = value
-            influences[arm, seed] = of_run.reshape(-1, images).sum(axis=1)
+            influences[arm, seed] = of_run
     return values, influences
 
 
 def _count(
     cells: dict[int, Tally],
-    resting_on: int,
+    study: Study,
     values: NDArray[np.float64],
     influences: NDArray[np.float64],
     truth: float,
 ) -> None:
-    """One study, judged from its first seeds: values (seeds,) and influences (seeds, patients)."""
+    """One study, judged from its first seeds: values (seeds,) and influences (seeds, n)."""
     for seeds, tally in cells.items():
-        spread = Spread(
-            patients=variance_over_patients(influences[:seeds].mean(axis=0), resting_on),
-            seeds=float(values[:seeds].var(ddof=1)) if seeds > 1 else 0.0,
-            n_patients=resting_on,
-            n_seeds=seeds,
+        by_patient = influence_by_patient(influences[:seeds].mean(axis=0), study.patient)  # type: ignore[arg-type]
+        spread = Spread.of(
+            values[:seeds],
+            patients=variance_over_patients(by_patient, study.rarer),
+            n_patients=study.rarer,
         )
         tally.add(float(values[:seeds].mean()), spread, truth)
 
 
 def _by_bootstrap(metric: Metric, study: Study, weights: NDArray[np.float64]) -> tuple[float, Spread] | None:
-    """The mean difference and its spread; None where it is undefined."""
+    """The mean difference and its spread; None where it is undefined or rests on one patient."""
     seeds = study.logits.shape[1]
+    patients = min(resting_on(metric.spec, sample) for of_arm in study.samples for sample in of_arm)
     values = [[evaluate(metric, sample)[0] for sample in of_arm] for of_arm in study.samples]
-    if any(value is None for of_arm in values for value in of_arm):
+    if patients < 2 or any(value is None for of_arm in values for value in of_arm):
         return None
     total, defined = np.zeros(len(weights)), np.ones(len(weights), dtype=bool)
     for arm, sign in ((0, -1), (1, 1)):
@@ -419,11 +442,10 @@ def _by_bootstrap(metric: Metric, study: Study, weights: NDArray[np.float64]) ->
     if defined.sum() < len(weights) / 2:
         return None
     by_seed = np.array(values[1], dtype=float) - np.array(values[0], dtype=float)
-    spread = Spread(
+    spread = Spread.of(
+        by_seed,
         patients=float(np.var(total[defined], ddof=1)),
-        seeds=float(by_seed.var(ddof=1)) if seeds > 1 else 0.0,
-        n_patients=study.resting_on,
-        n_seeds=seeds,
+        n_patients=patients,
     )
     return float(by_seed.mean()), spread
 

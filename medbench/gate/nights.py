@@ -5,91 +5,100 @@ that of `expect`, and what is red that of `policy`. `medbench.gate.planted` has 
 """
 
 from collections.abc import Callable
+from math import inf
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
-from medbench.expect import Accepted, Backbones, Calibration, Expectation, Expectations, Rule, Samples, check
-from medbench.gate.worlds import ITEMS, SETS, World
-from medbench.judge import ARMS, ROUNDING
+from medbench.expect import Accepted, Calibration, Expectation, Expectations, accepted_as, check
+from medbench.gate.worlds import DEVICE, Values, World
+from medbench.judge import ARMS, why_no_verdict
 from medbench.judgement import Definition, Interval, Judgement
+from medbench.metrics.registry import higher_is_better
 from medbench.policy import outcome
 from medbench.predicates import PREDICATES, verdict
 from medbench.stats.interval import Spread, limits
 
-MARGIN = 0.005
-METRIC = "roc_auc@1"
-DEVICE = "cpu"
 CALIBRATED_VALUES = 90
 """Values behind a row of `numeric.yaml`: 30 runs on three sets. Its difference is their largest."""
 TAIL = 5
 """Degrees of freedom of the t distribution of numeric noise: tails heavier than normal, to be safe."""
-
-DEFINITION = Definition(
-    predicate="superiority",
-    margin=MARGIN,
-    metric=METRIC,
-    evaluate="id",
-    cohort="simulated",
-    labels="single-label: benign, malignant",
-)
 PROVENANCE = Accepted(date="", commit="", reason="simulated", jax="")
 
-Values = NDArray[np.float64]
-"""(ITEMS, 2, seeds) areas by item, arm and seed."""
-
-
-def name(item: int) -> str:
-    """The id of an item: three of each task, as scores of the same runs."""
-    return f"task-{item // SETS}/claim/set-{item % SETS}"
+Machine = Callable[[str, tuple[int, ...]], NDArray[np.float64]]
+"""By how much values of a metric move on it: identity and shape -> noise."""
 
 
 def accept(world: World, values: Values, calibration: tuple[Calibration, ...]) -> Expectations:
-    """What is accepted when seeds 1, 2, … gave these values."""
-    seeds = np.arange(1, values.shape[-1] + 1)
+    """What is accepted when seeds 1, 2, … of every item gave these values."""
     return Expectations(
-        tuple(_expectation(judged(world, i, values[i], seeds)) for i in range(ITEMS)), calibration
+        tuple(accepted(judged(world, i, of_item, 1)) for i, of_item in enumerate(values)), calibration
     )
 
 
-def judged(world: World, item: int, values: NDArray[np.float64], seeds: NDArray[np.int64]) -> Judgement:
-    """The judgement of an item from its values (2, seeds)."""
-    differences = values[1] - values[0]
-    count = len(differences)
-    spread = Spread(
-        patients=float(world.patients[item]),
-        seeds=float(differences.var(ddof=1)) if count > 1 else 0.0,
-        n_patients=int(world.n_patients[item]),
-        n_seeds=count,
-    )
-    mean = float(differences.mean())
-    low, high = limits(mean, spread)
-    effect = Interval(value=mean, low=low, high=high)
-    concludes = count > 1 and spread.standard_error >= ROUNDING
-    numbers = seeds.tolist()
-    return Judgement(
-        id=name(item),
-        task=f"task-{item // SETS}",
-        claim="claim",
-        evaluation_set=f"set-{item % SETS}",
+def accepted(judgement: Judgement) -> Expectation:
+    """The expectation that a judgement makes."""
+    return accepted_as(judgement, DEVICE, PROVENANCE)
+
+
+def judged(world: World, item: int, values: NDArray[np.float64], first: int) -> Judgement:
+    """The judgement of an item from its values (2, seeds), seeds counted from `first`."""
+    like = world.suite.items[item]
+    task, claim, evaluation_set = like.item.split("/", 2)
+    definition = world.definitions[item]
+    seeds = list(range(first, first + values.shape[1]))
+    judgement = Judgement(
+        id=like.item,
+        task=task,
+        claim=claim,
+        evaluation_set=evaluation_set,
         statement="",
-        metric=METRIC,
-        baseline="small",
-        treatment="large",
+        metric=definition.metric,
+        baseline=like.backbones.baseline,
+        treatment=like.backbones.treatment,
         state="judged",
-        verdict=verdict(effect, PREDICATES["superiority"](MARGIN)) if concludes else "inconclusive",
-        effect=effect,
-        margin=MARGIN,
-        relevant_effect=0.03,
+        margin=definition.margin,
+        relevant_effect=0.0,
         samples={
-            arm: dict(zip(numbers, of_arm, strict=True))
+            arm: dict(zip(seeds, of_arm, strict=True))
             for arm, of_arm in zip(ARMS, values.tolist(), strict=True)
         },
-        trained=dict.fromkeys(ARMS, numbers),
-        devices=dict.fromkeys(ARMS, dict.fromkeys(numbers, DEVICE)),
+        trained=dict.fromkeys(ARMS, seeds),
+        devices=dict.fromkeys(ARMS, dict.fromkeys(seeds, DEVICE)),
         environments=[DEVICE],
-        definition=DEFINITION,
-        cohort_fingerprint="simulated",
+        definition=definition,
+        cohort_fingerprint=like.cohort_fingerprint,
+    )
+    return concluded(judgement, definition, values, world.patients[item], world.n_patients[item])
+
+
+def concluded(
+    judgement: Judgement,
+    definition: Definition,
+    values: NDArray[np.float64],
+    over_patients: float,
+    n_patients: int,
+) -> Judgement:
+    """A judgement with the effect and verdict that follow from values (2, seeds) alone.
+
+    Args:
+      judgement: of the item.
+      definition: whose predicate and margin are applied.
+      values: by arm and seed.
+      over_patients: variance of the mean difference over the choice of patients.
+      n_patients: that this rests on.
+    """
+    sign = -1 if higher_is_better(definition.metric) is False else 1
+    by_seed = sign * (values[1] - values[0])
+    spread = Spread.of(by_seed, patients=float(over_patients), n_patients=int(n_patients))
+    mean = float(by_seed.mean())
+    low, high = limits(mean, spread)
+    effect = Interval(value=mean, low=low, high=high)
+    claimed = PREDICATES[definition.predicate](definition.margin)
+    nothing = why_no_verdict(spread, inf, judgement.cluster)
+    return structs.replace(
+        judgement, effect=effect, verdict="inconclusive" if nothing else verdict(effect, claimed)
     )
 
 
@@ -99,46 +108,29 @@ def is_red(judgement: Judgement, expectations: Expectations) -> bool:
     return compared.status != "ok" and outcome(judgement, compared).red
 
 
-def alarms(
-    world: World, values: Values, seeds: NDArray[np.int64], expectations: Expectations
-) -> NDArray[np.bool_]:
-    """(ITEMS,) which items are red."""
+def alarms(world: World, values: Values, first: int, expectations: Expectations) -> NDArray[np.bool_]:
+    """(ITEMS,) which items are red in a night with these values, seeds counted from `first`."""
     return np.array(
-        [is_red(judged(world, i, values[i], seeds), expectations) for i in range(ITEMS)], dtype=bool
+        [is_red(judged(world, i, of_item, first), expectations) for i, of_item in enumerate(values)],
+        dtype=bool,
     )
 
 
-def _expectation(judgement: Judgement) -> Expectation:
-    assert judgement.verdict is not None
-    assert judgement.effect is not None
-    return Expectation(
-        item=judgement.id,
-        verdict=judgement.verdict,
-        effect=judgement.effect,
-        definition=DEFINITION,
-        rule=Rule(),
-        environment=DEVICE,
-        cohort_fingerprint=judgement.cohort_fingerprint,
-        backbones=Backbones(baseline=judgement.baseline, treatment=judgement.treatment),
-        accepted=PROVENANCE,
-        groups={},
-        samples=Samples(**judgement.samples),
-    )
+def machine(calibration: tuple[Calibration, ...], random: np.random.Generator) -> Machine:
+    """One like one of those that were calibrated: values move by a heavy-tailed noise, or not at all.
 
-
-def numeric_noise(
-    calibration: tuple[Calibration, ...], random: np.random.Generator
-) -> Callable[[tuple[int, ...]], NDArray[np.float64]]:
-    """How values move on a machine like one of those that were calibrated: heavy-tailed, or not at all.
-
-    The scale is such that the median of the largest of as many values is the calibrated difference.
+    Its scale is such that the median of the largest of as many values is the calibrated difference.
+    Metrics that were not calibrated on it stay as they are.
     """
     from scipy.special import stdtrit  # noqa: PLC0415 (slow to import)
 
-    rows = [
-        row.largest_difference for row in calibration if (row.metric, row.environment) == (METRIC, DEVICE)
-    ]
-    largest = float(random.choice(rows))
+    rows = [row for row in calibration if row.environment == DEVICE]
+    variants = sorted({(row.variant, row.jax) for row in rows})
+    one = variants[random.integers(len(variants))]
     upper = 1 - (1 - 0.5 ** (1 / CALIBRATED_VALUES)) / 2
-    scale = largest / float(stdtrit(TAIL, upper))
-    return lambda shape: scale * random.standard_t(TAIL, size=shape)
+    scales = {
+        row.metric: row.largest_difference / float(stdtrit(TAIL, upper))
+        for row in rows
+        if (row.variant, row.jax) == one
+    }
+    return lambda metric, shape: scales.get(metric, 0.0) * random.standard_t(TAIL, size=shape)

@@ -2,11 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 
-from medbench.gate import coverage, rates
-from medbench.gate.report import Conditional, Coverage, Detection, GateReport, Rate
-from medbench.gate.worlds import SHARED
-
-NIGHTS = {"same seeds": "same seeds", "new seeds": "five new seeds", "one new seed": "one new seed"}
+from medbench.gate import bars, coverage, nights, rates, worlds
+from medbench.gate.measured import (
+    Certificate,
+    Conditional,
+    Coverage,
+    Detection,
+    GateReport,
+    Rate,
+    Shape,
+    Tails,
+)
 
 
 def page(result: GateReport) -> str:
@@ -15,10 +21,11 @@ def page(result: GateReport) -> str:
         [
             *_head(result),
             *_unchanged(result),
-            *_values(result.detection),
-            *_more_seeds(result),
-            *_predictions(result.detection),
-            *_intervals(result.coverage),
+            *_normality(result),
+            *_values(result),
+            *_other_seeds(result),
+            *_predictions(result),
+            *_intervals(result),
             *_how(result),
             "",
         ]
@@ -32,34 +39,59 @@ def _head(result: GateReport) -> list[str]:
         (
             f"Written by `medbench validate-gate --write docs/gate.md`; do not edit. {result.date}, commit "
             f"{result.commit[:12]}, {result.machine}, {result.seconds:.0f} s; seed {result.seed}, "
-            f"{result.nights:,} unchanged nights of each kind and family of worlds. Brackets are "
-            "Clopper-Pearson 95 % intervals of the simulation."
+            f"{result.nights:,} unchanged nights of each kind and family of worlds, of a suite of "
+            f"{_suite(result.shape)}. Brackets are Clopper-Pearson 95 % intervals of the simulation."
         ),
         "",
-        "## What it is held to",
     ]
+    if result.quick:
+        return [*lines, "A glance (`--quick`): too little to hold the gate to anything or certify intervals."]
     rows = [[bar.what, bar.wanted, bar.measured, "yes" if bar.met else "**no**"] for bar in result.bars]
-    return lines + _table(["", "wanted", "measured", "met"], rows)
+    return [
+        *lines,
+        "## What it is held to",
+        "The command's exit status is 0 if all of these are met, else 1.",
+        "",
+        *_table(["", "wanted", "measured", "met"], rows),
+    ]
+
+
+def _suite(shape: Shape) -> str:
+    """What was simulated, in words."""
+    rest = f" ({shape.left_out} accepted items are left out: {_LEFT_OUT})" if shape.left_out else ""
+    return (
+        f"{shape.items} items on {shape.tasks} tasks, {shape.runs} arms of {shape.seeds} accepted seeds{rest}"
+    )
+
+
+_LEFT_OUT = f"on other devices than {worlds.DEVICE}, or of one seed"
+
+
+def _night(night: str, shape: Shape) -> str:
+    return f"{shape.seeds} new seeds" if night == "new seeds" else night
 
 
 def _unchanged(result: GateReport) -> list[str]:
-    rows = [[of.worlds, NIGHTS[of.night], _percent(of)] for of in result.false_alarm.by]
+    rows = [
+        [of.worlds, _night(of.night, result.shape), _percent(of), "yes" if of.counted else "no"]
+        for of in result.false_alarm.by
+    ]
     return [
         "",
         "## Nights in which nothing changed",
         (
             "Any alarm over the whole suite (a band left, a verdict flipped, a value vanished), designed "
             f"for {result.false_alarm.designed:.0%}. Each night is in a world, and on an accepted set, of "
-            "its own."
+            "its own. The headline is the worst kind of night of the families of worlds that count."
         ),
         "",
-        *_table(["worlds", "night", "nights with an alarm"], rows),
+        *_table(["worlds", "night", "nights with an alarm", "counts"], rows),
         "",
         (
-            "And on one accepted set week after week, with five new seeds each time. An accepted mean that "
-            "lies far out by chance, or seeds that happen to lie close together, alarm more often than "
-            "designed: that is the price of five accepted seeds, and an accepted set that keeps alarming "
-            "without a cause should be accepted anew."
+            f"And on one accepted set week after week, with {result.shape.seeds} new seeds each time. An "
+            "accepted mean that lies far out by chance, or seeds that happen to lie close together, alarm "
+            "more often than designed: that is the price of few accepted seeds, and an accepted set that "
+            "keeps alarming without a cause should be accepted anew."
         ),
         "",
         *_table(
@@ -69,19 +101,67 @@ def _unchanged(result: GateReport) -> list[str]:
     ]
 
 
-def _values(detections: Sequence[Detection]) -> list[str]:
+def _normality(result: GateReport) -> list[str]:
+    """What the promise rests on, and what the stored seeds say of it."""
+    heavy = {of.night: of for of in result.false_alarm.by if of.worlds == "heavy"}
+    kept = max(of.rate for of in heavy.values()) <= bars.HIGHEST_RATE
+    lines = [
+        "",
+        "### What the promise rests on",
+        (
+            "The bands take an arm's seeds for normal about their mean. A mean of several seeds is nearly so "
+            "whatever they are; a seed by itself, the only new one or one of several, is held to a band that "
+            "reaches far into the tail. The `heavy` worlds have what the rule does not assume: deviations "
+            "that are log-normal between arms and as wide apart as those seen, seeds with a t distribution "
+            f"of {worlds.TAIL} degrees of freedom and the same variance, and one run in "
+            f"{1 / worlds.BAD:.0f} that deviates {worlds.WORSE} times as far. There "
+            f"{_percent(heavy['one new seed'])} of nights with one new seed alarm, and "
+            f"{_percent(heavy['new seeds'])} of those with {result.shape.seeds}: "
+            + (
+                f"the promise of {bars.HIGHEST_RATE:.0%} does not need normal seeds."
+                if kept
+                else f"the promise of {bars.HIGHEST_RATE:.0%} is one for normal seeds."
+            )
+        ),
+    ]
+    tails = result.tails
+    if tails is None:
+        return [*lines, "", "Accepted seeds are too few to tell how heavy their own tails are."]
+    return [
+        *lines,
+        "",
+        (
+            "Excess kurtosis of the accepted seeds about the mean of their arm, averaged over arms and sets: "
+            f"{tails.stored:+.2f}. Of simulated suites of this shape with normal seeds, 95 % have "
+            f"{tails.normal[0]:+.2f} to {tails.normal[1]:+.2f}; with the heavy tails above, "
+            f"{tails.heavy[0]:+.2f} to {tails.heavy[1]:+.2f}, and {tails.told:.0%} of them lie above the "
+            f"normal ones. The stored seeds {_denied(tails)}. The heavy worlds count for the headline only "
+            "if seeds deny that they are normal."
+        ),
+    ]
+
+
+def _denied(tails: Tails) -> str:
+    if tails.normal_denied:
+        return "deny that they are normal"
+    if tails.heavy_denied:
+        return "are as normal ones would be, and deny tails as heavy as these"
+    return "do not deny that they are normal, nor could so few deny tails as heavy as these"
+
+
+def _values(result: GateReport) -> list[str]:
     """Falls of the area by size, night and arms."""
-    rows = []
-    for worlds in ("stored", "grid"):
+    detections, rows = result.detection, []
+    for family in rates.WORLDS:
         for change, size in dict.fromkeys((d.change, d.size) for d in _of_values(detections)):
             for arms in rates.ARMS_HIT:
                 found = {
                     d.night: d
                     for d in _of_values(detections)
-                    if (d.change, d.size, d.arms, d.worlds) == (change, size, arms, worlds)
+                    if (d.change, d.size, d.arms, d.worlds) == (change, size, arms, family)
                 }
-                cells = [_percent(found[night]) if night in found else "" for night in NIGHTS]
-                rows.append([worlds, change, f"{size:g}", arms, *cells])
+                cells = [_percent(found[night]) if night in found else "" for night in rates.NIGHTS]
+                rows.append([family, change, f"{size:g}", arms, *cells])
     return [
         "",
         "## What it catches: an area that fell",
@@ -91,71 +171,92 @@ def _values(detections: Sequence[Detection]) -> list[str]:
             "tolerance, .0026, below which nothing alarms, or so large that .05 is nothing."
         ),
         "",
-        *_table(["worlds", "fall", "size", "of", *NIGHTS.values()], rows),
+        *_table(
+            ["worlds", "fall", "size", "of", *(_night(night, result.shape) for night in rates.NIGHTS)], rows
+        ),
     ]
 
 
-def _more_seeds(result: GateReport) -> list[str]:
+def _other_seeds(result: GateReport) -> list[str]:
+    shape = result.shape
     rows = [
         [d.night, _percent(d)]
         for d in result.detection
-        if d.night not in NIGHTS and d.change == "seed deviations"
+        if d.night not in rates.NIGHTS and d.change == "seed deviations"
     ]
-    known, one = (f"{result.oracle[f'{k} new']:.1%}" for k in (rates.SEEDS, 1))
+    known, one = (f"{result.oracle[f'{new} new']:.1%}" for new in (shape.fewest_seeds, 1))
     return [
         "",
         "### Three deviations of one arm, and what it would take",
         (
-            f"At 4 % over 18 bands, even a gate that knew every arm's true deviation would catch {known} "
-            f"with five accepted and five new seeds, and {one} with one new seed: one new seed can never "
-            "do. Deviations differ between arms and are known from few seeds, which costs the rest. More "
-            "seeds bring it back:"
+            f"At {result.false_alarm.designed:.0%} over {shape.bands} bands, even a gate that knew every "
+            f"arm's true deviation would catch {known} with {shape.fewest_seeds} accepted and as many new "
+            f"seeds, and {one} with one new seed: one new seed can never do. Deviations differ between arms "
+            "and are known from few seeds, which costs the rest. How many seeds it takes:"
         ),
         "",
         *_table(["seeds", "caught (one arm, worlds like the stored runs)"], rows),
     ]
 
 
-def _predictions(detections: Sequence[Detection]) -> list[str]:
+def _predictions(result: GateReport) -> list[str]:
     metrics = ("roc_auc", "brier", "nll")
-    of_runs = [d for d in detections if d.worlds == "stored runs"]
+    of_runs = [d for d in result.detection if d.worlds == "stored runs"]
     rows = []
     for night in ("same seeds", "new seeds"):
         for change, size in dict.fromkeys((d.change, d.size) for d in of_runs):
             found = {d.metric: d for d in of_runs if (d.change, d.size, d.night) == (change, size, night)}
             cells = [_percent(found[metric]) for metric in metrics]
-            rows.append([NIGHTS[night], change, f"{size:g}", *cells])
+            rows.append([_night(night, result.shape), change, f"{size:g}", *cells])
     return [
         "",
         "## What it catches: changed predictions",
         (
-            "Made of the predictions of the 30 stored runs, judged and checked in full; the suite has nine "
-            "items of one metric. The sub-group's, the broken seed's and the test set's predictions are "
-            "permuted; labels and temperatures change for both arms. A drift of calibration leaves ranks "
-            "as they are, so no item on the area can see it: claims on Brier or NLL do."
+            "Made of the predictions of the stored runs, judged and checked in full; the suite is that of "
+            f"the items on {worlds.METRIC}, all by one metric. The sub-group's, the broken seed's and the "
+            "test set's predictions are permuted; labels and temperatures change for both arms. A drift of "
+            "calibration leaves ranks as they are, so no item on the area can see it: claims on Brier or "
+            "NLL do."
         ),
         "",
         *_table(["night", "change", "size", "roc_auc items", "brier items", "nll items"], rows),
     ]
 
 
-def _intervals(cells: Sequence[Coverage]) -> list[str]:
-    names = list(dict.fromkeys(c.metric for c in cells))
-    yes = [name for name in names if any(c.certified for c in cells if c.metric == name)]
+def _intervals(result: GateReport) -> list[str]:
+    cells = result.coverage
+    names = [certificate.metric for certificate in result.certificates]
+    yes = [certificate.metric for certificate in result.certificates if certificate.certified]
     lines = [
         "",
         "## Whether intervals hold",
         (
             "A metric is *certified* if its nominal 95 % intervals hold the truth in at least "
             f"{coverage.PROMISED:.0%} of studies in every cell with at least {coverage.FEWEST_SEEDS} seeds, "
-            f"{coverage.FEWEST_PATIENTS} patients and {coverage.FEWEST_POSITIVE} patients of either class. "
-            "`delta` is the paired difference between two arms, which is what claims are judged on. Below "
-            "three seeds nothing is promised: one seed knows nothing of the noise of training, and "
-            "medbench draws no verdict from it."
+            f"{coverage.FEWEST_PATIENTS} patients and {coverage.FEWEST_POSITIVE} patients of either class, "
+            "and if in all these cells of a number of seeds together the lower limit of that share is not "
+            f"below {coverage.PROMISED:.0%} either, so that it is no luck. The lowest cell is the smallest "
+            "of several, and low by chance too. `delta` is the paired difference between two arms, which "
+            "is what claims are judged on. Below three seeds nothing is promised: one seed knows nothing "
+            "of the noise of training, and medbench draws no verdict from it."
         ),
         "",
-        f"Certified: {_names(yes)}. Not: {_names(n for n in names if n not in yes)}.",
     ]
+    if not result.quick:
+        lines += [
+            f"Certified: {_names(yes)}. Not: {_names(n for n in names if n not in yes)}.",
+            "",
+            *_table(
+                [
+                    "metric",
+                    "lowest cell",
+                    "standard error",
+                    "of cells",
+                    *(f"together, {s} seeds" for s in _TOGETHER),
+                ],
+                [_certificate(c) for c in result.certificates if len(c.together) == len(_TOGETHER)],
+            ),
+        ]
     smooth = [n for n in names if n.removeprefix("delta ") in coverage.SMOOTH]
     for name in smooth:
         lines += [
@@ -208,26 +309,37 @@ def _intervals(cells: Sequence[Coverage]) -> list[str]:
 
 
 def _how(result: GateReport) -> list[str]:
-    short = result.shortcut
+    short, shape = result.shortcut, result.shape
     return [
         "",
         "## How nights are simulated",
         (
-            "- Worlds like the stored runs: means, and noise of patients, of the nine accepted items; each "
-            "arm's deviation between seeds is drawn from what five accepted seeds leave open about that of "
-            f"a random arm (scaled inverse chi-square), {SHARED:g} of its variance shared by the evaluation "
-            "sets of a run, as the stored runs have it."
+            f"- All worlds have the shape of the accepted suite: {_suite(shape)}. Which arms are scores of "
+            f"the same runs is kept; evaluation sets of a run share {shape.shared:.2f} of the variance "
+            "between seeds, the mean correlation of accepted ones. Each night has as many new seeds as were "
+            "accepted, or one."
         ),
         (
-            "- Worlds of the grid: area .6 to .99, prevalence 2 to 50 %, 100 to 5,000 patients (at least "
-            f"{coverage.FEWEST_POSITIVE} with the finding), clusters of 1 to 20 images with a correlation "
-            "of 0 to .8, noise of seeds 0 to 2 times that of patients by run, values tied where test sets "
-            "are small."
+            "- Worlds like the stored runs: means, and noise of patients, of the accepted items, each by its "
+            "own metric and predicate; each arm's deviation between seeds is drawn from what the accepted "
+            "seeds leave open about that of a random arm (scaled inverse chi-square, as the rule assumes), "
+            "seeds are normal."
+        ),
+        (
+            "- Worlds with heavy tails: the same, but deviations and seeds as said above, under *What the "
+            "promise rests on*."
+        ),
+        (
+            f"- Worlds of the grid: all items on {worlds.METRIC}; area .6 to .99, prevalence 2 to 50 %, 100 "
+            f"to 5,000 patients (at least {coverage.FEWEST_POSITIVE} with the finding), clusters of 1 to 20 "
+            "images with a correlation of 0 to .8, normal noise of seeds 0 to 2 times that of patients by "
+            "run, values tied where test sets are small."
         ),
         (
             "- Same seeds on another machine: each night is on a machine of a row of "
-            "`expectations/numeric.yaml`; values move by a t distribution with five degrees of freedom "
-            "whose largest of 90 has that row's difference as its median."
+            "`expectations/numeric.yaml`; values move by a t distribution with "
+            f"{nights.TAIL} degrees of freedom whose largest of {nights.CALIBRATED_VALUES} has that row's "
+            "difference as its median. Metrics that it lacks do not move."
         ),
         (
             "- Values are drawn, and from there on medbench's own functions run: limits, predicate, check, "
@@ -246,11 +358,26 @@ def _how(result: GateReport) -> list[str]:
 
 
 def _of_values(detections: Iterable[Detection]) -> list[Detection]:
-    return [d for d in detections if d.worlds in {"stored", "grid"} and d.night in NIGHTS]
+    return [d for d in detections if d.worlds in rates.WORLDS and d.night in rates.NIGHTS]
 
 
 def _conditional(of: Conditional) -> list[str]:
     return [of.worlds, f"{of.sets}", f"{of.median:.1%}", f"{of.worst_decile:.1%}", _percent(of.above)]
+
+
+_TOGETHER = tuple(seeds for seeds in coverage.SEEDS if seeds >= coverage.FEWEST_SEEDS)
+
+
+def _certificate(of: Certificate) -> list[str]:
+    assert of.lowest is not None
+    where = f"{of.lowest.n_patients:,} patients, {of.lowest.n_seeds} seeds"
+    return [
+        f"`{of.metric}`",
+        f"{_percent(of.lowest)} ({where})",
+        f"{of.error:.2%}",
+        str(of.cells),
+        *(_percent(of.together[seeds]) for seeds in _TOGETHER),
+    ]
 
 
 def _names(metrics: Iterable[str]) -> str:
@@ -261,7 +388,7 @@ def _cell(cell: Coverage) -> str:
     return f"{cell.rate:.1%} ({cell.width_of_oracle:.2f})"
 
 
-def _percent(found: Rate) -> str:
+def _percent(found: Rate | Coverage) -> str:
     return f"{found.rate:.1%} [{found.low:.1%}, {found.high:.1%}]"
 
 

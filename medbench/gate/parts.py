@@ -18,11 +18,9 @@ import numpy as np
 
 from medbench.execute.progress import duration
 from medbench.expect import Expectations, load
-from medbench.gate import coverage, planted, rates
+from medbench.gate import coverage, planted, rates, tails
 from medbench.gate.coverage import Tallies
-from medbench.gate.rates import Counts, Night, Worlds
-
-WORLDS: tuple[Worlds, ...] = ("stored", "grid")
+from medbench.gate.rates import WORLDS, Counts, Night, Worlds
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,7 @@ class Sizes:
       changed: nights of each change of values.
       sets: accepted sets whose own rate is measured, over `nights_each`.
       planted_sets: accepted sets of predictions, by metric, each with `planted_nights` nights of each change.
+      suites: accepted sets whose tails are compared with those of the stored seeds, by family of worlds.
       agreement: accepted sets on which the shortcut by values is held against full predictions.
       studies: of coverage, by number of patients.
       candidates: of coverage, studies by number of patients.
@@ -43,11 +42,12 @@ class Sizes:
     changed: int = 2000
     sets: int = 200
     nights_each: int = 60
-    planted_sets: int = 15
+    planted_sets: int = 12
     planted_nights: int = 10
-    agreement: int = 50
+    suites: int = 2000
+    agreement: int = 25
     studies: dict[int, int] = field(
-        default_factory=lambda: {50: 1000, 100: 1200, 200: 1200, 1000: 1200, 5000: 500, 20000: 250}
+        default_factory=lambda: {50: 1000, 100: 6000, 200: 6000, 1000: 4000, 5000: 1500, 20000: 400}
     )
     candidates: dict[int, int] = field(default_factory=lambda: {100: 200, 500: 200})
 
@@ -59,11 +59,14 @@ QUICK = Sizes(
     nights_each=10,
     planted_sets=1,
     planted_nights=3,
+    suites=50,
     agreement=2,
     studies={100: 60},
     candidates={},
 )
-"""For the tests: a glance at everything but the other metrics."""
+"""A glance at everything but the other metrics: rates, too uncertain to hold to a bar."""
+TAILS: tuple[Worlds, ...] = ("stored", "heavy")
+"""Families whose seeds are normal, and are not."""
 CANDIDATE_SEEDS = 3
 
 
@@ -77,6 +80,7 @@ class Findings:
       shares: of each accepted set, the share of its nights that alarm, by worlds.
       caught: by planted change, nights in which the item is red.
       tried: the nights.
+      kurtosis: of each of some accepted sets, the excess kurtosis of its seeds, by worlds.
       agreed: items whose shortcut agrees with full predictions, by what.
       items: that were compared so.
       tallies: of coverage.
@@ -87,6 +91,7 @@ class Findings:
     shares: dict[str, list[float]] = field(default_factory=dict)
     caught: Counts = field(default_factory=Counter)
     tried: Counts = field(default_factory=Counter)
+    kurtosis: dict[str, list[float]] = field(default_factory=dict)
     agreed: Counter[str] = field(default_factory=Counter)
     items: int = 0
     tallies: Tallies = field(default_factory=dict)
@@ -104,25 +109,26 @@ def plan(sizes: Sizes) -> list[Part]:
     """All parts, the longest first, so that workers end together."""
     parts = []
     for worlds in WORLDS:
-        parts += [Part("unchanged", (worlds, n), 0.006 * n) for n in _split(sizes.nights, 500)]
-        parts += [Part("changed", (worlds, n), 0.03 * n) for n in _split(sizes.changed, 250)]
+        parts += [Part("unchanged", (worlds, n), 0.01 * n) for n in _split(sizes.nights, 500)]
+        parts += [Part("changed", (worlds, n), 0.012 * n) for n in _split(sizes.changed, 250)]
         parts += [
-            Part("conditional", (worlds, n, sizes.nights_each), 0.0025 * n * sizes.nights_each)
+            Part("conditional", (worlds, n, sizes.nights_each), 0.002 * n * sizes.nights_each)
             for n in _split(sizes.sets, 50)
         ]
-    parts += [Part("larger", (n,), 0.02 * n) for n in _split(sizes.changed, 500)]
+    parts += [Part("seeds", (n,), 0.015 * n) for n in _split(sizes.changed, 500)]
+    parts += [Part("tails", (worlds, n), 0.0005 * n) for worlds in TAILS for n in _split(sizes.suites, 1000)]
     for metric in planted.METRICS:
         parts += [
-            Part("predictions", (metric, n, sizes.planted_nights), 0.2 * n * sizes.planted_nights)
+            Part("predictions", (metric, n, sizes.planted_nights), 0.4 * n * sizes.planted_nights)
             for n in _split(sizes.planted_sets, 5)
         ]
     parts += [Part("agreement", (n,), 0.4 * n) for n in _split(sizes.agreement, 25)]
     for patients, studies in sizes.studies.items():
-        cost = 0.02 + 0.00004 * patients
+        cost = 0.025 + 0.000015 * patients
         parts += [Part("grid", (patients, n), cost * n) for n in _split(studies, int(30 / cost))]
     for patients, studies in sizes.candidates.items():
         parts += [
-            Part("candidates", (patients, CANDIDATE_SEEDS, studies, (name,)), 0.0001 * patients * studies)
+            Part("candidates", (patients, CANDIDATE_SEEDS, studies, (name,)), 8 + 0.0002 * patients * studies)
             for name in coverage.CANDIDATES
         ]
     return sorted(parts, key=lambda part: -part.seconds)
@@ -221,8 +227,11 @@ _DOES: dict[str, Callable[..., Any]] = {
     "unchanged": _unchanged,
     "conditional": _conditional,
     "changed": _changed,
-    "larger": lambda of, nights: rates.with_more_seeds(
+    "seeds": lambda of, nights: rates.with_other_seeds(
         rates.maker("stored", of.expectations), of.expectations, nights, of.random
+    ),
+    "tails": lambda of, worlds, suites: tails.simulated(
+        rates.maker(worlds, of.expectations), suites, of.random
     ),
     "predictions": lambda of, metric, sets, nights: planted.detections(
         of.study, metric, sets, nights, of.random
@@ -241,8 +250,9 @@ def _add(findings: Findings, part: Part, result: Any) -> None:
         worlds, nights = part.arguments
         findings.red.update({(worlds, night): count for night, count in result.items()})
         findings.nights[worlds] += nights
-    elif part.name == "conditional":
-        findings.shares.setdefault(part.arguments[0], []).extend(result)
+    elif part.name in {"conditional", "tails"}:
+        lists = findings.shares if part.name == "conditional" else findings.kurtosis
+        lists.setdefault(part.arguments[0], []).extend(result)
     elif part.name == "agreement":
         findings.agreed.update(result[0])
         findings.items += result[1]

@@ -11,36 +11,29 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from msgspec import structs
 from numpy.typing import NDArray
 
 from medbench.errors import MedbenchError
-from medbench.expect import Accepted, Backbones, Expectation, Expectations, Rule, Samples, check
-from medbench.gate import nights, rates
+from medbench.expect import Expectation, Expectations
+from medbench.gate import nights
 from medbench.gate.rates import Counts, Planted
-from medbench.gate.worlds import World
+from medbench.gate.worlds import METRIC, RARER, Suite, variance_over_patients
 from medbench.judge import ARMS, JudgedRun, judge
-from medbench.judgement import Judgement
-from medbench.metrics import Sample
-from medbench.metrics.evidence import resting_on
-from medbench.metrics.influence import influence
-from medbench.policy import outcome
+from medbench.judgement import Definition, Judgement
 from medbench.predictions import Predictions
 from medbench.record import RunRecord
 from medbench.spec.metrics import BUILT_IN
 from medbench.spec.records import Claim, Source
 from medbench.spec.runs import Item, PlannedItem
-from medbench.stats.patients import influence_by_patient, variance_over_patients
 from medbench.store import StoredRun, read_run
 
 METRICS = ("roc_auc", "brier", "nll")
 LOGIT_NOISE = 0.006
 """Of another machine, by image and logit: it moves the largest of 90 areas by some .0008, as calibrated."""
-SEEDS = tuple(range(1, rates.SEEDS + 1))
-LATER = tuple(seed + len(SEEDS) for seed in SEEDS)
-
 NOTHING = "nothing (one item alone)"
 
+_Arm = tuple[str, str]
+"""Task and backbone."""
 Arms = dict[str, dict[int, Predictions]]
 """One item's predictions by arm and seed."""
 Change = Callable[[Arms, np.random.Generator], Arms]
@@ -66,28 +59,35 @@ class NightlyRun:
 
 
 class Study:
-    """The stored runs, and what was accepted for the items that they are scored for.
+    """The stored runs, and what was accepted for the items on the area that they are scored for.
 
     Args:
       root: the folder `expectations`.
       tier: whose runs and values are read.
       expectations: of that tier.
 
+    Attributes:
+      items: accepted ones whose arms have runs on all training patients, by one recipe.
+      runs: by task and backbone, then by seed.
+
     Raises:
-      MedbenchError: a reference run is missing or damaged.
+      MedbenchError: a reference run is damaged, or there are none of any item.
     """
 
     def __init__(self, root: Path, tier: str, expectations: Expectations) -> None:
-        self.expectations = expectations
-        self.runs: dict[tuple[str, str], dict[int, StoredRun]] = {}
-        for record in sorted((root / tier / "runs").glob("*/*/record.json")):
-            run = read_run(record.parent, "loaded")
-            if run is not None:
-                spec = run.record.spec
-                self.runs.setdefault((spec.task, spec.backbone.name), {})[spec.seed] = run
+        self._calibration = expectations.calibration
+        self.runs = _of_one_recipe(root / tier / "runs")
+        self.items = [
+            item
+            for item in Suite.of(expectations).items
+            if item.definition.metric == METRIC and all(arm in self.runs for arm in _arms(item).values())
+        ]
         self._cache: dict[tuple[str, str, int, str], Predictions] = {}
-        if not self.runs:
-            raise MedbenchError(f"{root / tier / 'runs'}: no reference runs, which nights are made of.")
+        if not self.items:
+            raise MedbenchError(
+                f"{root / tier / 'runs'}: no item of {METRIC} has reference runs of two seeds and one recipe "
+                "for both arms, which nights are made of. Restore them, or name others with --expectations."
+            )
 
     def stored(self, task: str, backbone: str, evaluation_set: str) -> dict[int, Predictions]:
         """The predictions of an arm by seed."""
@@ -99,42 +99,41 @@ class Study:
             found[seed] = self._cache[key]
         return found
 
-    def seeds(
-        self, expectation: Expectation, mixtures: Mapping[tuple[str, str], NDArray[np.float64]]
-    ) -> Arms:
-        """New runs of an item, by arm and number from 1.
+    def seeds(self, item: Expectation, mixtures: Mapping[_Arm, NDArray[np.float64]]) -> Arms:
+        """New runs of an item, as many as were accepted, by arm and number from 1.
 
         Args:
-          expectation: of the item.
+          item: accepted.
           mixtures: by task and backbone (new, stored) weights of the deviations of the stored seeds.
         """
-        task, _, evaluation_set = expectation.item.split("/")
+        evaluation_set = item.item.split("/", 2)[2]
         arms: Arms = {}
-        for arm in ARMS:
-            backbone = getattr(expectation.backbones, arm)
+        for arm, (task, backbone) in _arms(item).items():
             of_seeds = list(self.stored(task, backbone, evaluation_set).values())
             logits = np.stack([each.logits for each in of_seeds]).astype(np.float64)
             mean = logits.mean(axis=0)
-            mixed = mean + np.tensordot(mixtures[task, backbone], logits - mean, axes=1)
+            weights = mixtures[task, backbone][: len(item.samples.baseline)]
+            mixed = mean + np.tensordot(weights, logits - mean, axes=1)
             arms[arm] = {
                 i: replace(of_seeds[0], logits=new.astype(np.float32)) for i, new in enumerate(mixed, start=1)
             }
         return arms
 
-    def mixtures(self, random: np.random.Generator) -> dict[tuple[str, str], NDArray[np.float64]]:
+    def mixtures(self, random: np.random.Generator) -> dict[_Arm, NDArray[np.float64]]:
         """How the runs of a night are drawn: the same weights on all sets of a run."""
+        most = max(len(item.samples.baseline) for item in self.items)
         return {
-            arm: random.normal(size=(len(SEEDS), len(runs))) / (len(runs) - 1) ** 0.5
+            arm: random.normal(size=(most, len(runs))) / (len(runs) - 1) ** 0.5
             for arm, runs in self.runs.items()
         }
 
-    def judged(self, expectation: Expectation, metric: str, arms: Arms, first: int) -> Judgement:
+    def judged(self, accepted: Expectation, metric: str, arms: Arms, first: int) -> Judgement:
         """An item judged by `medbench.judge` from predictions, seeds counted from `first`."""
-        task, claim, evaluation_set = expectation.item.split("/")
+        task, claim, evaluation_set = accepted.item.split("/", 2)
         runs: dict[str, dict[int, JudgedRun | None]] = {}
         specs = {}
-        for arm in ARMS:
-            record = next(iter(self.runs[task, getattr(expectation.backbones, arm)].values())).record
+        for arm, of_arm in _arms(accepted).items():
+            record = next(iter(self.runs[of_arm].values())).record
             runs[arm] = {i + first - 1: NightlyRun(record, scored) for i, scored in arms[arm].items()}
             specs[arm] = dict.fromkeys(runs[arm], record.spec)
         item = Item(
@@ -142,17 +141,17 @@ class Study:
             claim=claim,
             evaluation_set=evaluation_set,
             metric=metric,
-            baseline=expectation.backbones.baseline,
-            treatment=expectation.backbones.treatment,
+            baseline=accepted.backbones.baseline,
+            treatment=accepted.backbones.treatment,
         )
         planned = PlannedItem(item=item, metrics={metric: BUILT_IN[metric]}, **specs)
-        return judge(planned, _claim(claim, expectation.definition.margin), runs)
+        return judge(planned, _claim(claim, accepted.definition), runs)
 
     def accept(self, metric: str, arms: Mapping[str, Arms]) -> Expectations:
         """What is accepted for all items when the runs are these."""
         return Expectations(
-            tuple(_accepted(e, self.judged(e, metric, arms[e.item], 1)) for e in self.expectations.accepted),
-            self.expectations.calibration,
+            tuple(nights.accepted(self.judged(e, metric, arms[e.item], 1)) for e in self.items),
+            self._calibration,
         )
 
 
@@ -182,7 +181,7 @@ def group_harmed(arms: Arms, random: np.random.Generator) -> Arms:
 
 def seed_broken(arms: Arms, random: np.random.Generator) -> Arms:
     """One seed of the treatment has learnt nothing: its logits belong to other images."""
-    broken = int(random.integers(1, len(SEEDS) + 1))
+    broken = int(random.integers(1, len(arms["treatment"]) + 1))
     treatment = dict(arms["treatment"])
     order = random.permutation(len(treatment[broken]))
     treatment[broken] = replace(treatment[broken], logits=treatment[broken].logits[order])
@@ -236,12 +235,13 @@ def detections(
     for _ in range(sets):
         before, accepted = _accepted_night(study, metric, random)
         for _ in range(nights_each):
-            item = study.expectations.accepted[random.integers(len(study.expectations.accepted))]
+            item = study.items[random.integers(len(study.items))]
             for night in ("same seeds", "new seeds"):
                 arms, first = _tonight(study, item, before[item.item], night, random)
                 for (name, size), change in CHANGES.items():
                     cell = Planted(name, size, night, "", "stored runs", metric)
-                    caught[cell] += _is_red(study.judged(item, metric, change(arms, random), first), accepted)
+                    changed = study.judged(item, metric, change(arms, random), first)
+                    caught[cell] += nights.is_red(changed, accepted)
                     tried[cell] += 1
     return caught, tried
 
@@ -255,14 +255,14 @@ def agreement(study: Study, sets: int, random: np.random.Generator) -> tuple[Cou
     counts: Counter[str] = Counter()
     items = 0
     for _ in range(sets):
-        before, accepted = _accepted_night(study, "roc_auc", random)
+        _, accepted = _accepted_night(study, "roc_auc", random)
         mixed = study.mixtures(random)
-        for item in study.expectations.accepted:
-            full = study.judged(item, "roc_auc", study.seeds(item, mixed), LATER[0])
+        for item, before in zip(study.items, accepted.accepted, strict=True):
+            full = study.judged(item, "roc_auc", study.seeds(item, mixed), _later(item))
             values = np.array([list(full.samples[arm].values()) for arm in ARMS])
-            by_values = nights.judged(_world(before[item.item]), 0, values, np.array(LATER))
-            short = structs.replace(full, verdict=by_values.verdict, effect=by_values.effect)
-            red = _is_red(full, accepted), _is_red(short, accepted)
+            over_patients = variance_over_patients(before)
+            short = nights.concluded(full, before.definition, values, over_patients, RARER)
+            red = nights.is_red(full, accepted), nights.is_red(short, accepted)
             counts["same verdict"] += full.verdict == short.verdict
             counts["same alarm"] += red[0] == red[1]
             counts["alarms in full"] += red[0]
@@ -271,11 +271,34 @@ def agreement(study: Study, sets: int, random: np.random.Generator) -> tuple[Cou
     return counts, items
 
 
+def _of_one_recipe(folder: Path) -> dict[_Arm, dict[int, StoredRun]]:
+    """The stored runs on all training patients of each arm by seed, if they are of one recipe."""
+    recipes: dict[_Arm, dict[str, dict[int, StoredRun]]] = {}
+    for record in sorted(folder.glob("*/*/record.json")):
+        run = read_run(record.parent, "loaded")
+        if run is not None and run.record.spec.fraction == 1:
+            spec = run.record.spec
+            of_arm = recipes.setdefault((spec.task, spec.backbone.name), {})
+            of_arm.setdefault(spec.recipe.name, {})[spec.seed] = run
+    arms = {arm: list(of_arm.values()) for arm, of_arm in recipes.items()}
+    return {arm: runs[0] for arm, runs in arms.items() if len(runs) == 1 and len(runs[0]) > 1}
+
+
+def _arms(item: Expectation) -> dict[str, _Arm]:
+    """The task and backbone of each arm."""
+    return {arm: (item.item.partition("/")[0], getattr(item.backbones, arm)) for arm in ARMS}
+
+
+def _later(item: Expectation) -> int:
+    """The first seed that was not accepted, where nights count them from 1."""
+    return len(item.samples.baseline) + 1
+
+
 def _accepted_night(
     study: Study, metric: str, random: np.random.Generator
 ) -> tuple[dict[str, Arms], Expectations]:
     mixed = study.mixtures(random)
-    arms = {e.item: study.seeds(e, mixed) for e in study.expectations.accepted}
+    arms = {item.item: study.seeds(item, mixed) for item in study.items}
     return arms, study.accept(metric, arms)
 
 
@@ -284,7 +307,7 @@ def _tonight(
 ) -> tuple[Arms, int]:
     """The item's predictions in an unchanged night, and the first seed."""
     if night == "new seeds":
-        return study.seeds(item, study.mixtures(random)), LATER[0]
+        return study.seeds(item, study.mixtures(random)), _later(item)
 
     def elsewhere(predictions: Predictions) -> Predictions:
         noise = LOGIT_NOISE * random.normal(size=predictions.logits.shape)
@@ -293,37 +316,11 @@ def _tonight(
     return _each(before, elsewhere), 1
 
 
-def _world(arms: Arms) -> World:
-    """The variance over patients of one item as the accepted runs have it, and nothing else."""
-    one = arms["baseline"][1]
-    patients = resting_on(BUILT_IN["roc_auc"], Sample(one))
-    total = np.zeros(len(one))
-    for arm, sign in zip(ARMS, (-1, 1), strict=True):
-        for predictions in arms[arm].values():
-            of_run = influence(BUILT_IN["roc_auc"], Sample(predictions))
-            assert of_run is not None
-            total += sign * of_run / len(arms[arm])
-    variance = variance_over_patients(influence_by_patient(total, one.patient), patients)
-    none = np.zeros((1, 2))
-    return World(
-        means=none,
-        deviations=none,
-        patients=np.array([variance]),
-        n_patients=np.array([patients]),
-        step=np.ones(1),
-    )
-
-
 def _each(arms: Arms, change: Callable[[Predictions], Predictions]) -> Arms:
     return {arm: {seed: change(p) for seed, p in by_seed.items()} for arm, by_seed in arms.items()}
 
 
-def _is_red(judgement: Judgement, expectations: Expectations) -> bool:
-    compared = check(judgement, expectations)
-    return compared.status != "ok" and outcome(judgement, compared).red
-
-
-def _claim(name: str, margin: float) -> Claim:
+def _claim(name: str, definition: Definition) -> Claim:
     return Claim(
         claim=name,
         statement="",
@@ -331,29 +328,9 @@ def _claim(name: str, margin: float) -> Claim:
         tasks=[],
         arms={},
         evaluate="each-shift",
-        predicate="superiority",
-        margin=margin,
+        predicate=definition.predicate,  # type: ignore[arg-type]  # an accepted one
+        margin=definition.margin,
         margin_reason="",
         relevant_effect=0.03,
         family="",
-    )
-
-
-def _accepted(of: Expectation, judgement: Judgement) -> Expectation:
-    """What accepting a judgement of an item gives."""
-    assert judgement.verdict is not None
-    assert judgement.effect is not None
-    assert judgement.definition is not None
-    return Expectation(
-        item=of.item,
-        verdict=judgement.verdict,
-        effect=judgement.effect,
-        definition=judgement.definition,
-        rule=Rule(),
-        environment=judgement.environments[0],
-        cohort_fingerprint=judgement.cohort_fingerprint,
-        backbones=Backbones(baseline=judgement.baseline, treatment=judgement.treatment),
-        accepted=Accepted(date="", commit="", reason="simulated", jax=""),
-        groups=judgement.groups,
-        samples=Samples(**judgement.samples),
     )

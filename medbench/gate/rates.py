@@ -4,30 +4,32 @@ Counts only; what they mean is written by `medbench.gate.report`.
 """
 
 from collections import Counter
-from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medbench.expect import Expectations
-from medbench.gate.nights import accept, alarms, is_red, judged, numeric_noise
-from medbench.gate.worlds import ITEMS, LikeStored, World, of_grid
+from medbench.gate.nights import accept, alarms, is_red, judged, machine
+from medbench.gate.worlds import METRIC, HeavyTailed, LikeStored, Make, OfGrid, Suite, Values, World
 
 Night = Literal["same seeds", "new seeds", "one new seed"]
-Worlds = Literal["stored", "grid"]
-SEEDS = 5
-"""An arm, as the embedded suite has accepted them."""
-NEW: dict[Night, int] = {"new seeds": SEEDS, "one new seed": 1}
-NIGHTS: tuple[Night, ...] = ("same seeds", *NEW)
+"""With `new seeds`, each arm has as many as were accepted."""
+NIGHTS: tuple[Night, ...] = ("same seeds", "new seeds", "one new seed")
+Worlds = Literal["stored", "grid", "heavy"]
+WORLDS: dict[Worlds, type[LikeStored] | type[OfGrid]] = {
+    "stored": LikeStored,
+    "grid": OfGrid,
+    "heavy": HeavyTailed,
+}
 DROPS = (0.005, 0.01, 0.02, 0.05)
 DEVIATIONS = 3
 ARMS_HIT: dict[str, NDArray[np.float64]] = {
     "one arm": np.array([0.0, 1.0]),
     "both arms": np.array([1.0, 1.0]),
 }
-LARGER = ((5, 5), (5, 10), (5, 20), (10, 5), (10, 10), (20, 10))
-"""Accepted and new seeds, to see what would make three deviations of one arm certain to be found."""
+NUMBERS = ((5, 5), (5, 10), (5, 20), (10, 5), (10, 10), (20, 10))
+"""Accepted and new seeds, to see what it takes for three deviations of one arm to be found."""
 
 
 class Planted(NamedTuple):
@@ -42,12 +44,11 @@ class Planted(NamedTuple):
 
 
 Counts = Counter[Planted]
-Make = Callable[[np.random.Generator], World]
 
 
 def maker(worlds: Worlds, expectations: Expectations) -> Make:
     """What draws worlds of that family."""
-    return LikeStored(expectations) if worlds == "stored" else of_grid
+    return WORLDS[worlds](Suite.of(expectations))
 
 
 def unchanged(
@@ -57,25 +58,27 @@ def unchanged(
     red: dict[Night, int] = dict.fromkeys(NIGHTS, 0)
     for _ in range(nights):
         world = make(random)
-        values = world.draw(random, SEEDS)
+        values = world.draw(random, world.suite.seeds)
         accepted = accept(world, values, expectations.calibration)
         for night in NIGHTS:
-            red[night] += bool(
-                alarms(world, *tonight(world, values, night, random, expectations), accepted).any()
-            )
+            measured, first = tonight(world, values, night, random, expectations)
+            red[night] += bool(alarms(world, measured, first, accepted).any())
     return red
 
 
 def conditional(
     make: Make, expectations: Expectations, sets: int, nights: int, random: np.random.Generator
 ) -> list[float]:
-    """Of each of some accepted sets, the share of its nights with five new seeds that alarm."""
+    """Of each of some accepted sets, the share of its nights with new seeds that alarm."""
     shares = []
     for _ in range(sets):
         world = make(random)
-        accepted = accept(world, world.draw(random, SEEDS), expectations.calibration)
-        new = np.arange(SEEDS) + SEEDS + 1
-        red = [alarms(world, world.draw(random, SEEDS), new, accepted).any() for _ in range(nights)]
+        values = world.draw(random, world.suite.seeds)
+        accepted = accept(world, values, expectations.calibration)
+        red = [
+            alarms(world, *tonight(world, values, "new seeds", random, expectations), accepted).any()
+            for _ in range(nights)
+        ]
         shares.append(float(np.mean(red)))
     return shares
 
@@ -87,56 +90,62 @@ def planted(
     caught, tried = Counts(), Counts()
     for _ in range(nights):
         world = make(random)
-        values = world.draw(random, SEEDS)
+        values = world.draw(random, world.suite.seeds)
         accepted = accept(world, values, expectations.calibration)
-        item = int(random.integers(ITEMS))
+        item = any_area(world, random)
         for night in NIGHTS:
-            before, seeds = tonight(world, values, night, random, expectations)
+            before, first = tonight(world, values, night, random, expectations)
             for arms, hit in ARMS_HIT.items():
                 falls = {("AUC drop", size): size * hit for size in DROPS}
                 if night != "same seeds":
-                    deviations = DEVIATIONS * world.deviations[item] * hit
-                    falls["seed deviations", float(DEVIATIONS)] = deviations
+                    falls["seed deviations", float(DEVIATIONS)] = deviations(world, item) * hit
                 for (change, size), fall in falls.items():
                     cell = Planted(change, size, night, arms, worlds)
-                    after = judged(world, item, before[item] - fall[:, None], seeds)
+                    after = judged(world, item, before[item] - fall[:, None], first)
                     caught[cell] += is_red(after, accepted)
                     tried[cell] += 1
     return caught, tried
 
 
-def with_more_seeds(
+def with_other_seeds(
     make: Make, expectations: Expectations, nights: int, random: np.random.Generator
 ) -> tuple[Counts, Counts]:
-    """Three deviations of one arm, with more accepted and new seeds than the suite has."""
+    """Three deviations of one arm, with other numbers of accepted and new seeds than the suite has."""
     caught, tried = Counts(), Counts()
     for _ in range(nights):
-        world, item = make(random), int(random.integers(ITEMS))
-        fall = DEVIATIONS * world.deviations[item] * ARMS_HIT["one arm"]
-        for accepted_seeds, new in LARGER:
-            accepted = accept(world, world.draw(random, accepted_seeds), expectations.calibration)
+        world = make(random)
+        item = any_area(world, random)
+        fall = deviations(world, item) * ARMS_HIT["one arm"]
+        for before, new in NUMBERS:
+            accepted = accept(world, world.draw(random, before), expectations.calibration)
             values = world.draw(random, new)[item] - fall[:, None]
             cell = Planted(
-                "seed deviations",
-                float(DEVIATIONS),
-                f"{accepted_seeds} accepted, {new} new",
-                "one arm",
-                "stored",
+                "seed deviations", float(DEVIATIONS), f"{before} accepted, {new} new", "one arm", "stored"
             )
-            caught[cell] += is_red(judged(world, item, values, np.arange(new) + 100), accepted)
+            caught[cell] += is_red(judged(world, item, values, before + 1), accepted)
             tried[cell] += 1
     return caught, tried
 
 
 def tonight(
-    world: World,
-    values: NDArray[np.float64],
-    night: Night,
-    random: np.random.Generator,
-    expectations: Expectations,
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Values (ITEMS, 2, seeds) of a night in which nothing changed, and their seeds."""
+    world: World, values: Values, night: Night, random: np.random.Generator, expectations: Expectations
+) -> tuple[Values, int]:
+    """Values of a night in which nothing changed, after these were accepted, and its first seed."""
     if night == "same seeds":
-        noise = numeric_noise(expectations.calibration, random)(values.shape)
-        return np.clip(values + noise, 0.0, 1.0), np.arange(SEEDS) + 1
-    return world.draw(random, NEW[night]), np.arange(NEW[night]) + SEEDS + 1
+        moved = machine(expectations.calibration, random)
+        return [
+            of_item + moved(definition.metric, of_item.shape)
+            for of_item, definition in zip(values, world.definitions, strict=True)
+        ], 1
+    new = world.suite.seeds if night == "new seeds" else 1
+    return world.draw(random, new), int(world.suite.seeds.max()) + 1
+
+
+def any_area(world: World, random: np.random.Generator) -> int:
+    """An item on the area."""
+    return int(random.choice([i for i, d in enumerate(world.definitions) if d.metric == METRIC]))
+
+
+def deviations(world: World, item: int) -> NDArray[np.float64]:
+    """(2,) three deviations between seeds of each arm."""
+    return DEVIATIONS * world.deviations[world.suite.scores[item]]

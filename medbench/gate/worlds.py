@@ -1,26 +1,112 @@
-"""Simulated suites as they truly are: means, noise of seeds and of patients of every item and arm.
+"""Simulated suites as they truly are: which items share runs, means, noise of seeds and of patients.
 
 A world's test sets are the same every night; only seeds and machines change. Nothing is judged here.
 """
 
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medbench.expect import Expectations
+from medbench.errors import MedbenchError
+from medbench.expect import Expectation, Expectations
 from medbench.judge import ARMS
+from medbench.judgement import Definition
 from medbench.stats.interval import LEVEL
-from medbench.stats.prediction import SeedSpread, prior_spread
+from medbench.stats.prediction import LEAST_DEVIATION, SeedSpread, prior_spread
 
-TASKS, SETS = 3, 3
-"""The embedded suite: three tasks, each judged on `id` and on two shifts of the same runs."""
-ITEMS = TASKS * SETS
-SHARED = 0.32
-"""Correlation of a seed's deviations on the evaluation sets of one run: the mean of the 18 pairs of the
-accepted runs."""
+METRIC = "roc_auc@1"
+"""What every item is of in worlds that are not like the stored runs, and what planted falls are of."""
+MARGIN = 0.005
+"""Of claims in these worlds."""
+DEVICE = "cpu"
+"""Values that were accepted on other device classes are not simulated."""
 FEWEST_POSITIVE = 20
 """Patients with a finding in a generated world: with fewer, medbench's users are told to draw no verdict."""
+RARER = 150
+"""Patients of the rarer class that intervals of worlds like the stored runs rest on."""
+TAIL = 5
+"""Degrees of freedom of the t distribution of seeds with heavy tails."""
+BAD, WORSE = 0.005, 3
+"""In worlds with heavy tails, the share of bad runs, and by how much further than others they deviate."""
+
+Values = list[NDArray[np.float64]]
+"""By item, (2, seeds): the metric by arm and seed."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The shape of what was accepted: items, and which of their arms are scores of the same runs.
+
+    A score is one metric of a backbone's runs on one evaluation set; several items may have it as an arm.
+    Scores of the same runs by the same metric have noise in common.
+
+    Attributes:
+      items: that are simulated: accepted on `DEVICE` with two seeds or more.
+      left_out: how many others were accepted.
+      seeds: (ITEMS,) accepted, of each arm.
+      scores: (ITEMS, 2) number of the score of each arm.
+      runs: (SCORES,) number of the group of runs that is scored.
+      sets: (SCORES,) number of the evaluation set, of a task, that it is scored on.
+      tasks: (SETS,) number of the task of each evaluation set.
+      accepted: by score, its accepted values by seed.
+      metrics: by score.
+    """
+
+    items: tuple[Expectation, ...]
+    left_out: int
+    seeds: NDArray[np.int64]
+    scores: NDArray[np.int64]
+    runs: NDArray[np.int64]
+    sets: NDArray[np.int64]
+    tasks: NDArray[np.int64]
+    accepted: tuple[tuple[float, ...], ...]
+    metrics: tuple[str, ...]
+
+    @classmethod
+    def of(cls, expectations: Expectations) -> "Suite":
+        """The shape of accepted values.
+
+        Raises:
+          MedbenchError: there is nothing that a simulation could be like.
+        """
+        items = [e for e in expectations.accepted if e.environment == DEVICE and len(e.samples.baseline) > 1]
+        if not any(e.definition.metric == METRIC for e in items):
+            raise MedbenchError(
+                f"simulated nights need an accepted item of {METRIC} on {DEVICE} with two seeds or more; of "
+                f"{len(expectations.accepted)} accepted items none is one. Name others with --expectations."
+            )
+        arms = [_score(item, arm) for item in items for arm in ARMS]
+        scores = list(dict.fromkeys(arms))
+        sets = list(dict.fromkeys((task, on) for task, on, *_ in scores))
+        return cls(
+            items=tuple(items),
+            left_out=len(expectations.accepted) - len(items),
+            seeds=np.array([len(e.samples.baseline) for e in items]),
+            scores=_numbers(arms).reshape(len(items), len(ARMS)),
+            runs=_numbers((task, backbone, metric) for task, _, backbone, metric, _ in scores),
+            sets=_numbers((task, on) for task, on, *_ in scores),
+            tasks=_numbers(task for task, _ in sets),
+            accepted=tuple(values for *_, values in scores),
+            metrics=tuple(metric for *_, metric, _ in scores),
+        )
+
+    @property
+    def shared(self) -> float:
+        """Correlation of a seed's deviations on the evaluation sets of one run: the mean over accepted pairs.
+
+        0 where no two scores have runs in common, or where deviations go against each other.
+        """
+        pairs = [
+            np.corrcoef(self.accepted[a], self.accepted[b])[0, 1]
+            for a, b in combinations(range(len(self.runs)), 2)
+            if self.runs[a] == self.runs[b]
+            and len(self.accepted[a]) == len(self.accepted[b]) > 2
+            and min(np.ptp(self.accepted[a]), np.ptp(self.accepted[b])) > 0
+        ]
+        return max(0.0, float(np.mean(pairs))) if pairs else 0.0
 
 
 @dataclass(frozen=True)
@@ -28,88 +114,170 @@ class World:
     """What does not change from night to night.
 
     Attributes:
-      means: (ITEMS, 2) the metric of each arm, averaged over all seeds there could be; in [0, 1].
-      deviations: (ITEMS, 2) between seeds.
+      suite: its shape.
+      definitions: by item, what its values mean.
+      means: (SCORES,) the metric averaged over all seeds there could be.
+      deviations: (SCORES,) between seeds.
+      shared: correlation of a seed's deviations on the evaluation sets of one run; a tenth less if `heavy`.
       patients: (ITEMS,) variance of the mean difference over the choice of patients.
       n_patients: (ITEMS,) that show the rarest class.
-      step: (ITEMS,) between possible values: one pair of images more ranked right, or half of one.
+      step: (SCORES,) between possible values: one pair of images more ranked right, or half of one.
+      heavy: whether seeds have heavier tails than normal, and runs are bad now and then.
     """
 
+    suite: Suite
+    definitions: tuple[Definition, ...]
     means: NDArray[np.float64]
     deviations: NDArray[np.float64]
+    shared: float
     patients: NDArray[np.float64]
     n_patients: NDArray[np.int64]
     step: NDArray[np.float64]
+    heavy: bool = False
 
-    def draw(self, random: np.random.Generator, seeds: int) -> NDArray[np.float64]:
-        """(ITEMS, 2, seeds) areas of newly trained runs: normal between seeds, within [0, 1], with ties."""
-        of_run = np.repeat(random.normal(size=(TASKS, 2, seeds)), SETS, axis=0)
-        of_set = random.normal(size=(ITEMS, 2, seeds))
-        noise = SHARED**0.5 * of_run + (1 - SHARED) ** 0.5 * of_set
-        exact = self.means[..., None] + self.deviations[..., None] * noise
-        step = self.step[:, None, None]
-        return np.clip(np.round(exact / step) * step, 0.0, 1.0)
+    def draw(self, random: np.random.Generator, seeds: int | NDArray[np.int64]) -> Values:
+        """The metric of newly trained runs, with ties, areas within [0, 1].
+
+        Args:
+          random: of the seeds.
+          seeds: of every item, or (ITEMS,) of each.
+        """
+        of_each = np.broadcast_to(seeds, len(self.suite.items))
+        shape = (len(self.means), int(of_each.max()))
+        runs = int(self.suite.runs.max()) + 1
+        of_run = random.normal(size=(runs, shape[1]))[self.suite.runs]
+        noise = self.shared**0.5 * of_run + (1 - self.shared) ** 0.5 * random.normal(size=shape)
+        if self.heavy:
+            # Divided by the root of chi-square over its degrees of freedom it is t, here of variance 1.
+            noise *= ((TAIL - 2) / random.chisquare(TAIL, size=shape)) ** 0.5
+            noise *= np.where(random.random((runs, shape[1])) < BAD, WORSE, 1)[self.suite.runs]
+        exact = self.means[:, None] + self.deviations[:, None] * noise
+        values = np.round(exact / self.step[:, None]) * self.step[:, None]
+        bounded = [d.metric == METRIC for d in self.definitions]
+        return [
+            np.clip(values[pair, :n], 0.0, 1.0) if area else values[pair, :n]
+            for pair, n, area in zip(self.suite.scores, of_each, bounded, strict=True)
+        ]
 
 
 class LikeStored:
-    """Worlds like the one that the accepted runs were drawn from, as far as five seeds tell.
+    """Worlds like the one that the accepted runs were drawn from, as far as its few seeds tell.
 
-    Each arm's spread is drawn from what the accepted seeds of a random arm leave open about it: the
-    spreads seen are wider apart than the true ones, by the chance of five seeds.
+    Each score's spread between seeds is drawn from what the accepted seeds of a random score of the same
+    metric leave open about it: the spreads seen are wider apart than the true ones, by chance.
     """
 
-    def __init__(self, expectations: Expectations) -> None:
-        accepted = expectations.accepted
-        self._values = np.array([[list(e.values(arm).values()) for arm in ARMS] for e in accepted])
-        groups = self._values.reshape(-1, self._values.shape[-1]).tolist()
-        self._prior: SeedSpread = prior_spread(groups, arms=2 * TASKS)
-        self._patients = np.array([_patients_variance(e.effect.low, e.effect.high) for e in accepted])
-        differences = np.diff(self._values, axis=1)[:, 0]
-        of_seeds = differences.var(axis=1, ddof=1) / differences.shape[1]
-        # The interval has both variances; where the seeds' share is all of it by chance, half is left.
-        self._patients = np.maximum(self._patients - of_seeds, self._patients / 2)
+    def __init__(self, suite: Suite) -> None:
+        self._suite = suite
+        self._shared = suite.shared
+        self._means = np.array([np.mean(values) for values in suite.accepted])
+        self._variances = np.array([np.var(values, ddof=1) for values in suite.accepted])
+        self._freedom = np.array([len(values) - 1 for values in suite.accepted])
+        self._alike = [np.flatnonzero(np.array(suite.metrics) == metric) for metric in suite.metrics]
+        priors = {metric: self._prior(metric) for metric in set(suite.metrics)}
+        self._prior_freedom = np.array([priors[m].degrees_of_freedom for m in suite.metrics])
+        self._prior_variance = np.array([priors[m].deviation ** 2 for m in suite.metrics])
+        self._patients = np.array([variance_over_patients(item) for item in suite.items])
 
     def __call__(self, random: np.random.Generator) -> World:
         """A world."""
-        seeds = self._values.shape[-1]
-        own = self._values.var(axis=-1, ddof=1).ravel()[random.integers(2 * ITEMS, size=(ITEMS, 2))]
-        freedom = self._prior.degrees_of_freedom + seeds - 1
-        sums = self._prior.degrees_of_freedom * self._prior.deviation**2 + (seeds - 1) * own
+        return self._world(self._deviations(random))
+
+    def _prior(self, metric: str) -> SeedSpread:
+        scores = np.flatnonzero(np.array(self._suite.metrics) == metric)
+        groups = [self._suite.accepted[i] for i in scores]
+        return prior_spread(groups, arms=len(set(self._suite.runs[scores])))
+
+    def _deviations(self, random: np.random.Generator) -> NDArray[np.float64]:
+        """(SCORES,) scaled inverse chi-square."""
+        of = np.array([random.choice(alike) for alike in self._alike])
+        freedom = self._prior_freedom + self._freedom[of]
+        sums = self._prior_freedom * self._prior_variance + self._freedom[of] * self._variances[of]
+        deviations: NDArray[np.float64] = np.sqrt(sums / random.chisquare(freedom))
+        return deviations
+
+    def _world(self, deviations: NDArray[np.float64], *, heavy: bool = False) -> World:
         return World(
-            means=self._values.mean(axis=-1),
-            deviations=np.sqrt(sums / random.chisquare(freedom, size=(ITEMS, 2))),
+            suite=self._suite,
+            definitions=tuple(item.definition for item in self._suite.items),
+            means=self._means,
+            deviations=deviations,
+            shared=self._shared,
             patients=self._patients,
-            n_patients=np.full(ITEMS, 150),
-            step=np.full(ITEMS, 0.5e-6),
+            n_patients=np.full(len(self._suite.items), RARER),
+            step=np.full(len(self._means), 0.5e-6),
+            heavy=heavy,
         )
 
 
-def of_grid(random: np.random.Generator) -> World:
-    """A world from the grid: areas of .6 to .99, prevalence of 2 to 50 % and so on.
+class HeavyTailed(LikeStored):
+    """Worlds like the stored runs, but for seeds that are none of what the rule of bands takes them for.
+
+    Deviations are log-normal, as wide apart as those seen (which chance spreads more widely than the
+    true ones); seeds have a t distribution of the same variance, and now and then a run is bad.
+    """
+
+    def __call__(self, random: np.random.Generator) -> World:
+        """A world."""
+        from scipy.special import digamma  # noqa: PLC0415 (slow to import)
+
+        halves = self._freedom / 2
+        logs = (
+            np.log(np.maximum(self._variances, LEAST_DEVIATION**2)) - digamma(halves) + np.log(halves)
+        ) / 2
+        deviations = np.empty(len(logs))
+        for metric in set(self._suite.metrics):
+            of = np.flatnonzero(np.array(self._suite.metrics) == metric)
+            spread = np.std(logs[of], ddof=1) if len(of) > 1 else 0.0
+            deviations[of] = np.exp(logs[of].mean() + spread * random.normal(size=len(of)))
+        return self._world(deviations, heavy=True)
+
+
+class OfGrid:
+    """Worlds of the suite's shape from the grid: areas of .6 to .99, prevalence of 2 to 50 % and so on.
 
     Clusters of 1 to 20 images, correlated by 0 to .8 within a patient, seed noise of 0 to 2 times that of
-    patients by run, and test sets so small that values tie.
+    patients by run, and test sets so small that values tie. Every item is of `METRIC`.
     """
-    prevalence = np.exp(random.uniform(np.log(0.02), np.log(0.5), TASKS))
-    patients = np.exp(random.uniform(np.log(100), np.log(5000), TASKS))
-    patients = np.maximum(patients, FEWEST_POSITIVE / prevalence)
-    images, correlation = random.integers(1, 21, TASKS), random.uniform(0, 0.8, TASKS)
-    effective = images / (1 + (images - 1) * correlation)
-    baseline = random.uniform(0.6, 0.99, (TASKS, SETS))
-    treatment = np.clip(baseline + random.uniform(-0.03, 0.1, (TASKS, SETS)), 0.6, 0.99)
-    means = np.stack([baseline, treatment], axis=-1)
-    positive, negative = (prevalence * patients * effective), ((1 - prevalence) * patients * effective)
-    of_patients = area_deviation(means, positive[:, None, None], negative[:, None, None])
-    ratio = random.uniform(0, 2, (TASKS, 1, 2)) * np.exp(random.normal(0, 0.3, (TASKS, SETS, 2)))
-    step = 0.5 / (prevalence * (1 - prevalence) * (patients * images) ** 2)
-    return World(
-        means=means.reshape(ITEMS, 2),
-        deviations=(of_patients * ratio).reshape(ITEMS, 2),
-        # Arms agree on most patients: a correlation of .6 between them.
-        patients=(0.4 * (of_patients**2).sum(axis=-1)).ravel(),
-        n_patients=np.repeat(np.ceil(prevalence * patients).astype(np.int64), SETS),
-        step=np.repeat(step, SETS),
-    )
+
+    def __init__(self, suite: Suite) -> None:
+        self._suite = suite
+        self._shared = suite.shared
+        self._definitions = tuple(_superiority(item) for item in suite.items)
+
+    def __call__(self, random: np.random.Generator) -> World:
+        """A world."""
+        suite = self._suite
+        tasks, sets, scores = int(suite.tasks.max()) + 1, len(suite.tasks), len(suite.runs)
+        task = suite.tasks[suite.sets]
+        prevalence = np.exp(random.uniform(np.log(0.02), np.log(0.5), tasks))
+        patients = np.exp(random.uniform(np.log(100), np.log(5000), tasks))
+        patients = np.maximum(patients, FEWEST_POSITIVE / prevalence)
+        images, correlation = random.integers(1, 21, tasks), random.uniform(0, 0.8, tasks)
+        effective = images / (1 + (images - 1) * correlation)
+        # The first score on a set is the easiest to think of as the baseline, others differ from it.
+        gain = random.uniform(-0.03, 0.1, scores)
+        gain[np.unique(suite.sets, return_index=True)[1]] = 0
+        means = np.clip(random.uniform(0.6, 0.99, sets)[suite.sets] + gain, 0.6, 0.99)
+        positive, negative = (prevalence * patients * effective), ((1 - prevalence) * patients * effective)
+        of_patients = area_deviation(means, positive[task], negative[task])
+        of_run = random.uniform(0, 2, int(suite.runs.max()) + 1)[suite.runs]
+        step = 0.5 / (prevalence * (1 - prevalence) * (patients * images) ** 2)
+        of_items = task[suite.scores[:, 0]]
+        return World(
+            suite=suite,
+            definitions=self._definitions,
+            means=means,
+            deviations=of_patients * of_run * np.exp(random.normal(0, 0.3, scores)),
+            shared=self._shared,
+            # Arms agree on most patients: a correlation of .6 between them.
+            patients=0.4 * (of_patients[suite.scores] ** 2).sum(axis=1),
+            n_patients=np.ceil(prevalence * patients).astype(np.int64)[of_items],
+            step=step[task],
+        )
+
+
+Make = Callable[[np.random.Generator], World]
 
 
 def area_deviation(
@@ -128,8 +296,46 @@ def area_deviation(
     return deviation
 
 
-def _patients_variance(low: float, high: float) -> float:
-    """Of both sources, from an accepted interval, whose degrees of freedom are many."""
+def _score(item: Expectation, arm: str) -> tuple[str, str, str, str, tuple[float, ...]]:
+    """Task, evaluation set, backbone, metric and values: the same for arms of items that are one score."""
+    task, _, evaluation_set = item.item.split("/", 2)
+    values = tuple(item.values(arm).values())
+    return task, evaluation_set, getattr(item.backbones, arm), item.definition.metric, values
+
+
+def _numbers(keys: Iterable[Hashable]) -> NDArray[np.int64]:
+    """Each key by its place among the distinct ones."""
+    keys = list(keys)
+    place = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+    return np.array([place[key] for key in keys])
+
+
+def _superiority(item: Expectation) -> Definition:
+    """What values of an item of the grid mean."""
+    return Definition(
+        predicate="superiority",
+        margin=MARGIN,
+        metric=METRIC,
+        evaluate="id",
+        cohort=item.definition.cohort,
+        labels="single-label: benign, malignant",
+    )
+
+
+def variance_over_patients(item: Expectation) -> float:
+    """Of an accepted item's mean difference: what its interval has beside the seeds' share.
+
+    The interval's degrees of freedom are many, so that it is taken for normal. Where the seeds' share
+    is all of it by chance, half is left.
+    """
     from scipy.special import ndtri  # noqa: PLC0415 (slow to import)
 
-    return ((high - low) / 2 / float(ndtri(1 - LEVEL))) ** 2
+    both = ((item.effect.high - item.effect.low) / 2 / float(ndtri(1 - LEVEL))) ** 2
+    arms = [np.array(_in_order(item, arm)) for arm in ARMS]
+    of_seeds = float(np.var(arms[1] - arms[0], ddof=1)) / len(arms[0])
+    return max(both - of_seeds, both / 2)
+
+
+def _in_order(item: Expectation, arm: str) -> Sequence[float]:
+    """The values of an arm in the order of the seeds."""
+    return [value for _, value in sorted(item.values(arm).items())]

@@ -3,9 +3,13 @@
 Three to five seeds cannot be resampled honestly, so variances are added and a t distribution is used.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Protocol
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 LEVEL = 0.05
 """One-sided level of every limit."""
@@ -62,6 +66,20 @@ class Spread:
     seeds: float
     n_patients: float
     n_seeds: float
+
+    @classmethod
+    def of(
+        cls, by_seed: Sequence[float] | NDArray[np.float64], *, patients: float, n_patients: float
+    ) -> Self:
+        """Of values by seed, at least one, all on the same patients.
+
+        Args:
+          by_seed: the difference between arms that are paired by seed.
+          patients: variance of their mean from the choice of patients.
+          n_patients: that this variance rests on.
+        """
+        seeds = float(np.var(by_seed, ddof=1)) if len(by_seed) > 1 else 0.0
+        return cls(patients=patients, seeds=seeds, n_patients=n_patients, n_seeds=len(by_seed))
 
     @property
     def variance(self) -> float:

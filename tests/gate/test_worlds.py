@@ -1,0 +1,160 @@
+"""Simulated worlds: their shape is that of what was accepted, and values scatter as they say."""
+
+import numpy as np
+import pytest
+from scipy.stats import kurtosis, norm
+
+from medbench.errors import MedbenchError
+from medbench.expect import Expectations
+from medbench.gate.worlds import HeavyTailed, LikeStored, OfGrid, Suite, area_deviation
+from tests.gate.conftest import UNMOVED, expectation, suite_of
+
+A, B, C = [0.7, 0.72, 0.75], [0.8, 0.83, 0.82], [0.75, 0.73, 0.74]
+SHIFT = [0.6, 0.61, 0.64], [0.7, 0.72, 0.74]
+MIXED = Expectations(
+    (
+        expectation("chest/scale/id", A, B),
+        expectation("chest/scale/icu", *SHIFT),
+        expectation("chest/transfer/id", C, B, backbones=("random", "large")),
+        expectation(
+            "skin/calibration/id", [0.5, 0.52], [0.4, 0.45], metric="nll@1", predicate="non-inferiority"
+        ),
+        expectation("skin/calibration/phone", [0.7, 0.72], [0.6, 0.62], metric="nll@1"),
+        expectation("skin/scale/id", A, B, environment="gpu-h100"),
+        expectation("skin/scale/phone", [0.7], [0.8]),
+    ),
+    UNMOVED,
+)
+"""Two metrics, an arm of two claims, unequal seeds, another device, a single seed."""
+
+
+@pytest.mark.parametrize("items", [1, 4])
+@pytest.mark.parametrize("seeds", [2, 7])
+def test_a_simulated_suite_has_the_items_and_seeds_that_were_accepted(items, seeds):
+    suite = Suite.of(suite_of(items, seeds))
+    assert len(suite.items) == items
+    assert suite.left_out == 0
+    assert suite.seeds.tolist() == [seeds] * items
+    for make in (LikeStored(suite), OfGrid(suite), HeavyTailed(suite)):
+        world = make(np.random.default_rng(0))
+        assert [v.shape for v in world.draw(np.random.default_rng(0), suite.seeds)] == [(2, seeds)] * items
+        assert [v.shape for v in world.draw(np.random.default_rng(0), 1)] == [(2, 1)] * items
+
+
+def test_arms_that_are_one_score_are_drawn_once_and_sets_of_a_run_are_known():
+    suite = Suite.of(MIXED)
+    assert [item.item for item in suite.items] == [e.item for e in MIXED.accepted[:5]]
+    assert suite.left_out == 2
+    assert suite.seeds.tolist() == [3, 3, 3, 2, 2]
+    assert suite.scores.tolist() == [[0, 1], [2, 3], [4, 1], [5, 6], [7, 8]]
+    assert suite.runs.tolist() == [0, 1, 0, 1, 2, 3, 4, 3, 4]
+    assert suite.sets.tolist() == [0, 0, 1, 1, 0, 2, 2, 3, 3]
+    assert suite.tasks.tolist() == [0, 0, 1, 1]
+    values = LikeStored(suite)(np.random.default_rng(0)).draw(np.random.default_rng(1), suite.seeds)
+    assert values[0][1].tolist() == values[2][1].tolist()
+    assert [v.shape[1] for v in values] == [3, 3, 3, 2, 2]
+
+
+def test_items_keep_their_metric_and_predicate_but_for_the_grid_which_is_on_areas():
+    suite = Suite.of(MIXED)
+    random = np.random.default_rng(0)
+    for make in (LikeStored(suite), HeavyTailed(suite)):
+        assert make(random).definitions == tuple(item.definition for item in suite.items)
+    assert {(d.metric, d.predicate) for d in OfGrid(suite)(random).definitions} == {
+        ("roc_auc@1", "superiority")
+    }
+
+
+def test_areas_stay_between_0_and_1_and_other_metrics_need_not():
+    suite = Suite.of(
+        Expectations(
+            (
+                expectation("a/c/id", [0.99, 0.999, 0.9], [0.99, 0.999, 0.95]),
+                expectation("b/c/id", [0.99, 1.3, 0.9], [0.99, 1.4, 0.95], metric="nll@1"),
+            )
+        )
+    )
+    area, loss = LikeStored(suite)(np.random.default_rng(0)).draw(np.random.default_rng(0), 500)
+    assert area.max() == 1
+    assert loss.max() > 1
+
+
+def test_the_noise_that_sets_of_a_run_share_is_the_mean_correlation_of_the_accepted():
+    suite = Suite.of(MIXED)
+    pairs = [np.corrcoef(A, SHIFT[0])[0, 1], np.corrcoef(B, SHIFT[1])[0, 1]]
+    assert suite.shared == pytest.approx(np.mean(pairs))  # two seeds of the other metric say nothing
+    assert Suite.of(suite_of(3)).shared == 0
+
+
+@pytest.mark.parametrize(
+    "accepted",
+    [(), (expectation("a/c/id", [0.7], [0.8]),), (expectation("a/c/id", A, B, metric="nll@1"),)],
+)
+def test_a_suite_without_areas_of_several_seeds_is_refused_in_one_sentence(accepted):
+    with pytest.raises(MedbenchError, match=r"need an accepted item of roc_auc@1 on cpu with two seeds"):
+        Suite.of(Expectations(accepted))
+
+
+@pytest.mark.parametrize(
+    ("make", "excess"), [(LikeStored, (-0.3, 0.3)), (OfGrid, (-0.3, 0.3)), (HeavyTailed, (1.5, 60))]
+)
+def test_drawn_seeds_have_the_deviations_the_correlation_and_the_tails_of_their_world(
+    expectations, make, excess
+):
+    random = np.random.default_rng(3)
+    world = make(Suite.of(expectations))(random)
+    world = type(world)(**{**vars(world), "step": np.full(len(world.means), 1e-9)})
+    world.means[:] = 0.5  # far from the bounds
+    values = np.array(world.draw(random, 20_000))
+    deviations = world.deviations[world.suite.scores]
+    assert values.mean(axis=-1) == pytest.approx(np.full_like(deviations, 0.5), abs=0.004)
+    assert values.std(axis=-1) == pytest.approx(deviations, rel=0.06)
+    assert np.corrcoef(values[0, 0], values[1, 0])[0, 1] == pytest.approx(world.shared, abs=0.09)
+    assert np.corrcoef(values[0, 0], values[3, 0])[0, 1] == pytest.approx(0, abs=0.03)
+    assert np.corrcoef(values[0, 0], values[0, 1])[0, 1] == pytest.approx(0, abs=0.03)
+    assert excess[0] < kurtosis(values, axis=-1).mean() < excess[1]
+
+
+@pytest.mark.parametrize("make", [LikeStored, HeavyTailed])
+def test_worlds_like_the_stored_runs_spread_as_those_do(expectations, make):
+    random = np.random.default_rng(0)
+    suite = Suite.of(expectations)
+    worlds = make(suite)
+    drawn = [worlds(random).draw(random, suite.seeds) for _ in range(200)]
+    simulated = [np.log(np.std(of_item, axis=-1, ddof=1)) for values in drawn for of_item in values]
+    stored = np.log([np.std(values, ddof=1) for values in suite.accepted])
+    assert np.mean(simulated) == pytest.approx(np.mean(stored), abs=0.2)
+    assert np.std(stored) * 0.75 < np.std(simulated) < np.std(stored) * 1.6
+    assert np.mean([worlds(random).means for _ in range(3)], axis=0) == pytest.approx(
+        [np.mean(values) for values in suite.accepted]
+    )
+
+
+def test_the_grid_has_areas_ties_and_noise_as_wide_as_practice(expectations):
+    random = np.random.default_rng(0)
+    make = OfGrid(Suite.of(expectations))
+    worlds = [make(random) for _ in range(400)]
+    means = np.array([world.means for world in worlds])
+    assert means.min() == pytest.approx(0.6, abs=0.01)
+    assert means.max() == pytest.approx(0.99, abs=0.001)
+    assert min(world.n_patients.min() for world in worlds) >= 20
+    assert max(world.n_patients.max() for world in worlds) > 1000
+    assert any(np.any(np.diff(np.sort(np.array(w.draw(random, 20))), axis=-1) == 0) for w in worlds)
+    # Variances of seeds over those of patients: the square of a uniform from 0 to 2, times a log-normal.
+    of_seeds = np.array([(w.deviations[w.suite.scores] ** 2).sum(axis=1) for w in worlds])
+    of_patients = np.array([w.patients / 0.4 for w in worlds])
+    assert np.mean(of_seeds / of_patients) == pytest.approx(4 / 3 * np.exp(2 * 0.3**2), rel=0.1)
+    gains = np.array([np.diff(w.means[w.suite.scores], axis=1).ravel() for w in worlds])
+    assert np.mean(gains) == pytest.approx(0.035, abs=0.01)
+    assert gains.min() < -0.02
+
+
+def test_the_deviation_of_an_area_is_that_of_drawn_test_sets():
+    random = np.random.default_rng(0)
+    shift = norm.ppf(0.8) * 2**0.5
+    areas = [
+        np.mean(random.normal(shift, 1, 60)[:, None] > random.normal(0, 1, 90)[None, :]) for _ in range(4000)
+    ]
+    expected = area_deviation(np.array(0.8), np.array(60.0), np.array(90.0))
+    # Their formula takes the scores for exponential, which errs on the wide side here.
+    assert np.std(areas) == pytest.approx(expected, rel=0.08)
