@@ -4,6 +4,7 @@ Whether the study is reproduced plays no part here (that is `judge`): this room 
 """
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,10 +15,10 @@ import msgspec
 import numpy as np
 
 from medbench.errors import MedbenchError
-from medbench.judge import ARMS
 from medbench.judgement import Check, Definition, Interval, Judgement, Status, Verdict
 from medbench.metrics.registry import higher_is_better
 from medbench.predicates import PREDICATES, verdict
+from medbench.spec.effects import AT
 from medbench.spec.loader import dump_yaml, load_document, load_yaml
 from medbench.spec.records import Declared
 from medbench.stats.prediction import (
@@ -66,20 +67,6 @@ class Accepted(Declared, frozen=True, kw_only=True):
 Values = Annotated[dict[int, float], msgspec.Meta(min_length=1)]
 
 
-class Samples(Declared, frozen=True, kw_only=True):
-    """The metric by arm and seed: what bands are computed from."""
-
-    baseline: Values
-    treatment: Values
-
-
-class Backbones(Declared, frozen=True, kw_only=True):
-    """The names of the backbones in the arms."""
-
-    baseline: str
-    treatment: str
-
-
 class Expectation(Declared, frozen=True, kw_only=True):
     """The accepted values of one item on one device class (`expectations/<tier>/<task>/<claim>.yaml`)."""
 
@@ -92,16 +79,19 @@ class Expectation(Declared, frozen=True, kw_only=True):
     """The device class that all values were made on."""
     cohort_fingerprint: str
     """Other images, such as another generator version's, are not expected to give the same values."""
-    backbones: Backbones
-    """A suspect when values move."""
+    arms: dict[str, str]
+    """What was fine-tuned in each: a suspect when values move."""
     accepted: Accepted
     groups: dict[str, list[str]]
     """The sub-groups that were there, by attribute."""
-    samples: Samples
+    samples: dict[str, Values]
+    """The metric by term (an arm) and seed: what bands are computed from."""
 
-    def values(self, arm: str) -> dict[int, float]:
-        """The metric by seed of `baseline` or `treatment`."""
-        return self.samples.baseline if arm == "baseline" else self.samples.treatment
+    def quantity(self, term: str) -> tuple[str, str, str, str]:
+        """What a term's values are of, whichever items they stand in: task, set (and attribute), metric, arm."""
+        task, _, evaluation_set = self.item.split("/", 2)
+        other_set = term.partition(AT)[2]
+        return task, other_set or evaluation_set, self.definition.metric, self.arms[_arm(term)]
 
 
 class Calibration(Declared, frozen=True, kw_only=True):
@@ -153,21 +143,21 @@ class Expectations:
         ]
         return max(LEAST, SAFETY * max(differences)) if differences else UNCALIBRATED
 
-    def bands(self, expectation: Expectation, arm: str, new: Sequence[float]) -> tuple[float, float] | None:
-        """Half the widths around an arm's accepted mean: for the mean of new seeds, and for each of them.
+    def bands(self, expectation: Expectation, term: str, new: Sequence[float]) -> tuple[float, float] | None:
+        """Half the widths around a term's accepted mean: for the mean of new seeds, and for each of them.
 
-        The spread between the arm's accepted seeds, and for the mean that between the new ones too, is
-        moderated by those of all arms of the same metric and device class; the level is shared over
-        all accepted items and arms of that class. None where no spread is known
+        The spread between the term's accepted seeds, and for the mean that between the new ones too, is
+        moderated by those of all terms of the same metric and device class; the level is shared over
+        all accepted quantities of that class, each counted once. None where no spread is known
         (`moderated-prediction-familywise@2`).
         """
         environment, metric = expectation.environment, expectation.definition.metric
-        accepted = list(expectation.values(arm).values())
+        accepted = list(expectation.samples[term].values())
         prior = self._priors[metric, environment]
         alone, both = moderated_spread(prior, accepted), moderated_spread(prior, accepted, new)
         if not alone.degrees_of_freedom:
             return None
-        family = len(ARMS) * sum(e.environment == environment for e in self.accepted)
+        family = self._family[environment]
         of_mean = half_width(both, accepted=len(accepted), new=len(new), family=family, level=MEANS)
         of_each = half_width(
             alone, accepted=len(accepted), new=1, family=family * len(new), level=SINGLE_SEEDS
@@ -176,22 +166,28 @@ class Expectations:
         return max(of_mean, tolerance), max(of_each, tolerance)
 
     @cached_property
+    def _family(self) -> Counter[str]:
+        """How many quantities were accepted, by device class."""
+        distinct = {(e.environment, e.quantity(term)) for e in self.accepted for term in e.samples}
+        return Counter(environment for environment, _ in distinct)
+
+    @cached_property
     def _priors(self) -> dict[tuple[str, str], SeedSpread]:
-        """What the spreads of all arms have in common, by metric and device class."""
+        """What the spreads of all terms have in common, by metric and device class."""
         keys = {(e.definition.metric, e.environment) for e in self.accepted}
         return {key: self._prior(*key) for key in keys}
 
     def _prior(self, metric: str, environment: str) -> SeedSpread:
-        alike = [
-            (e, arm)
+        alike = {
+            e.quantity(term): list(e.samples[term].values())
             for e in self.accepted
             if (e.definition.metric, e.environment) == (metric, environment)
-            for arm in ARMS
-        ]
+            for term in e.samples
+        }
         return prior_spread(
-            [list(e.values(arm).values()) for e, arm in alike],
-            # Items of a task are scores of the same runs where they have a backbone in common.
-            arms=len({(e.item.partition("/")[0], getattr(e.backbones, arm)) for e, arm in alike}),
+            alike.values(),
+            # Evaluation sets of a task are scores of the same runs.
+            arms=len({(task, arm) for task, _, _, arm in alike}),
             least=self.tolerance(metric, environment) / SAFETY,  # what machines alone make
         )
 
@@ -293,16 +289,27 @@ def _listed(root: Path, tier: str) -> frozenset[_Key]:
 
 def _contradiction(expectation: Expectation) -> tuple[str, str]:
     """The field of an entry that its other fields contradict, and how; empty where all agree."""
-    baseline, treatment = expectation.samples.baseline, expectation.samples.treatment
-    if baseline.keys() != treatment.keys():
-        return "samples", f"the arms have different seeds, {sorted(baseline)} and {sorted(treatment)}"
+    seeds = {term: sorted(values) for term, values in expectation.samples.items()}
+    if len(set(map(tuple, seeds.values()))) > 1:
+        differing = " and ".join(str(list(each)) for each in dict.fromkeys(map(tuple, seeds.values())))
+        return "samples", f"the arms have different seeds, {differing}"
     definition, effect = expectation.definition, expectation.effect
+    if set(map(_arm, expectation.samples)) != set(expectation.arms):
+        return (
+            "samples",
+            f"they are of {', '.join(expectation.samples)}, its arms of {', '.join(expectation.arms)}",
+        )
+    if not definition.weights.keys() <= expectation.samples.keys():
+        return "definition", f"it weighs {', '.join(definition.weights)}, of which samples lack some"
     higher = higher_is_better(definition.metric)
     predicate = PREDICATES.get(definition.predicate)
     if higher is None or predicate is None:  # of another version of medbench: stale
         return "", ""
-    gain = float(np.mean(list(treatment.values())) - np.mean(list(baseline.values())))
+    means = {term: float(np.mean(list(values.values()))) for term, values in expectation.samples.items()}
+    gain = sum(weight * means[term] for term, weight in definition.weights.items())
     expected = gain if higher else -gain
+    if not definition.weights:
+        expected = effect.value
     if abs(effect.value - expected) > ROUNDED:
         return "effect", f"its effect is {effect.value:+.6f}, but its samples give {expected:+.6f}"
     # A limit may have been rounded across the margin; few patients conclude nothing.
@@ -375,8 +382,8 @@ def check(judgement: Judgement, expectations: Expectations) -> Check:
 def measured(judgement: Judgement) -> tuple[int, int]:
     """How many of an item's values were measured by this code, and of how many; the rest was loaded."""
     return (
-        sum(len(judgement.trained.get(arm, ())) for arm in ARMS),
-        sum(len(judgement.samples.get(arm, ())) for arm in ARMS),
+        sum(map(len, judgement.trained.values())),
+        sum(map(len, judgement.samples.values())),
     )
 
 
@@ -419,7 +426,7 @@ def _changed_definition(expectation: Expectation, judgement: Judgement) -> str:
 
 def _lost_seeds(expectation: Expectation, judgement: Judgement) -> list[int]:
     """Accepted seeds that were taken away with no new one in their place."""
-    accepted, now = set(expectation.samples.baseline), set(judgement.samples["baseline"])
+    accepted, now = (set(next(iter(of.samples.values()))) for of in (expectation, judgement))
     return sorted(accepted - now) if now < accepted else []
 
 
@@ -437,25 +444,25 @@ def _compare(expectation: Expectation, judgement: Judgement, expectations: Expec
     tolerance = expectations.tolerance(expectation.definition.metric, environment)
     same_images = judgement.cohort_fingerprint == expectation.cohort_fingerprint
     comparisons = []
-    for arm in ARMS:
-        accepted, new = expectation.values(arm), dict[int, float]()
-        for seed, measured in judgement.samples[arm].items():
-            if same_images and seed in accepted and judgement.devices[arm][seed] == environment:
-                quantity = f"{arm}, seed {seed}"
-                loaded = seed not in judgement.trained[arm]
+    for term, accepted in expectation.samples.items():
+        new = dict[int, float]()
+        for seed, measured in judgement.samples[term].items():
+            if same_images and seed in accepted and judgement.devices[term][seed] == environment:
+                quantity = f"{term}, seed {seed}"
+                loaded = seed not in judgement.trained[term]
                 comparisons.append(
                     _Comparison(NUMERIC, quantity, measured, accepted[seed], tolerance, loaded)
                 )
-            elif seed in judgement.trained[arm]:
+            elif seed in judgement.trained[term]:
                 new[seed] = measured
-        bands = expectations.bands(expectation, arm, list(new.values())) if new else None
+        bands = expectations.bands(expectation, term, list(new.values())) if new else None
         if bands is None:
             continue
         mean, expected = float(np.mean(list(new.values()))), float(np.mean(list(accepted.values())))
-        comparisons.append(_Comparison(PREDICTION, f"mean of {arm}", mean, expected, bands[0]))
+        comparisons.append(_Comparison(PREDICTION, f"mean of {term}", mean, expected, bands[0]))
         if len(new) > 1:
             comparisons += [
-                _Comparison(PREDICTION, f"{arm}, seed {seed}", value, expected, bands[1])
+                _Comparison(PREDICTION, f"{term}, seed {seed}", value, expected, bands[1])
                 for seed, value in new.items()
             ]
     return comparisons
@@ -473,9 +480,9 @@ def _detail(expectation: Expectation, judgement: Judgement, comparisons: Sequenc
             f"{worst.quantity}: {worst.measured:.5f}, accepted {worst.expected:.5f} ± {worst.half:.5f}; "
             f"{len(outside)} of {len(comparisons)} values are outside"
         )
-        moved = [arm for arm in ARMS if getattr(judgement, arm) != getattr(expectation.backbones, arm)]
+        moved = [arm for arm in judgement.arms if judgement.arms[arm] != expectation.arms.get(arm)]
         parts += [
-            f"{arm} was {getattr(expectation.backbones, arm)}, is {getattr(judgement, arm)}" for arm in moved
+            f"{arm} was {expectation.arms.get(arm, 'not there')}, is {judgement.arms[arm]}" for arm in moved
         ]
     if expectation.environment not in judgement.environments:
         parts.append(
@@ -589,7 +596,7 @@ def _change(
     """What accepting a judgement would change."""
     if judgement.state != "judged":
         return Change(judgement.id, None, None, f"{judgement.state}: {judgement.reason}")
-    seeds = len(judgement.samples[ARMS[0]])
+    seeds = judgement.n_seeds
     if seeds < FEWEST_SEEDS:
         why = f"{seeds} seed an arm says nothing of how far the next may lie; run at least {FEWEST_SEEDS}"
         return Change(judgement.id, None, None, why)
@@ -604,7 +611,7 @@ def _change(
 
 def _device_class(judgement: Judgement) -> str:
     """The one device class that an item's runs come from."""
-    classes = sorted({device for arm in ARMS for device in judgement.devices[arm].values()})
+    classes = sorted({device for by_seed in judgement.devices.values() for device in by_seed.values()})
     if len(classes) > 1:
         raise MedbenchError(
             f"{judgement.id}: its runs come from {' and '.join(classes)}, and values of one device class "
@@ -629,13 +636,10 @@ def accepted_as(judgement: Judgement, environment: str, accepted: Accepted) -> E
         rule=Rule(),
         environment=environment,
         cohort_fingerprint=judgement.cohort_fingerprint,
-        backbones=Backbones(baseline=judgement.baseline, treatment=judgement.treatment),
+        arms=judgement.arms,
         accepted=accepted,
         groups=judgement.groups,
-        samples=Samples(
-            baseline=_rounded(judgement.samples["baseline"]),
-            treatment=_rounded(judgement.samples["treatment"]),
-        ),
+        samples={term: _rounded(values) for term, values in judgement.samples.items()},
     )
 
 
@@ -644,13 +648,17 @@ def _rounded(samples: dict[int, float]) -> dict[int, float]:
 
 
 def _in_words(expectation: Expectation) -> str:
-    means = ", ".join(f"{arm} {np.mean(list(expectation.values(arm).values())):.4f}" for arm in ARMS)
+    means = ", ".join(f"{term} {np.mean(list(of.values())):.4f}" for term, of in expectation.samples.items())
     return f"{expectation.verdict}, effect {expectation.effect.value:+.4f} ({means})"
 
 
 def _file(root: Path, tier: str, item: str) -> Path:
     task, claim = item.split("/")[:2]
     return root / tier / task / f"{claim}.yaml"
+
+
+def _arm(term: str) -> str:
+    return term.partition(AT)[0]
 
 
 def _by_device_class(keys: Iterable[_Key]) -> dict[str, list[str]]:

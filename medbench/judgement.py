@@ -39,6 +39,12 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """The cohort's name, such as `phantoms:chest`."""
     labels: str
     """The kind of target and its classes in order: `single-label: benign, malignant`."""
+    effect: str
+    """How the terms become one number: `gain`, or another kind of effect."""
+    weights: dict[str, float]
+    """Of each term in the effect, before the sign is turned where lower is better; empty where it is no sum."""
+    units: str
+    """What is scored: `image`, or how images are joined: `mean by patient and laterality, then …`."""
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,8 +59,10 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """Name and version, such as `roc_auc@1`."""
     certified: bool = True
     """Whether intervals of this metric were measured to hold (docs/gate.md)."""
-    baseline: str
-    treatment: str
+    attribute: str = ""
+    """Whose sub-groups are compared, for claims on each attribute."""
+    arms: dict[str, str]
+    """What was fine-tuned in each arm: `bit-<upstream>-<architecture>`, `@` a share of the patients, `+` a recipe."""
     state: State
     """`missing`: a value is undefined or absent, see `reason`; `not-run`: its runs were not to be made."""
     reason: str = ""
@@ -87,13 +95,13 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     settle: Settle | None = None
     note: str = ""
     samples: dict[str, dict[int, float]] = {}
-    """The metric by arm (`baseline`, `treatment`) and seed."""
+    """The metric by term (an arm such as `baseline`, ` at id` where another set is in play) and seed."""
     groups: dict[str, list[str]] = {}
     """The sub-groups present, by attribute."""
     trained: dict[str, list[int]] = {}
-    """Seeds by arm that were trained (now or in the store), the rest being loaded from reference runs."""
+    """Seeds by term whose run was trained (now or in the store), the rest being loaded from reference runs."""
     devices: dict[str, dict[int, str]] = {}
-    """The device class that each run was trained on, by arm and seed."""
+    """The device class that each run was trained on, by term and seed."""
     environments: list[str] = []
     """Device classes the trained runs came from; those of the loaded runs where none was trained."""
     definition: Definition | None = None

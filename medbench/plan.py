@@ -9,12 +9,15 @@ from numbers import Real
 from operator import index
 from pathlib import Path
 
+import msgspec
+
 from medbench.data.cohort import ID, TRAIN, Cohort
 from medbench.data.splits import nested_subset
 from medbench.errors import MedbenchError, nearest
 from medbench.models import weights
-from medbench.spec.metrics import OF_ANOTHER, AnyMetric
-from medbench.spec.records import PRIMARY, Claim, Suite, Tier
+from medbench.spec.effects import BASELINE, TREATMENT, terms
+from medbench.spec.metrics import OF_ANOTHER, OF_GROUPS, AnyMetric
+from medbench.spec.records import PRIMARY, Arm, Claim, Suite, Task, Tier
 from medbench.spec.runs import BackboneSpec, Item, Plan, PlannedItem, RunSpec
 from medbench.spec.suite import backbone_named
 from medbench.training import streams
@@ -47,21 +50,66 @@ def items(
             claim=claim.claim,
             evaluation_set=evaluation_set,
             metric=suite.tasks[task].primary if claim.metric == PRIMARY else claim.metric,
-            baseline=arms[0],
-            treatment=arms[1],
+            attribute=attribute,
+            arms={name: arm.label for name, arm in arms.items()},
         )
         for claim in suite.claims.values()
-        if (arms := backbones or _arms(claim, tier))
+        if (arms := arms_of(suite, claim, tier, backbones))
         for task in claim.tasks
         if task in cohorts
-        for evaluation_set in ((ID,) if claim.evaluate == "id" else cohorts[task].shifts)
+        for evaluation_set in evaluation_sets(claim, cohorts[task])
+        for attribute in (_attributes(suite.tasks[task], cohorts[task]) if claim.each_attribute else [""])
     ]
 
 
-def make_plan(suite: Suite, items: Iterable[Item], *, tier: str, cohorts: Mapping[str, Cohort]) -> Plan:
+def evaluation_sets(claim: Claim, cohort: Cohort) -> tuple[str, ...]:
+    """Where a claim is judged, one item each."""
+    shifts = tuple(cohort.shifts)
+    return {"id": (ID,), "each-shift": shifts, "each-set": (ID, *shifts)}[claim.evaluate]
+
+
+def arms_of(
+    suite: Suite, claim: Claim, tier: str, backbones: tuple[str, str] | None = None
+) -> dict[str, Arm]:
+    """The arms of a claim in a tier; empty where it has none, or where two backbones cannot stand in.
+
+    Args:
+      suite: the declarations.
+      claim: one of them.
+      tier: whose arms are taken.
+      backbones: names of two that take the place of `baseline` and `treatment`, under the tier's recipe; a
+        claim with other arms is left out.
+
+    Raises:
+      MedbenchError: no such backbone.
+    """
+    arms = claim.arms.get(tier, {})
+    if backbones is None:
+        return arms
+    if arms.keys() != {BASELINE, TREATMENT}:
+        return {}
+    pair = (backbone_named(suite, name) for name in backbones)
+    return dict(zip((BASELINE, TREATMENT), pair, strict=True))
+
+
+def make_plan(
+    suite: Suite,
+    items: Iterable[Item],
+    *,
+    tier: str,
+    cohorts: Mapping[str, Cohort],
+    backbones: tuple[str, str] | None = None,
+) -> Plan:
     """The runs that items need, each distinct one once.
 
     Runs come by task, then backbone, then seed, so that neighbours share decoded images and compiled code.
+
+    Args:
+      suite: the declarations.
+      items: some of those that `items` lists.
+      tier: whose recipe and seeds are used.
+      cohorts: by task.
+      backbones: as items were listed for.
 
     Raises:
       MedbenchError: no such tier or backbone, or a weight file is missing; the message says where to put it.
@@ -69,23 +117,55 @@ def make_plan(suite: Suite, items: Iterable[Item], *, tier: str, cohorts: Mappin
     seeds = tier_named(suite, tier).seeds
 
     @cache
-    def runs_of(task: str, backbone: str) -> dict[int, RunSpec]:
+    def runs_of(task: str, arm: Arm) -> dict[int, RunSpec]:
         return {
-            seed: run_spec(suite, tier=tier, task=task, cohort=cohorts[task], backbone=backbone, seed=seed)
+            seed: run_spec(
+                suite,
+                tier=tier,
+                task=task,
+                cohort=cohorts[task],
+                backbone=arm.backbone,
+                seed=seed,
+                fraction=arm.fraction,
+                recipe=arm.recipe,
+            )
             for seed in seeds
         }
 
     planned = tuple(
-        PlannedItem(
-            item=item,
-            metrics=_with_inner(suite.metrics, item.metric),
-            baseline=runs_of(item.task, item.baseline),
-            treatment=runs_of(item.task, item.treatment),
-        )
+        _planned(suite, item, {name: runs_of(item.task, arm) for name, arm in arms.items()})
         for item in items
+        if (arms := arms_of(suite, suite.claims[item.claim], tier, backbones))
     )
-    wanted = [run for p in planned for arm in (p.baseline, p.treatment) for run in arm.values()]
+    wanted = [run for p in planned for run in p.all_runs]
     return Plan(items=planned, runs=_in_order(wanted), naive=len(wanted))
+
+
+def _planned(suite: Suite, item: Item, runs: dict[str, dict[int, RunSpec]]) -> PlannedItem:
+    claim, task = suite.claims[item.claim], suite.tasks[item.task]
+    return PlannedItem(
+        item=item,
+        metrics=resolved_metrics(suite, item),
+        terms=terms(claim.effect, list(runs), item.evaluation_set),
+        units=tuple(task.units),
+        runs=runs,
+    )
+
+
+def resolved_metrics(suite: Suite, item: Item) -> dict[str, AnyMetric]:
+    """The item's metric by its name, of the item's attribute, with the one that it compares between groups."""
+    spec = suite.metrics[item.metric]
+    if item.attribute and isinstance(spec, OF_GROUPS):
+        spec = msgspec.structs.replace(spec, attributes=[item.attribute])
+    if not isinstance(spec, OF_ANOTHER):
+        return {item.metric: spec}
+    of = suite.tasks[item.task].primary if spec.of == PRIMARY else spec.of
+    return {item.metric: msgspec.structs.replace(spec, of=of), of: suite.metrics[of]}
+
+
+def _attributes(task: Task, cohort: Cohort) -> list[str]:
+    """The task's sub-group attributes that the cohort has."""
+    return [name for name in task.attributes if name in cohort.attributes]
 
 
 def run_spec(
@@ -97,6 +177,7 @@ def run_spec(
     backbone: str,
     seed: int,
     fraction: float = 1.0,
+    recipe: str = "",
 ) -> RunSpec:
     """One fine-tuning, resolved to the step and to the bytes of its weights.
 
@@ -108,13 +189,16 @@ def run_spec(
       backbone: `bit-<upstream>-<architecture>`.
       seed: of all random streams.
       fraction: share of the training patients, in (0, 1].
+      recipe: name of another recipe than the tier's.
 
     Raises:
-      MedbenchError: no such tier or backbone, its weight file is missing, or the seed or the fraction is
+      MedbenchError: no such tier, recipe or backbone, its weight file is missing, or the seed or the fraction is
         out of range.
     """
     seed, fraction = _whole_seed(seed), _share(fraction)
-    recipe = tier_named(suite, tier).recipe
+    recipe = recipe or tier_named(suite, tier).recipe
+    if recipe not in suite.recipes:
+        raise MedbenchError(f"unknown recipe `{recipe}`. {nearest(recipe, suite.recipes)}")
     patients = cohort.examples(TRAIN).patient
     return RunSpec(
         tier=tier,
@@ -184,18 +268,6 @@ def _share(fraction: float) -> float:
     if not isinstance(fraction, Real) or not 0 < fraction <= 1:
         raise MedbenchError(f"fraction is {fraction!r}; expected a share of the patients in (0, 1].")
     return float(fraction)
-
-
-def _arms(claim: Claim, tier: str) -> tuple[str, str] | None:
-    arms = claim.arms.get(tier)
-    return (arms.baseline.backbone, arms.treatment.backbone) if arms else None
-
-
-def _with_inner(metrics: Mapping[str, AnyMetric], name: str) -> dict[str, AnyMetric]:
-    """A metric by its name, with the one that it compares between groups."""
-    spec = metrics[name]
-    inner = {spec.of: metrics[spec.of]} if isinstance(spec, OF_ANOTHER) else {}
-    return {name: spec, **inner}
 
 
 def _in_order(runs: list[RunSpec]) -> tuple[RunSpec, ...]:

@@ -373,7 +373,7 @@ class Bench:
         judgements = [result.judgement for result in self._results.values() if result.judgement]
         if not judgements:
             return ""
-        pairs = "; ".join(sorted({f"{j.baseline} and {j.treatment}" for j in judgements}))
+        pairs = "; ".join(sorted({" and ".join(dict.fromkeys(j.arms.values())) for j in judgements}))
         where = ""
         if option.cohort:
             where = f", on {', '.join(sorted({c for study in self._open_studies() for c in study.cohorts}))}"

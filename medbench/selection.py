@@ -21,7 +21,7 @@ _JOINTS = ("and", "or", "not")
 
 def name_of(item: Item) -> str:
     """The item's name in pytest: its id, then the backbones, so that `-k` finds both."""
-    return f"{item.id}[{item.baseline},{item.treatment}]"
+    return f"{item.id}[{','.join(dict.fromkeys(item.arms.values()))}]"
 
 
 def names_of(item: Item, suite: Suite) -> tuple[str, ...]:

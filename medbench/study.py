@@ -179,7 +179,11 @@ class Study:
     def warnings(self) -> list[str]:
         """What a person should know about the cohorts, such as that one gives a claim nothing to judge."""
         cohorts = {cohort.name: cohort for cohort in self._cohorts.values()}
-        shifted = [claim.claim for claim in self.suite.claims.values() if claim.evaluate == "each-shift"]
+        shifted = [
+            claim.claim
+            for claim in self.suite.claims.values()
+            if claim.evaluate == "each-shift" and self.options.tier in claim.arms
+        ]
         declared = [
             f"{name}: {warning}"
             for name, cohort in cohorts.items()
@@ -202,6 +206,7 @@ class Study:
             [self._item(item_id) for item_id in item_ids],
             tier=self.options.tier,
             cohorts=self._cohorts,
+            backbones=self.options.backbones,
         )
 
     def unplannable(self, item_ids: Iterable[str]) -> dict[str, str]:
@@ -296,10 +301,10 @@ class Study:
           MedbenchError: an unknown item, a run that cannot be made, or runs that do not match.
         """
         planned = self._planned(item_id)
-        self._obtain_all([*planned.baseline.values(), *planned.treatment.values()])
+        self._obtain_all(planned.all_runs)
         runs: Runs = {
             arm: {seed: self._obtained[spec_id(spec)] for seed, spec in specs.items()}
-            for arm, specs in (("baseline", planned.baseline), ("treatment", planned.treatment))
+            for arm, specs in planned.runs.items()
         }
         cohort = self._cohort(planned.item.task)
         claim = self.suite.claims[planned.item.claim]
@@ -330,8 +335,7 @@ class Study:
             planned = self._planned(item_id)
         except MedbenchError:  # a weight file is not there, so that no run could be asked for
             return []
-        specs = [*planned.baseline.values(), *planned.treatment.values()]
-        runs = [run for spec in specs if (run := self._obtained.get(spec_id(spec)))]
+        runs = [run for spec in planned.all_runs if (run := self._obtained.get(spec_id(spec)))]
         return [_origin(run) for run in runs]
 
     def vanished(self) -> list[Check]:
@@ -390,11 +394,7 @@ class Study:
         for planned in plan.items:
             if self.options.expect == "new" and self._accepted_here(planned.item.id):
                 continue
-            references = [
-                self.references.get(spec)
-                for arm in (planned.baseline, planned.treatment)
-                for spec in arm.values()
-            ]
+            references = [self.references.get(spec) for spec in planned.all_runs]
             codes = [
                 loaded.get(run.record.run_id, code_fingerprint()) if run else code_fingerprint()
                 for run in references

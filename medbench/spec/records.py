@@ -8,7 +8,9 @@ from typing import Literal
 import msgspec
 
 from medbench.spec.declared import Declared
+from medbench.spec.effects import AnyEffect, Gain
 from medbench.spec.metrics import AnyMetric
+from medbench.spec.units import Unit
 
 PRIMARY = "primary"
 """What a claim calls the task's own metric."""
@@ -24,22 +26,25 @@ class Source(Declared, frozen=True, kw_only=True):
 
 
 class Arm(Declared, frozen=True, kw_only=True):
-    """One side of a comparison: a backbone named by its two axes of scale."""
+    """One side of a comparison: a backbone named by its two axes of scale, and how it is fine-tuned."""
 
     upstream: str
     architecture: str
+    fraction: float = 1.0
+    """Share of the training patients, in (0, 1]; smaller shares lie within larger ones."""
+    recipe: str = ""
+    """A recipe of its own; empty for the tier's."""
 
     @property
     def backbone(self) -> str:
         """The backbone's name, `bit-<upstream>-<architecture>`."""
         return f"bit-{self.upstream}-{self.architecture}"
 
-
-class Arms(Declared, frozen=True, kw_only=True):
-    """The two backbones a claim compares."""
-
-    baseline: Arm
-    treatment: Arm
+    @property
+    def label(self) -> str:
+        """The backbone, `@` a share of the patients below 1, `+` a recipe of its own."""
+        share = f"@{self.fraction:g}" if self.fraction < 1 else ""
+        return f"{self.backbone}{share}{f'+{self.recipe}' if self.recipe else ''}"
 
 
 class Claim(Declared, frozen=True, kw_only=True):
@@ -51,10 +56,16 @@ class Claim(Declared, frozen=True, kw_only=True):
     """One sentence that can be true or false."""
     source: Source
     tasks: list[str]
-    arms: dict[str, Arms]
-    """Which backbones are compared, by tier: each tier has its own upstreams."""
-    evaluate: Literal["id", "each-shift"]
-    """`id`: one item on the in-distribution set; `each-shift`: one item per shift the cohort declares."""
+    arms: dict[str, dict[str, Arm]]
+    """Which backbones are compared, by tier (each has its own upstreams) and name: `baseline` and `treatment`,
+    or as the effect needs them."""
+    effect: AnyEffect = Gain()
+    """How the metric of the arms becomes one number."""
+    evaluate: Literal["id", "each-shift", "each-set"]
+    """`id`: one item on the in-distribution set; `each-shift`: one per shift that the cohort declares;
+    `each-set`: both."""
+    each_attribute: bool = False
+    """One item per sub-group attribute of the task: of a metric that compares groups and names none."""
     metric: str = PRIMARY
     """A metric that is built in (`roc_auc`) or declared, or `primary` for the task's own."""
     predicate: Literal["superiority", "non-inferiority", "equivalence"]
@@ -83,6 +94,10 @@ class Task(Declared, frozen=True, kw_only=True):
     """The metric that claims mean by `primary`."""
     horizontal_flip: bool
     """Whether a mirrored image keeps its labels, so that training may flip."""
+    units: list[Unit] = []
+    """From images to what is scored, one step after another; empty where images are scored."""
+    attributes: list[str] = []
+    """Whose sub-groups are compared, as far as a cohort has them."""
 
 
 class Architecture(Declared, frozen=True, kw_only=True):
