@@ -88,7 +88,7 @@ class Expectation(Declared, frozen=True, kw_only=True):
     """The metric by term (an arm) and seed: what bands are computed from."""
 
     def quantity(self, term: str) -> tuple[str, str, str, str]:
-        """What a term's values are of, whichever items they stand in: task, set (and attribute), metric, arm."""
+        """What a term's values are of, in whatever items: task, set (and attribute), metric, arm."""
         task, _, evaluation_set = self.item.split("/", 2)
         other_set = term.partition(AT)[2]
         return task, other_set or evaluation_set, self.definition.metric, self.arms[_arm(term)]
@@ -289,28 +289,26 @@ def _listed(root: Path, tier: str) -> frozenset[_Key]:
 
 def _contradiction(expectation: Expectation) -> tuple[str, str]:
     """The field of an entry that its other fields contradict, and how; empty where all agree."""
-    seeds = {term: sorted(values) for term, values in expectation.samples.items()}
-    if len(set(map(tuple, seeds.values()))) > 1:
-        differing = " and ".join(str(list(each)) for each in dict.fromkeys(map(tuple, seeds.values())))
-        return "samples", f"the arms have different seeds, {differing}"
+    samples, arms, weights = expectation.samples, expectation.arms, expectation.definition.weights
+    seeds = list(dict.fromkeys(tuple(sorted(values)) for values in samples.values()))
+    if len(seeds) > 1:
+        return "samples", f"the arms have different seeds, {' and '.join(str(list(each)) for each in seeds)}"
+    if {_arm(term) for term in samples} != arms.keys() or not weights.keys() <= samples.keys():
+        return "samples", f"they are of {', '.join(samples)}, its arms are {', '.join(arms)}"
+    return _wrong_conclusion(expectation)
+
+
+def _wrong_conclusion(expectation: Expectation) -> tuple[str, str]:
+    """The same of what was concluded from samples that fit each other."""
     definition, effect = expectation.definition, expectation.effect
-    if set(map(_arm, expectation.samples)) != set(expectation.arms):
-        return (
-            "samples",
-            f"they are of {', '.join(expectation.samples)}, its arms of {', '.join(expectation.arms)}",
-        )
-    if not definition.weights.keys() <= expectation.samples.keys():
-        return "definition", f"it weighs {', '.join(definition.weights)}, of which samples lack some"
     higher = higher_is_better(definition.metric)
     predicate = PREDICATES.get(definition.predicate)
     if higher is None or predicate is None:  # of another version of medbench: stale
         return "", ""
-    means = {term: float(np.mean(list(values.values()))) for term, values in expectation.samples.items()}
-    gain = sum(weight * means[term] for term, weight in definition.weights.items())
+    samples, weights = expectation.samples, definition.weights
+    gain = sum(weight * float(np.mean(list(samples[term].values()))) for term, weight in weights.items())
     expected = gain if higher else -gain
-    if not definition.weights:
-        expected = effect.value
-    if abs(effect.value - expected) > ROUNDED:
+    if weights and abs(effect.value - expected) > ROUNDED:
         return "effect", f"its effect is {effect.value:+.6f}, but its samples give {expected:+.6f}"
     # A limit may have been rounded across the margin; few patients conclude nothing.
     possible = {verdict(effect, predicate(definition.margin + shift)) for shift in (-ROUNDED, 0, ROUNDED)}

@@ -16,12 +16,12 @@ from medbench.errors import MedbenchError
 from medbench.judgement import Definition, Interval, Judgement, Settle, Verdict
 from medbench.metrics import Metric, Sample, evaluate, metric_named, pooled
 from medbench.metrics.evidence import resting_on
-from medbench.over_patients import Scored, of_sum
+from medbench.over_patients import Evidence, Scored, of_sum
 from medbench.predicates import PREDICATES, verdict
 from medbench.predictions import Predictions
 from medbench.record import RunRecord
 from medbench.saving import saving
-from medbench.spec.effects import DataSaved, Term
+from medbench.spec.effects import DataSaved
 from medbench.spec.records import Claim
 from medbench.spec.runs import PlannedItem
 from medbench.spec.units import Unit
@@ -134,9 +134,10 @@ def judge(
     if patients < 2:
         reason = f"one {cluster} alone shows a class: there is no interval over patients"
         return replace(judgement, state="missing", reason=reason)
+    evidence = Evidence(item.id, metric, planned.terms, scored, samples, patients)
     if isinstance(claim.effect, DataSaved):
-        return _with_saving(judgement, claim, planned, metric, scored, patients)
-    return _with_sum(judgement, claim, planned.terms, metric, scored, patients)
+        return _with_saving(judgement, claim, evidence, planned)
+    return _with_sum(judgement, claim, evidence)
 
 
 def definition_of(planned: PlannedItem, claim: Claim) -> Definition:
@@ -202,7 +203,7 @@ def _require_equal(item: str, runs: Sequence[tuple[str, Predictions]]) -> None:
         different = a.difference(b)
         if different:
             raise MedbenchError(
-                f"{planned.item.id}: {one} and {other} were not scored on the same {different} "
+                f"{item}: {one} and {other} were not scored on the same {different} "
                 f"({len(a)} and {len(b)} examples), so they cannot be paired. Train them afresh "
                 "on one cohort with --runs=force."
             )
@@ -250,25 +251,15 @@ def _samples(metric: Metric, scored: Scored) -> tuple[dict[str, dict[int, float]
     return samples, undefined
 
 
-def _with_sum(
-    judgement: Judgement,
-    claim: Claim,
-    terms: Sequence[Term],
-    metric: Metric,
-    scored: Scored,
-    patients: int,
-) -> Judgement:
+def _with_sum(judgement: Judgement, claim: Claim, evidence: Evidence) -> Judgement:
     """The judgement of a weighted sum completed: effect, verdict, power and what would settle it."""
-    sign = 1 if metric.higher_is_better else -1
-    by_seed = [
-        sign * sum(term.weight * judgement.samples[term.name][seed] for term in terms)
-        for seed in judgement.samples[terms[0].name]
-    ]
-    over_patients = of_sum(judgement.id, metric, terms, scored, patients)
+    sign = 1 if evidence.metric.higher_is_better else -1
+    by_seed = sign * evidence.by_seed @ np.array([term.weight for term in evidence.terms])
+    over_patients = of_sum(evidence)
     judgement = replace(judgement, **over_patients.facts)
     if over_patients.undefined:
         return replace(judgement, state="missing", reason=over_patients.undefined)
-    spread = Spread.of(by_seed, patients=over_patients.variance, n_patients=patients)
+    spread = Spread.of(by_seed, patients=over_patients.variance, n_patients=evidence.patients)
     mean = float(np.mean(by_seed))
     low, high = limits(mean, spread)
     judgement = replace(judgement, state="judged", effect=Interval(value=mean, low=low, high=high))
@@ -295,17 +286,13 @@ def _with_sum(
     return replace(judgement, settle=settle, note=note)
 
 
-def _with_saving(
-    judgement: Judgement, claim: Claim, planned: PlannedItem, metric: Metric, scored: Scored, patients: int
-) -> Judgement:
+def _with_saving(judgement: Judgement, claim: Claim, evidence: Evidence, planned: PlannedItem) -> Judgement:
     """The judgement of the data that is saved completed: effect and verdict; power is not known."""
     if judgement.n_seeds == 1:
-        reason = (
-            "one seed: the noise of training is unknown, so no learning curve is read; train at least two"
-        )
+        reason = "one seed: the noise of training is unknown, so no curve is read; train at least two"
         return replace(judgement, state="missing", reason=reason)
     fractions = {arm: next(iter(specs.values())).fraction for arm, specs in planned.runs.items()}
-    found = saving(judgement.id, metric, planned.terms, scored, judgement.samples, fractions)
+    found = saving(evidence, fractions)
     judgement = replace(judgement, **found.facts)
     if found.effect is None or found.replicates is None:
         return replace(judgement, state="missing", reason=found.undefined)
@@ -313,7 +300,7 @@ def _with_saving(
     over_all = Spread(
         patients=float(np.var(found.replicates, ddof=1)),
         seeds=0.0,
-        n_patients=patients,
+        n_patients=evidence.patients,
         n_seeds=judgement.n_seeds,
     )
     reason = why_no_verdict(over_all, None, judgement.cluster)

@@ -42,7 +42,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     effect: str
     """How the terms become one number: `gain`, or another kind of effect."""
     weights: dict[str, float]
-    """Of each term in the effect, before the sign is turned where lower is better; empty where it is no sum."""
+    """Of each term in the effect, before signs are turned where lower is better; none where it is no sum."""
     units: str
     """What is scored: `image`, or how images are joined: `mean by patient and laterality, then …`."""
 
@@ -62,7 +62,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     attribute: str = ""
     """Whose sub-groups are compared, for claims on each attribute."""
     arms: dict[str, str]
-    """What was fine-tuned in each arm: `bit-<upstream>-<architecture>`, `@` a share of the patients, `+` a recipe."""
+    """What was fine-tuned in each: a backbone, `@` a share of the patients, `+` a recipe of its own."""
     state: State
     """`missing`: a value is undefined or absent, see `reason`; `not-run`: its runs were not to be made."""
     reason: str = ""
@@ -99,7 +99,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     groups: dict[str, list[str]] = {}
     """The sub-groups present, by attribute."""
     trained: dict[str, list[int]] = {}
-    """Seeds by term whose run was trained (now or in the store), the rest being loaded from reference runs."""
+    """Seeds by term whose run was trained (now or in the store), the rest being loaded."""
     devices: dict[str, dict[int, str]] = {}
     """The device class that each run was trained on, by term and seed."""
     environments: list[str] = []

@@ -3,7 +3,7 @@
 Runs of all terms of an effect go in; the noise between seeds is not looked at here.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,37 @@ Scored = Mapping[str, Mapping[int, Sample]]
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """All runs of an item as its metric sees them.
+
+    Attributes:
+      item: id, from which the draws of replicates follow.
+      metric: of the item.
+      terms: of its effect.
+      scored: by term and seed.
+      samples: the metric by term and seed; the same seeds for all terms.
+      patients: that the metric rests on.
+    """
+
+    item: str
+    metric: Metric
+    terms: Sequence[Term]
+    scored: Scored
+    samples: Mapping[str, Mapping[int, float]]
+    patients: int
+
+    @property
+    def by_seed(self) -> NDArray[np.float64]:
+        """(s, k) the metric by seed and term."""
+        return np.array([list(self.samples[term.name].values()) for term in self.terms]).T
+
+    @property
+    def sets(self) -> dict[str, Sample]:
+        """One run's examples by evaluation set."""
+        return {term.evaluation_set: next(iter(self.scored[term.name].values())) for term in self.terms}
+
+
+@dataclass(frozen=True)
 class OverPatients:
     """What the choice of patients adds to the uncertainty of an effect.
 
@@ -40,40 +71,30 @@ class OverPatients:
     undefined: str = ""
 
 
-def of_sum(item: str, metric: Metric, terms: Sequence[Term], scored: Scored, patients: int) -> OverPatients:
-    """Of a weighted sum of terms.
-
-    Args:
-      item: id, from which the draws of replicates follow.
-      metric: of the item.
-      terms: with their weights.
-      scored: by term and seed.
-      patients: that the metric rests on.
-    """
-    return _by_influence(metric, terms, scored, patients) or _by_bootstrap(item, metric, terms, scored)
+def of_sum(evidence: Evidence) -> OverPatients:
+    """Of the sum of the terms, each times its weight: by influences, where the metric has them."""
+    return _by_influence(evidence) or _by_bootstrap(evidence)
 
 
-def replicates(
-    item: str, metric: Metric, terms: Sequence[Term], scored: Scored
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], str]:
+def replicates(evidence: Evidence) -> tuple[NDArray[np.float64], NDArray[np.bool_], str]:
     """Each term's mean over seeds in replicates of the patients, the same patients for all terms.
 
     Returns:
       (b, k) values; (b,) whether all are defined; the first reason why one is not.
     """
-    sets = _sets(terms, scored)
+    sets = evidence.sets
     patient = np.concatenate([sample.predictions.patient for sample in sets.values()])
     ends = np.cumsum([len(sample) for sample in sets.values()])
-    rows = {
-        name: slice(end - len(sample), end) for end, (name, sample) in zip(ends, sets.items(), strict=True)
-    }
+    rows = {name: slice(end - len(of), end) for end, (name, of) in zip(ends, sets.items(), strict=True)}
     values, everywhere, reason = [], [], ""
-    for weights in patient_weights(patient, REPLICATES, seed_sequence(item)):
-        means, defined = np.zeros((len(weights), len(terms))), np.ones(len(weights), dtype=bool)
-        for column, term in enumerate(terms):
-            for sample in scored[term.name].values():
-                estimates = metric.values(sample, weights[:, rows[term.evaluation_set]])
-                means[:, column] += estimates.values / len(scored[term.name])
+    for weights in patient_weights(patient, REPLICATES, seed_sequence(evidence.item)):
+        means = np.zeros((len(weights), len(evidence.terms)))
+        defined = np.ones(len(weights), dtype=bool)
+        for column, term in enumerate(evidence.terms):
+            by_seed = evidence.scored[term.name]
+            for sample in by_seed.values():
+                estimates = evidence.metric.values(sample, weights[:, rows[term.evaluation_set]])
+                means[:, column] += estimates.values / len(by_seed)
                 defined &= estimates.defined
                 reason = reason or estimates.reason
         values.append(means)
@@ -93,41 +114,33 @@ def why_too_few(metric: Metric, defined: NDArray[np.bool_], reason: str) -> str:
     return f"{metric.name} is undefined in most replicates of the patients: {reason}"
 
 
-def _by_influence(
-    metric: Metric, terms: Sequence[Term], scored: Scored, patients: int
-) -> OverPatients | None:
+def _by_influence(evidence: Evidence) -> OverPatients | None:
     """From each patient's influence on the effect; None where the metric has no such form."""
-    sums = {name: np.zeros(len(sample)) for name, sample in _sets(terms, scored).items()}
-    for term, sample in _each(terms, scored):
-        of_run = influence(metric.spec, sample)
-        if of_run is None:
-            return None
-        sums[term.evaluation_set] += term.weight * of_run / len(scored[term.name])
+    sets = evidence.sets
+    sums = {name: np.zeros(len(sample)) for name, sample in sets.items()}
+    for term in evidence.terms:
+        by_seed = evidence.scored[term.name]
+        for sample in by_seed.values():
+            of_run = influence(evidence.metric.spec, sample)
+            if of_run is None:
+                return None
+            sums[term.evaluation_set] += term.weight * of_run / len(by_seed)
     by_patient = influence_by_patient(
         np.concatenate(list(sums.values())),
-        np.concatenate([sample.predictions.patient for sample in _sets(terms, scored).values()]),
+        np.concatenate([sample.predictions.patient for sample in sets.values()]),
     )
     return OverPatients(
         facts={"interval": "influence"},
-        variance=variance_over_patients(by_patient, patients),
+        variance=variance_over_patients(by_patient, evidence.patients),
         behind=patients_behind(by_patient),
     )
 
 
-def _by_bootstrap(item: str, metric: Metric, terms: Sequence[Term], scored: Scored) -> OverPatients:
+def _by_bootstrap(evidence: Evidence) -> OverPatients:
     """From replicates of the patients, those in which any run is undefined left out."""
-    values, defined, reason = replicates(item, metric, terms, scored)
-    facts, undefined = facts_of(defined), why_too_few(metric, defined, reason)
+    values, defined, reason = replicates(evidence)
+    facts, undefined = facts_of(defined), why_too_few(evidence.metric, defined, reason)
     if undefined:
         return OverPatients(facts=facts, undefined=undefined)
-    effects = values[defined] @ np.array([term.weight for term in terms])
+    effects = values[defined] @ np.array([term.weight for term in evidence.terms])
     return OverPatients(facts=facts, variance=float(np.var(effects, ddof=1)))
-
-
-def _sets(terms: Sequence[Term], scored: Scored) -> dict[str, Sample]:
-    """One run's examples by evaluation set."""
-    return {term.evaluation_set: next(iter(scored[term.name].values())) for term in terms}
-
-
-def _each(terms: Sequence[Term], scored: Scored) -> Iterator[tuple[Term, Sample]]:
-    return ((term, sample) for term in terms for sample in scored[term.name].values())

@@ -153,7 +153,7 @@ def _planned(suite: Suite, item: Item, runs: dict[str, dict[int, RunSpec]]) -> P
 
 
 def resolved_metrics(suite: Suite, item: Item) -> dict[str, AnyMetric]:
-    """The item's metric by its name, of the item's attribute, with the one that it compares between groups."""
+    """The item's metric by its name, of the item's attribute, and the one that it compares between groups."""
     spec = suite.metrics[item.metric]
     if item.attribute and isinstance(spec, OF_GROUPS):
         spec = msgspec.structs.replace(spec, attributes=[item.attribute])
@@ -192,8 +192,8 @@ def run_spec(
       recipe: name of another recipe than the tier's.
 
     Raises:
-      MedbenchError: no such tier, recipe or backbone, its weight file is missing, or the seed or the fraction is
-        out of range.
+      MedbenchError: no such tier, recipe or backbone, its weight file is missing, or the seed or the
+        fraction is out of range.
     """
     seed, fraction = _whole_seed(seed), _share(fraction)
     recipe = recipe or tier_named(suite, tier).recipe

@@ -24,9 +24,9 @@ def in_words(units: Sequence[Unit]) -> str:
 def joined(predictions: Predictions, units: Sequence[Unit]) -> Predictions:
     """Predictions by unit: one row for all rows that have everything in common that a unit is by.
 
-    A finding is there if any of the joined rows shows it, unknown if none does and one is unknown. The mean is of
-    logits; the maximum is of the logit of each label, or of the two logits of the row whose second class is
-    likeliest. An attribute stays if it is the same within every unit.
+    A finding is there if any of the joined rows shows it, unknown if none does and one is unknown. The mean
+    is of logits; the maximum is of the logit of each label, or of the two logits of the row whose second
+    class is likeliest. An attribute stays if it is the same within every unit.
 
     Args:
       predictions: of n images.
@@ -36,8 +36,8 @@ def joined(predictions: Predictions, units: Sequence[Unit]) -> Predictions:
       Predictions of at most n units, in the order of their first image, which names them.
 
     Raises:
-      MedbenchError: the predictions lack an attribute that a unit is by; or several classes, of which one alone
-        is true, are to be joined, for which there is no rule.
+      MedbenchError: the predictions lack an attribute that a unit is by; or more than two classes, of
+        which one alone is true, are to be joined, for which there is no rule.
     """
     for unit in units:
         predictions = _joined(predictions, unit)

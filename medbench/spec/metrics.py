@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from math import inf
 from typing import ClassVar, Literal, get_args
 
+import msgspec
+
 from medbench.spec.declared import Declared
 
 
@@ -240,13 +242,17 @@ class OutOfDistributionAuc(MetricSpec, frozen=True, kw_only=True, tag="ood_auroc
         return self.score
 
 
+PRIMARY = "primary"
+"""What claims and metrics call a task's own metric."""
+
+
 class GroupGap(MetricSpec, frozen=True, kw_only=True, tag="group_gap"):
     """How far sub-groups lie apart in another metric."""
 
     of: str
-    """The other metric's name."""
-    attributes: list[str]
-    """One attribute, or several whose combinations are the groups."""
+    """The other metric's name, or `primary` for the task's own."""
+    attributes: list[str] = msgspec.field(default_factory=list)
+    """One attribute, or several whose combinations are the groups; none for claims on each attribute."""
     statistic: Literal["max-min", "to-whole"] = "max-min"
     """`max-min`: between the best group and the worst; `to-whole`: between the whole and the worst."""
     corrected: bool = True
@@ -266,9 +272,9 @@ class WorstGroup(MetricSpec, frozen=True, kw_only=True, tag="worst_group"):
     """The worst sub-group's value of another metric, whose direction and range it has."""
 
     of: str
-    """The other metric's name."""
-    attributes: list[str]
-    """One attribute, or several whose combinations are the groups."""
+    """The other metric's name, or `primary` for the task's own."""
+    attributes: list[str] = msgspec.field(default_factory=list)
+    """One attribute, or several whose combinations are the groups; none for claims on each attribute."""
     smallest: int = 20
     """Groups with fewer patients are named and left out."""
 
@@ -284,8 +290,8 @@ class EqualizedOddsGap(MetricSpec, frozen=True, kw_only=True, tag="equalized_odd
     The threshold is that of the largest Youden index on the validation set.
     """
 
-    attributes: list[str]
-    """One attribute, or several whose combinations are the groups."""
+    attributes: list[str] = msgspec.field(default_factory=list)
+    """One attribute, or several whose combinations are the groups; none for claims on each attribute."""
     smallest: int = 20
     """Groups with fewer patients are named and left out."""
     higher_is_better = False
@@ -330,10 +336,11 @@ def ungrouped(declared: Mapping[str, MetricSpec]) -> list[str]:
     return [name for name, spec in declared.items() if not isinstance(spec, OF_GROUPS)]
 
 
-def pools_home(name: str, declared: Mapping[str, MetricSpec]) -> bool:
+def pools_home(name: str, declared: Mapping[str, MetricSpec], primary: str) -> bool:
     """Whether a declared metric, or the one that it compares, tells a shift from `id`."""
     spec = declared[name]
-    return spec.pools_home or (isinstance(spec, OF_ANOTHER) and declared[spec.of].pools_home)
+    inner = declared[primary if spec.of == PRIMARY else spec.of] if isinstance(spec, OF_ANOTHER) else spec
+    return spec.pools_home or inner.pools_home
 
 
 class Metrics(Declared, frozen=True, kw_only=True):

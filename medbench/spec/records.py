@@ -9,11 +9,8 @@ import msgspec
 
 from medbench.spec.declared import Declared
 from medbench.spec.effects import AnyEffect, Gain
-from medbench.spec.metrics import AnyMetric
+from medbench.spec.metrics import PRIMARY, AnyMetric
 from medbench.spec.units import Unit
-
-PRIMARY = "primary"
-"""What a claim calls the task's own metric."""
 
 
 class Source(Declared, frozen=True, kw_only=True):
@@ -57,8 +54,8 @@ class Claim(Declared, frozen=True, kw_only=True):
     source: Source
     tasks: list[str]
     arms: dict[str, dict[str, Arm]]
-    """Which backbones are compared, by tier (each has its own upstreams) and name: `baseline` and `treatment`,
-    or as the effect needs them."""
+    """Which backbones are compared, by tier (each has its own upstreams) and name: `baseline` and
+    `treatment`, or as the effect needs them."""
     effect: AnyEffect = Gain()
     """How the metric of the arms becomes one number."""
     evaluate: Literal["id", "each-shift", "each-set"]
@@ -94,9 +91,9 @@ class Task(Declared, frozen=True, kw_only=True):
     """The metric that claims mean by `primary`."""
     horizontal_flip: bool
     """Whether a mirrored image keeps its labels, so that training may flip."""
-    units: list[Unit] = []
+    units: list[Unit] = msgspec.field(default_factory=list)
     """From images to what is scored, one step after another; empty where images are scored."""
-    attributes: list[str] = []
+    attributes: list[str] = msgspec.field(default_factory=list)
     """Whose sub-groups are compared, as far as a cohort has them."""
 
 

@@ -11,10 +11,21 @@ from typing import Any, NoReturn, TypeVar
 
 from medbench.errors import MedbenchError, nearest
 from medbench.predicates import PREDICATES
+from medbench.spec.effects import (
+    BASELINE,
+    TREATMENT,
+    Contrast,
+    DataSaved,
+    Gain,
+    Robustness,
+    Slope,
+)
 from medbench.spec.loader import Document, load_document, shown
 from medbench.spec.metrics import BUILT_IN, OF_ANOTHER, OF_GROUPS, Brier, Metrics, pools_home, ungrouped
 from medbench.spec.records import PRIMARY, Arm, Backbones, Claim, FixedRecipe, Recipes, Suite, Task, Tiers
 
+SUMS_TO_0 = 1e-9
+"""As near as a sum of decimal weights comes to 0."""
 _NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 _METRIC_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 _FILES = ("backbones.yaml", "recipes.yaml", "tiers.yaml")
@@ -278,8 +289,6 @@ def _check_metrics(document: Document[Metrics], suite: Suite) -> None:
         if isinstance(metric, Brier) and metric.part == "score" and declared.says("bins"):
             declared.refuse("bins", message=f"`bins` are of a `part` of {declared}, and it names none.")
         if isinstance(metric, OF_GROUPS):
-            grouped = bool(metric.attributes)
-            declared.expect("at least one attribute", "attributes", found="none", holds=grouped)
             declared.expect_once(metric.attributes, "attributes")
             for i, attribute in enumerate(metric.attributes):
                 declared.expect("a name", "attributes", i, found="nothing", holds=bool(attribute.strip()))
@@ -299,7 +308,7 @@ _METRIC_RANGES: list[tuple[str, str, Callable[[Any], bool]]] = [
 
 def _check_inner(declared: _Declared, of: str, suite: Suite) -> None:
     """The metric that is compared between groups is known, and does not compare groups itself."""
-    fitting = ungrouped(suite.metrics)
+    fitting = [PRIMARY, *ungrouped(suite.metrics)]
     if of in suite.metrics and of not in fitting:
         declared.refuse(
             "of",
@@ -312,6 +321,9 @@ def _check_task(document: Document[Task], suite: Suite) -> None:
     task = document.value
     declared = _Declared(document, (), "task", task.task)
     declared.expect_known("metric", task.primary, suite.metrics, "primary")
+    declared.expect_once(task.attributes, "attributes")
+    for i, unit in enumerate(task.units):
+        declared.expect("at least one name", "units", i, "by", found="none", holds=bool(unit.by))
     for tier, cohort in task.cohorts.items():
         declared.expect_known("tier", tier, suite.tiers, "cohorts", tier)
         if cohort.startswith("phantoms:"):
@@ -329,26 +341,86 @@ def _check_claim(document: Document[Claim], suite: Suite) -> None:
     declared.expect("the arms of at least one tier", "arms", found="none", holds=bool(claim.arms))
     for tier, arms in claim.arms.items():
         declared.expect_known("tier", tier, suite.tiers, "arms", tier)
-        _check_arm(declared, arms.baseline, suite, "arms", tier, "baseline")
-        _check_arm(declared, arms.treatment, suite, "arms", tier, "treatment")
-        declared.expect(
-            f"another backbone than the baseline, {arms.baseline.backbone},",
-            "arms",
-            tier,
-            "treatment",
-            found="the same",
-            holds=arms.treatment != arms.baseline,
-        )
+        for name, arm in arms.items():
+            _check_arm(declared, arm, suite, "arms", tier, name)
+        _check_side(declared, claim, tier, arms)
+    _check_metric(declared, claim, suite)
+    _check_margin(declared, claim)
+
+
+def _check_metric(declared: _Declared, claim: Claim, suite: Suite) -> None:
+    """The metric is known, and fits where and over which sub-groups the claim is judged."""
     declared.expect_known("metric", claim.metric, {PRIMARY, *suite.metrics}, "metric")
-    if claim.evaluate == "id":
+    if claim.evaluate != "each-shift":
         for task in claim.tasks:
             metric = suite.tasks[task].primary if claim.metric == PRIMARY else claim.metric
-            if pools_home(metric, suite.metrics):
+            if pools_home(metric, suite.metrics, suite.tasks[task].primary):
                 declared.refuse(
                     "evaluate",
                     message=f"metric `{metric}` tells a shift from `id`, so on `id` itself {declared} has "
                     "nothing to tell apart. Expected `each-shift`.",
                 )
+    if isinstance(claim.effect, Robustness):
+        declared.expect(
+            "`each-shift`, for it is about what a shift takes away,",
+            "evaluate",
+            found=f"`{claim.evaluate}`",
+            holds=claim.evaluate == "each-shift",
+        )
+    _check_each_attribute(declared, claim, suite)
+
+
+def _check_each_attribute(declared: _Declared, claim: Claim, suite: Suite) -> None:
+    """A claim on each attribute, and no other, has a metric of groups that leaves the attribute open."""
+    open_ones = [n for n, m in suite.metrics.items() if isinstance(m, OF_GROUPS) and not m.attributes]
+    if claim.each_attribute:
+        declared.expect_known(
+            "metric of sub-groups that names no attributes", claim.metric, open_ones, "metric"
+        )
+        for i, task in enumerate(claim.tasks):
+            if not suite.tasks[task].attributes:
+                message = f"task `{task}` declares no `attributes`, and {declared} is about each of them."
+                declared.refuse("tasks", i, message=message)
+    elif claim.metric in open_ones:
+        declared.refuse(
+            "metric",
+            message=f"metric `{claim.metric}` names no attributes, so {declared} must be about each of the "
+            "task's: add `each_attribute: true`, or name the attributes in metrics.yaml.",
+        )
+
+
+def _check_side(declared: _Declared, claim: Claim, tier: str, arms: dict[str, Arm]) -> None:
+    """The arms are those that the effect is made of."""
+    found = ", ".join(f"{name} ({arm.label})" for name, arm in arms.items()) or "none"
+    labels = {arm.label for arm in arms.values()}
+    others = [arm for name, arm in arms.items() if name != BASELINE]
+    match claim.effect:
+        case Gain() | Robustness():
+            expected = "`baseline` and `treatment`, which differ,"
+            holds = arms.keys() == {BASELINE, TREATMENT} and len(labels) == 2
+        case Contrast(weights=weights):
+            expected = f"those that have weights ({', '.join(weights)})"
+            holds = arms.keys() == weights.keys()
+        case Slope():
+            expected = "at least three, which differ,"
+            holds = len(arms) == len(labels) >= 3
+        case DataSaved():
+            expected = "`baseline`, and one backbone at two or more fractions"
+            one = len({(arm.backbone, arm.recipe) for arm in others}) == 1
+            holds = BASELINE in arms and one and len({arm.fraction for arm in others}) == len(others) >= 2
+    declared.expect(expected, "arms", tier, found=found, holds=holds)
+    if isinstance(claim.effect, Contrast):
+        weights = claim.effect.weights
+        declared.expect(
+            "numbers other than 0 that sum to 0",
+            *("effect", "weights"),
+            found=", ".join(f"{weight:g}" for weight in weights.values()),
+            holds=all(weights.values()) and abs(sum(weights.values())) < SUMS_TO_0,
+        )
+
+
+def _check_margin(declared: _Declared, claim: Claim) -> None:
+    """The margin and the relevant effect fit the predicate, and the margin has a reason."""
     needs_room = claim.predicate != "superiority"
     declared.expect(
         "more than 0" if needs_room else "at least 0",
@@ -384,3 +456,7 @@ def _check_arm(claim: _Declared, arm: Arm, suite: Suite, *steps: str) -> None:
             message=f"upstream `{arm.upstream}` has no weights for architecture `{arm.architecture}` "
             f"in {claim}. {nearest(arm.architecture, weights)}",
         )
+    share = f"{arm.fraction:g}"
+    claim.expect("a share above 0 and up to 1", *steps, "fraction", found=share, holds=0 < arm.fraction <= 1)
+    if arm.recipe:
+        claim.expect_known("recipe", arm.recipe, suite.recipes, *steps, "recipe")
