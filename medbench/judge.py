@@ -179,7 +179,7 @@ def _sample(run: JudgedRun, metric: Metric, evaluation_set: str, units: Sequence
     validation = scored(VALIDATION) if metric.needs_validation else None
     if metric.pools_home:
         return pooled(scored(ID), scored(evaluation_set), validation)
-    return Sample(scored(evaluation_set), validation)
+    return Sample(scored(evaluation_set), validation, record=run.record)
 
 
 def _require_same_examples(planned: PlannedItem, scored: Scored) -> None:

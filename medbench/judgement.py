@@ -68,8 +68,9 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     verdict: Verdict | None = None
     effect: Interval | None = None
-    interval: Literal["influence", "bootstrap"] | None = None
-    """Where the variance over patients comes from: closed form, or 1,000 replicates."""
+    interval: Literal["influence", "bootstrap", "seeds"] | None = None
+    """Where the variance over patients comes from: closed form, or 1,000 replicates; `seeds`: none, as the
+    metric is known of a run as a whole, and the interval is over seeds alone."""
     margin: float
     verdict_at_half_margin: Verdict | None = None
     verdict_at_twice_margin: Verdict | None = None

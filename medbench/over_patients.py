@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from medbench.metrics import Metric, Sample
 from medbench.metrics.influence import influence
 from medbench.spec.effects import Term
+from medbench.spec.metrics import OF_RUN
 from medbench.stats.bootstrap import patient_weights, seed_sequence
 from medbench.stats.patients import influence_by_patient, patients_behind, variance_over_patients
 
@@ -73,6 +74,8 @@ class OverPatients:
 
 def of_sum(evidence: Evidence) -> OverPatients:
     """Of the sum of the terms, each times its weight: by influences, where the metric has them."""
+    if isinstance(evidence.metric.spec, OF_RUN):
+        return OverPatients(facts={"interval": "seeds"})
     return _by_influence(evidence) or _by_bootstrap(evidence)
 
 

@@ -3,7 +3,7 @@
 One process trains a run, the others wait for it. jax is imported only when a run is really trained.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from medbench.environment import capture
 from medbench.errors import MedbenchError
 from medbench.execute.progress import Event, Sink
 from medbench.identity import code_fingerprint, run_id, spec_id, why_new
+from medbench.metrics.representation import at, cka_by_stage
 from medbench.models.weights import sha256
 from medbench.record import RunRecord
 from medbench.reference import References
@@ -220,9 +221,16 @@ def _train(
         trace=tuned.trace,
         validation=tuned.validation,
         weight_distance=tuned.weight_distance,
+        feature_reuse=_reuse(tuned.features),
         evaluations=[],
     )
     return store.put(record, tuned.predictions, tuned.features)
+
+
+def _reuse(features: Mapping[str, NDArray[np.float16]]) -> dict[str, float | None]:
+    """By stage, how alike features at the start and at the end are."""
+    by_stage = cka_by_stage(at(features, "start"), at(features, "end"))
+    return {stage: value for stage, (value, _) in by_stage.items()}
 
 
 def _fine_tune(store: Store) -> Train:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medbench.errors import MedbenchError, nearest
-from medbench.metrics import calibration, discrimination, fairness, selective
+from medbench.metrics import calibration, discrimination, fairness, representation, selective
 from medbench.metrics.estimates import Estimates
 from medbench.metrics.sample import Sample
 from medbench.spec import metrics as kinds
@@ -39,6 +39,8 @@ _FUNCTIONS: dict[type[MetricSpec], Callable[..., Estimates]] = {
     kinds.MisclassificationAuc: selective.misclassification_auc,
     kinds.OutOfDistributionAuc: selective.out_of_distribution_auc,
     kinds.EqualizedOddsGap: fairness.equalized_odds_gap,
+    kinds.FeatureReuse: representation.feature_reuse,
+    kinds.StepsToShare: representation.steps_to_share_of_run,
 }
 """(spec, sample, weights) -> estimates."""
 _OF_ANOTHER: dict[type[MetricSpec], Callable[..., Estimates]] = {

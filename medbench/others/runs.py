@@ -79,6 +79,7 @@ def _record(spec: RunSpec) -> RunRecord:
         trace=[],
         validation=[],
         weight_distance={},
+        feature_reuse={},
         evaluations=[],
     )
 

@@ -303,6 +303,39 @@ class EqualizedOddsGap(MetricSpec, frozen=True, kw_only=True, tag="equalized_odd
         return f"by-{'+'.join(self.attributes)}-from-{self.smallest}"
 
 
+class FeatureReuse(MetricSpec, frozen=True, kw_only=True, tag="feature_reuse"):
+    """How alike a stage's features are before and after fine-tuning: linear CKA, unbiased.
+
+    On the first images of `id`; known of a run, not of its predictions.
+    """
+
+    stage: str
+    """`root`, `block1` to `block4`, or `norm`."""
+    low = -1.0
+
+    @property
+    def detail(self) -> str:
+        """See the base class."""
+        return self.stage
+
+
+class StepsToShare(MetricSpec, frozen=True, kw_only=True, tag="steps_to_share"):
+    """Fine-tuning steps until the validation ROC AUC has come a share of the way from chance to its end.
+
+    Known of a run, not of its predictions.
+    """
+
+    share: float = 0.9
+    """Of the way, above 0 and up to 1."""
+    higher_is_better = False
+    high = inf
+
+    @property
+    def detail(self) -> str:
+        """See the base class."""
+        return f"{self.share:g}"
+
+
 AnyMetric = (
     RocAuc
     | AveragePrecision
@@ -321,6 +354,8 @@ AnyMetric = (
     | GroupGap
     | WorstGroup
     | EqualizedOddsGap
+    | FeatureReuse
+    | StepsToShare
 )
 
 KINDS: tuple[type[MetricSpec], ...] = get_args(AnyMetric)
@@ -331,9 +366,13 @@ OF_GROUPS = GroupGap | WorstGroup | EqualizedOddsGap
 """Kinds that compare groups, and so cannot themselves be compared between groups."""
 
 
+OF_RUN = FeatureReuse | StepsToShare
+"""Kinds that are known of a run as a whole: no choice of patients moves them, and no image's weight."""
+
+
 def ungrouped(declared: Mapping[str, MetricSpec]) -> list[str]:
     """Names of the metrics that can be compared between groups."""
-    return [name for name, spec in declared.items() if not isinstance(spec, OF_GROUPS)]
+    return [name for name, spec in declared.items() if not isinstance(spec, OF_GROUPS | OF_RUN)]
 
 
 def pools_home(name: str, declared: Mapping[str, MetricSpec], primary: str) -> bool:
@@ -362,5 +401,6 @@ BUILT_IN: dict[str, AnyMetric] = {
     "aurc": RiskCoverageArea(),
     "misclassification_auroc": MisclassificationAuc(),
     "ood_auroc": OutOfDistributionAuc(),
+    "steps_to_share": StepsToShare(),
 }
 """Metrics that need no declaration: every kind that makes sense without parameters, under its own name."""
