@@ -117,7 +117,7 @@ def make_plan(
     seeds = tier_named(suite, tier).seeds
 
     @cache
-    def runs_of(task: str, arm: Arm) -> dict[int, RunSpec]:
+    def runs_of(task: str, arm: Arm, seeds: tuple[int, ...]) -> dict[int, RunSpec]:
         return {
             seed: run_spec(
                 suite,
@@ -133,9 +133,10 @@ def make_plan(
         }
 
     planned = tuple(
-        _planned(suite, item, {name: runs_of(item.task, arm) for name, arm in arms.items()})
+        _planned(suite, item, {name: runs_of(item.task, arm, of_claim) for name, arm in arms.items()})
         for item in items
         if (arms := arms_of(suite, suite.claims[item.claim], tier, backbones))
+        for of_claim in [tuple(seeds[: suite.claims[item.claim].seeds or None])]
     )
     wanted = [run for p in planned for run in p.all_runs]
     return Plan(items=planned, runs=_in_order(wanted), naive=len(wanted))

@@ -28,7 +28,7 @@ from medbench.pseudonym import Pseudonyms
 from medbench.record import RunRecord
 from medbench.reference import References
 from medbench.report.record import ItemResult, RunOrigin
-from medbench.spec.records import Suite
+from medbench.spec.records import Suite, label
 from medbench.spec.runs import Item, Plan, PlannedItem, RunSpec
 from medbench.spec.suite import load_suite
 from medbench.store import Campaign, Failures, Store, StoredRun
@@ -489,7 +489,11 @@ class Study:
         return self._cohorts[task]
 
     def _is_sentinel(self, spec: RunSpec) -> bool:
-        return spec.seed in self.suite.tiers[self.options.tier].sentinels
+        tier = self.suite.tiers[self.options.tier]
+        recipe = "" if spec.recipe.name == tier.recipe else spec.recipe.name
+        arm = label(spec.backbone.name, fraction=spec.fraction, recipe=recipe)
+        named = not tier.sentinel_backbones or arm in tier.sentinel_backbones
+        return named and spec.seed in tier.sentinels
 
 
 def _require_one_code(item_id: str, codes: Sequence[str]) -> None:

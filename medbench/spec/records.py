@@ -39,9 +39,14 @@ class Arm(Declared, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """The backbone, `@` a share of the patients below 1, `+` a recipe of its own."""
-        share = f"@{self.fraction:g}" if self.fraction < 1 else ""
-        return f"{self.backbone}{share}{f'+{self.recipe}' if self.recipe else ''}"
+        """See `label`."""
+        return label(self.backbone, fraction=self.fraction, recipe=self.recipe)
+
+
+def label(backbone: str, *, fraction: float = 1.0, recipe: str = "") -> str:
+    """What is fine-tuned, in a word: the backbone, `@` a share of the patients below 1, `+` a recipe of its own."""
+    share = f"@{fraction:g}" if fraction < 1 else ""
+    return f"{backbone}{share}{f'+{recipe}' if recipe else ''}"
 
 
 class Claim(Declared, frozen=True, kw_only=True):
@@ -58,6 +63,8 @@ class Claim(Declared, frozen=True, kw_only=True):
     `treatment`, or as the effect needs them."""
     effect: AnyEffect = Gain()
     """How the metric of the arms becomes one number."""
+    seeds: int = 0
+    """The first so many seeds of the tier; 0 for all."""
     evaluate: Literal["id", "each-shift", "each-set"]
     """`id`: one item on the in-distribution set; `each-shift`: one per shift that the cohort declares;
     `each-set`: both."""
@@ -170,6 +177,8 @@ class Tier(Declared, frozen=True, kw_only=True):
     """Every arm is fine-tuned once per seed; arms are paired by seed."""
     sentinels: list[int]
     """Seeds that are always trained, never loaded from a reference run."""
+    sentinel_backbones: list[str] = msgspec.field(default_factory=list)
+    """With these arms only (`bit-<upstream>-<architecture>`, `+` a recipe); none named means all arms."""
 
 
 class Tiers(Declared, frozen=True, kw_only=True):

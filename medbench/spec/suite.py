@@ -344,6 +344,11 @@ def _check_claim(document: Document[Claim], suite: Suite) -> None:
         for name, arm in arms.items():
             _check_arm(declared, arm, suite, "arms", tier, name)
         _check_side(declared, claim, tier, arms)
+    fewest = min((len(suite.tiers[tier].seeds) for tier in claim.arms), default=0)
+    expected = f"0 for all seeds of the tier, or 2 to {fewest} of them,"
+    declared.expect(
+        expected, "seeds", found=claim.seeds, holds=claim.seeds == 0 or 2 <= claim.seeds <= fewest
+    )
     _check_metric(declared, claim, suite)
     _check_margin(declared, claim)
 
