@@ -131,6 +131,8 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     most_seeds: int
     shared: float
     """Correlation of a seed's deviations between evaluation sets of a run."""
+    tolerance: float
+    """Of an area with the same seed."""
 
     @property
     def seeds(self) -> str:

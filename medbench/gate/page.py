@@ -152,6 +152,7 @@ def _denied(tails: Tails) -> str:
 def _values(result: GateReport) -> list[str]:
     """Falls of the area by size, night and arms."""
     detections, rows = result.detection, []
+    tolerance = f"{result.shape.tolerance:.4f}".lstrip("0")
     for family in rates.WORLDS:
         for change, size in dict.fromkeys((d.change, d.size) for d in _of_values(detections)):
             for arms in rates.ARMS_HIT:
@@ -168,7 +169,7 @@ def _values(result: GateReport) -> list[str]:
         (
             "One item at random falls, in the treatment alone or in both arms; caught is a night in which "
             "that item is red. In worlds of the grid a seed's deviation may be smaller than the numeric "
-            "tolerance, .0026, below which nothing alarms, or so large that .05 is nothing."
+            f"tolerance, {tolerance}, below which nothing alarms, or so large that .05 is nothing."
         ),
         "",
         *_table(

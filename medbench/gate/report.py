@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
+from medbench.expect import Expectations
 from medbench.gate import coverage
 from medbench.gate.bars import bars
 from medbench.gate.measured import (
@@ -27,16 +28,19 @@ from medbench.gate.parts import Findings
 from medbench.gate.rates import DEVIATIONS, NIGHTS
 from medbench.gate.share import share
 from medbench.gate.tails import excess_kurtosis
-from medbench.gate.worlds import Suite
+from medbench.gate.worlds import DEVICE, METRIC, Suite
 from medbench.stats.prediction import FALSE_ALARMS
 
 TOO_OFTEN = 0.1
 """An accepted set whose own nights alarm more often than this was an unlucky one."""
 
 
-def report(findings: Findings, suite: Suite, *, nights_each: int, quick: bool, **facts: object) -> GateReport:
+def report(
+    findings: Findings, expectations: Expectations, *, nights_each: int, quick: bool, **facts: object
+) -> GateReport:
     """The record of what was found; `facts` are those of the machine and the plan."""
-    shape = _shape(suite)
+    suite = Suite.of(expectations)
+    shape = _shape(suite, expectations.tolerance(METRIC, DEVICE))
     tails = _tails(suite, findings)
     heavy = tails is not None and tails.normal_denied
     alarm = _false_alarm(findings, {"stored", "grid"} | ({"heavy"} if heavy else set()))
@@ -72,7 +76,7 @@ def oracle(accepted: int, new: int, bands: int) -> float:
     return float(ndtr(DEVIATIONS / (1 / accepted + 1 / new) ** 0.5 + ndtri(level / 2)))
 
 
-def _shape(suite: Suite) -> Shape:
+def _shape(suite: Suite, tolerance: float) -> Shape:
     return Shape(
         items=len(suite.items),
         left_out=suite.left_out,
@@ -81,6 +85,7 @@ def _shape(suite: Suite) -> Shape:
         fewest_seeds=int(suite.seeds.min()),
         most_seeds=int(suite.seeds.max()),
         shared=suite.shared,
+        tolerance=tolerance,
     )
 
 

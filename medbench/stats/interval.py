@@ -98,13 +98,13 @@ class Spread:
         return replace(self, n_seeds=seeds)
 
 
-def limits(effect: float, spread: Spread) -> tuple[float, float]:
-    """Lower and upper one-sided limits of an effect, each exceeded by chance with probability `LEVEL`."""
+def limits(effect: float, spread: Spread, level: float = LEVEL) -> tuple[float, float]:
+    """Lower and upper one-sided limits of an effect, each exceeded by chance with probability `level`."""
     from scipy.special import stdtrit  # noqa: PLC0415 (slow to import, and only judging needs it)
 
     if spread.variance == 0:
         return effect, effect
-    half = float(stdtrit(spread.degrees_of_freedom, 1 - LEVEL)) * spread.standard_error
+    half = float(stdtrit(spread.degrees_of_freedom, 1 - level)) * spread.standard_error
     return effect - half, effect + half
 
 
