@@ -162,11 +162,3 @@ def test_a_swap_that_leaves_the_metric_undefined_can_only_raise_p():
 
     with pytest.raises(ValueError, match=r"^the metric is undefined for one of the arms$"):
         swapped(never, pairs)
-
-
-def test_what_is_fitted_on_validation_cannot_be_swapped():
-    ((baseline, treatment),) = arms(4)
-    fitted = replace(baseline, validation=baseline.predictions)
-    for pair in ((fitted, treatment), (treatment, fitted)):
-        with pytest.raises(ValueError, match="cannot be swapped by patient"):
-            swapped(AUC, [pair])
