@@ -30,12 +30,14 @@ from medbench.stats.prediction import (
 )
 
 NUMERIC: Literal["numeric@1"] = "numeric@1"
-PREDICTION: Literal["moderated-prediction-familywise@2"] = "moderated-prediction-familywise@2"
+PREDICTION: Literal["moderated-prediction-familywise@3"] = "moderated-prediction-familywise@3"
 SAFETY, LEAST, UNCALIBRATED = 3, 1e-4, 1e-3
 """The numeric tolerance is `SAFETY` times the largest calibrated difference and at least `LEAST`;
 `UNCALIBRATED` where a metric has not been calibrated on a device class."""
 INDEX = "items.yaml"
 """File in a tier's folder that lists every item with accepted values, so that none is lost unnoticed."""
+FEWEST_SEEDS = 2
+"""An arm, to be accepted: one seed says nothing of how far the next may lie."""
 DIGITS = 6
 """Decimals of a stored value: far below any tolerance, and short enough to read in a diff."""
 ROUNDED = 2 * 10**-DIGITS
@@ -46,7 +48,7 @@ class Rule(Declared, frozen=True, kw_only=True, rename="kebab"):
     """The named rules that compute an item's bands; a changed rule gets a new name."""
 
     same_seeds: Literal["numeric@1"] = NUMERIC
-    new_seeds: Literal["moderated-prediction-familywise@2"] = PREDICTION
+    new_seeds: Literal["moderated-prediction-familywise@3"] = PREDICTION
 
 
 class Accepted(Declared, frozen=True, kw_only=True):
@@ -157,7 +159,7 @@ class Expectations:
         The spread between the arm's accepted seeds, and for the mean that between the new ones too, is
         moderated by those of all arms of the same metric and device class; the level is shared over
         all accepted items and arms of that class. None where no spread is known
-        (`moderated-prediction-familywise@2`).
+        (`moderated-prediction-familywise@3`).
         """
         environment, metric = expectation.environment, expectation.definition.metric
         accepted = list(expectation.values(arm).values())
@@ -190,6 +192,7 @@ class Expectations:
             [list(e.values(arm).values()) for e, arm in alike],
             # Items of a task are scores of the same runs where they have a backbone in common.
             arms=len({(e.item.partition("/")[0], getattr(e.backbones, arm)) for e, arm in alike}),
+            least=self.tolerance(metric, environment) / SAFETY,  # what machines alone make
         )
 
 
@@ -302,7 +305,7 @@ def _contradiction(expectation: Expectation) -> tuple[str, str]:
     expected = gain if higher else -gain
     if abs(effect.value - expected) > ROUNDED:
         return "effect", f"its effect is {effect.value:+.6f}, but its samples give {expected:+.6f}"
-    # A limit may have been rounded across the margin; one seed or few patients conclude nothing.
+    # A limit may have been rounded across the margin; few patients conclude nothing.
     possible = {verdict(effect, predicate(definition.margin + shift)) for shift in (-ROUNDED, 0, ROUNDED)}
     if expectation.verdict not in (*possible, "inconclusive"):
         return "verdict", (
@@ -317,7 +320,7 @@ def check(judgement: Judgement, expectations: Expectations) -> Check:
 
     Seeds that were accepted on the same device class and cohort are compared one by one (`numeric@1`).
     Of all other trained seeds, each arm's mean and each by itself are compared with the accepted mean
-    (`moderated-prediction-familywise@2`). Loaded runs of another class or cohort measure nothing.
+    (`moderated-prediction-familywise@3`). Loaded runs of another class or cohort measure nothing.
 
     Returns:
       Its status, and the value that lies furthest out relative to its band, one that was measured here if
@@ -339,11 +342,14 @@ def check(judgement: Judgement, expectations: Expectations) -> Check:
         return Check(id=judgement.id, status="no-expectation", detail="nothing was accepted yet")
     incomparable = _incomparable(expectation, judgement)
     if incomparable:
-        status, detail = incomparable
-        return Check(id=judgement.id, status=status, accepted_verdict=accepted, detail=detail)
+        return Check(
+            id=judgement.id, status=incomparable[0], accepted_verdict=accepted, detail=incomparable[1]
+        )
 
     comparisons = _compare(expectation, judgement, expectations)
-    status = "drifted" if any(c.outside for c in comparisons) else "ok"
+    status: Status = "drifted" if any(c.outside for c in comparisons) else "ok"
+    if not comparisons:
+        status = "not-compared"
     if {judgement.verdict, expectation.verdict} == {"supported", "refuted"}:
         status = "verdict-changed"
     result = Check(
@@ -583,6 +589,10 @@ def _change(
     """What accepting a judgement would change."""
     if judgement.state != "judged":
         return Change(judgement.id, None, None, f"{judgement.state}: {judgement.reason}")
+    seeds = len(judgement.samples[ARMS[0]])
+    if seeds < FEWEST_SEEDS:
+        why = f"{seeds} seed an arm says nothing of how far the next may lie; run at least {FEWEST_SEEDS}"
+        return Change(judgement.id, None, None, why)
     environment = _device_class(judgement)
     before = old.get((judgement.id, environment))
     if before is not None and only_new:

@@ -25,7 +25,7 @@ from medbench.record import RunRecord
 from medbench.spec.records import Claim
 from medbench.spec.runs import PlannedItem
 from medbench.stats.bootstrap import patient_weights, seed_sequence
-from medbench.stats.interval import Spread, limits, p_value
+from medbench.stats.interval import ROUNDING, Spread, limits, p_value
 from medbench.stats.patients import influence_by_patient, patients_behind, variance_over_patients
 from medbench.stats.power import (
     detectable,
@@ -38,9 +38,6 @@ from medbench.stats.power import (
 ARMS = ("baseline", "treatment")
 REPLICATES = 1000
 """Of the patient bootstrap: its own noise moves a standard error by some 2 %."""
-
-ROUNDING = 1e-9
-"""A standard error below this comes from rounding: metrics are of the order of 1."""
 
 FEWEST_OF_A_CLASS = 10
 """Patients that must show each class before anything is concluded."""
@@ -92,7 +89,7 @@ def judge(
       metric, or an interval for it, is undefined, with the reason.
 
     Raises:
-      MedbenchError: the runs were not scored on the same images, patients and labels.
+      MedbenchError: the runs were not scored on the same images, patients, labels and sub-groups.
     """
     item, metric = planned.item, metric_named(planned.item.metric, planned.metrics)
     judgement = Judgement(
@@ -184,23 +181,13 @@ def _require_same_examples(
     """
     runs = [(f"{arm} seed {seed}", by_seed[seed]) for arm, by_seed in predictions.items() for seed in by_seed]
     for (one, a), (other, b) in pairwise(runs):
-        same = {
-            what: np.array_equal(getattr(a, what), getattr(b, what))
-            for what in ("image", "patient", "labels")
-        }
-        same["attributes"] = a.attributes.keys() == b.attributes.keys() and all(
-            np.array_equal(values, b.attributes[name]) for name, values in a.attributes.items()
-        )
-        for what, equal in same.items():
-            if not equal:
-                raise MedbenchError(
-                    f"{planned.item.id}: {one} and {other} were not scored on the same {_PLURAL[what]} "
-                    f"({len(a)} and {len(b)} examples), so they cannot be paired. Train them afresh "
-                    "on one cohort with --runs=force."
-                )
-
-
-_PLURAL = {"image": "images", "patient": "patients", "labels": "labels", "attributes": "sub-groups"}
+        different = a.difference(b)
+        if different:
+            raise MedbenchError(
+                f"{planned.item.id}: {one} and {other} were not scored on the same {different} "
+                f"({len(a)} and {len(b)} examples), so they cannot be paired. Train them afresh "
+                "on one cohort with --runs=force."
+            )
 
 
 def _facts(
@@ -250,7 +237,8 @@ def _with_verdict(
     scored: Mapping[str, Mapping[int, Sample]],
 ) -> Judgement:
     """The judgement completed: effect, verdict, power and what would settle it."""
-    patients = min(resting_on(metric.spec, sample) for arm in ARMS for sample in scored[arm].values())
+    inner = metric.inner.spec if metric.inner else None
+    patients = min(resting_on(metric.spec, sample, inner) for arm in ARMS for sample in scored[arm].values())
     if patients < 2:
         reason = f"one {judgement.cluster} alone shows a class: there is no interval over patients"
         return replace(judgement, state="missing", reason=reason)

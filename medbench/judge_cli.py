@@ -4,6 +4,7 @@ Either a table of metric values (`--results`) or predictions of every example (`
 """
 
 import argparse
+import difflib
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,8 +13,9 @@ import msgspec
 
 from medbench import __version__
 from medbench.errors import MedbenchError, nearest
-from medbench.metrics import metric_named
+from medbench.metrics import Metric, metric_named
 from medbench.multiplicity import adjust
+from medbench.others.cells import number
 from medbench.others.claims import PredictionsReport, judge_claims
 from medbench.others.folder import open_folder
 from medbench.others.lines import predictions_lines, results_lines
@@ -128,7 +130,7 @@ def _judge_results(args: argparse.Namespace) -> int:
     for option in ("columns", "backbones"):
         if getattr(args, option) is None:
             raise MedbenchError(f"--results needs --{option}; `medbench judge --help` says what it is.")
-    metric = metric_named(args.metric) if args.metric in BUILT_IN else None
+    metric = _metric(args.metric)
     known = None if metric is None else metric.higher_is_better
     higher_is_better = _direction(args.metric, known, args.higher_is_better)
     margin = MARGIN if args.margin is None else args.margin
@@ -159,6 +161,19 @@ def _judge_results(args: argparse.Namespace) -> int:
     if not report.counts["judged"]:
         raise MedbenchError(f"{results.file}: nothing could be judged, for the reasons above.")
     return int(report.counts["refuted"] > 0)
+
+
+def _metric(name: str | None) -> Metric | None:
+    """The metric of that name, if medbench knows it; a name that may be meant for one of those is refused."""
+    if name is None or name in BUILT_IN:
+        return metric_named(name) if name else None
+    near = difflib.get_close_matches(name.lower(), BUILT_IN, n=2)
+    if near:
+        raise MedbenchError(
+            f"metric `{name}` is not known to medbench. Did you mean {' or '.join(f'`{n}`' for n in near)}? "
+            "If it is one of your own, leave --metric out: it then goes by the name of its column."
+        )
+    return None
 
 
 def _direction(name: str | None, known: bool | None, given: bool | None) -> bool:
@@ -210,7 +225,7 @@ def _share(text: str) -> float:
 
 def _number(text: str, expected: str, holds: Callable[[float], bool]) -> float:
     try:
-        value = float(text)
+        value = number(text)
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and holds(value)):

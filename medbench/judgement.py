@@ -103,7 +103,9 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     cluster: str = "patient"
 
 
-Status = Literal["ok", "drifted", "verdict-changed", "vanished", "stale", "no-expectation", "not-run"]
+Status = Literal[
+    "ok", "drifted", "verdict-changed", "vanished", "stale", "not-compared", "no-expectation", "not-run"
+]
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,21 +4,35 @@ Shown beside the raw ones; no verdict depends on them.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from medbench.judgement import Judgement
+
+class Tested(Protocol):
+    """A struct that may have a p-value, and has the fields `p_holm` and `p_bh` for adjusted ones."""
+
+    @property
+    def p(self) -> float | None:
+        """Of its test, in [0, 1]; None where nothing could be concluded."""
+
+    @property
+    def family(self) -> str:
+        """Judgements of one family ask one question."""
 
 
-def adjust(judgements: Iterable[Judgement]) -> list[Judgement]:
+T = TypeVar("T", bound=Tested)
+
+
+def adjust(judgements: Iterable[T]) -> list[T]:
     """The same judgements, in order, with p-values adjusted over those that have one.
 
-    Holm's within each declared family, Benjamini's and Hochberg's over all. What was not judged, or
-    concludes nothing whatever its effect, is no test and counts in neither.
+    Holm's within each family, Benjamini's and Hochberg's over all. What was not judged, or concludes
+    nothing whatever its effect, is no test and counts in neither.
     """
-    judged = list(judgements)
+    judged: list[Any] = list(judgements)  # structs, which a protocol cannot say
     tested = [i for i, judgement in enumerate(judged) if judgement.p is not None]
     for i, adjusted in zip(tested, benjamini_hochberg([judged[i].p or 0.0 for i in tested]), strict=True):
         judged[i] = replace(judged[i], p_bh=float(adjusted))

@@ -66,7 +66,7 @@ def _category(judgement: Judgement, check: Check) -> tuple[Category, str]:
             settle_sentence(judgement.settle, judgement.cluster),
             check.detail,
         )
-    if check.status == "ok":
+    if check.status in {"ok", "not-compared"}:
         as_accepted = "refuted, as accepted" if check.accepted_verdict == "refuted" else ""
         return "refuted-as-accepted", _sentence(as_accepted, check.detail)
     return "failed", _sentence("refuted", check.detail)

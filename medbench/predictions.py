@@ -40,6 +40,20 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.image)
 
+    def difference(self, other: "Predictions") -> str:
+        """The first of `images`, `patients`, `labels` and `sub-groups` that two runs do not share.
+
+        Runs are compared example by example; empty where they can be.
+        """
+        same = {
+            "images": np.array_equal(self.image, other.image),
+            "patients": np.array_equal(self.patient, other.patient),
+            "labels": np.array_equal(self.labels, other.labels),
+            "sub-groups": self.attributes.keys() == other.attributes.keys()
+            and all(np.array_equal(of, other.attributes[name]) for name, of in self.attributes.items()),
+        }
+        return next((what for what, equal in same.items() if not equal), "")
+
     def write(self, path: Path) -> None:
         """Write as Parquet; the columns are documented in docs/store.md."""
         columns: dict[str, pa.Array] = {

@@ -18,6 +18,7 @@ from medbench.expect import (
     Calibration,
     Change,
     Expectations,
+    Samples,
     check,
     load,
     measured,
@@ -155,7 +156,7 @@ def _half(group, seen, groups, k, level, arms, family):
     own = sum(np.var(values) * len(values) for values in seen)
     spread = ((prior.degrees_of_freedom * prior.deviation**2 + own) / df) ** 0.5
     each = 1 - (1 - level) ** (1 / family)
-    return t.ppf(1 - each / 2, df) * spread * (1 / len(group) + 1 / k) ** 0.5
+    return t.ppf(1 - each / 2, min(df, 5) if k == 1 else df) * spread * (1 / len(group) + 1 / k) ** 0.5
 
 
 def test_new_seeds_are_compared_by_their_mean_with_their_arms_own_spread_moderated_by_the_tier(root):
@@ -230,7 +231,7 @@ def test_a_loaded_seed_of_another_device_class_is_no_news(root):
     assert (result.status, result.check) == ("ok", PREDICTION)
     assert result.measured in (0.81, 0.83)
     nothing = check(replace(elsewhere, trained={"baseline": [], "treatment": []}), expectations)
-    assert (nothing.status, nothing.check, nothing.band, nothing.quantity) == ("ok", "", None, "")
+    assert (nothing.status, nothing.check, nothing.band, nothing.quantity) == ("not-compared", "", None, "")
     assert nothing.detail.endswith("no value could be compared; all values are loaded, nothing was measured")
     assert (nothing.expected, nothing.measured) == (None, None)
 
@@ -264,9 +265,33 @@ def test_items_of_the_same_runs_do_not_make_the_prior_surer(root):
 
 
 def test_one_accepted_seed_gives_no_band(root):
-    expectations = accepted(root, samples([0.81], [0.83]))
-    result = check(samples([0.5], [0.5], first=2), expectations)
-    assert (result.status, result.detail) == ("ok", "no value could be compared")
+    of_three = accepted(root).accepted[0]
+    of_one = replace(of_three, samples=Samples(baseline={1: 0.81}, treatment={1: 0.83}))
+    result = check(samples([0.5], [0.5], first=2), Expectations((of_one,)))
+    assert (result.status, result.detail) == ("not-compared", "no value could be compared")
+
+
+def test_one_seed_is_not_accepted(root):
+    changes = accept([samples([0.81], [0.83])], root)
+    assert changes[0].after is None
+    assert "1 seed an arm says nothing" in summary(changes)
+    assert not list(root.rglob("*.yaml"))
+    assert accept([samples([0.81, 0.82], [0.83, 0.84])], root)[0].after is not None
+
+
+def test_an_arm_at_its_ceiling_leaves_the_bands_of_the_others_as_they_are(root):
+    others = [replace(judgement(), id=f"{task}/scale-data/id") for task in ("chest", "dermatology")]
+    flat = replace(
+        samples([1.0, 1.0, 1.0], [1.0, 0.999999, 1.0]),
+        id="chest/flat/id",
+        baseline="flat-small",
+        treatment="flat-large",
+    )
+    later = samples([0.81, 0.80], TREAT[:2], first=6)
+    without = check(later, accepted(root / "without", judgement(), *others))
+    beside = check(later, accepted(root / "beside", judgement(), *others, flat))
+    widths = [(found.band[1] - found.band[0]) / 2 for found in (without, beside)]
+    assert widths[1] == pytest.approx(widths[0], rel=0.12)  # two bands and two arms more
 
 
 def test_a_band_is_never_narrower_than_the_numeric_tolerance(root):
@@ -409,7 +434,7 @@ def test_items_that_the_suite_no_longer_declares_have_vanished(root):
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=4))
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=4))
 def test_what_is_accepted_is_unchanged_at_once_for_any_values(tmp_path_factory, pairs):
     item = samples(*map(list, zip(*pairs, strict=True)))
     result = check(item, accepted(tmp_path_factory.mktemp("any"), item))
@@ -426,7 +451,7 @@ def test_the_file_reads_like_a_list_of_accepted_values(root):
   effect: {value: 0.02, low: 0.01, high: 0.03}
   definition: {predicate: superiority, margin: 0.005, metric: roc_auc@1, evaluate: id, \
 cohort: 'phantoms:mammography', labels: 'single-label: benign, malignant'}
-  rule: {same-seeds: numeric@1, new-seeds: moderated-prediction-familywise@2}
+  rule: {same-seeds: numeric@1, new-seeds: moderated-prediction-familywise@3}
   environment: cpu
   cohort_fingerprint: f1
   backbones: {baseline: bit-s-r, treatment: bit-m-r}
@@ -553,7 +578,7 @@ def test_an_old_rule_is_refused(root):
     accepted(root)
     path = root / "embedded/mammography/scale-data.yaml"
     path.write_text(path.read_text().replace("moderated-prediction", "pooled-prediction"))
-    with pytest.raises(MedbenchError, match=r"scale-data\.yaml:\d+: .*moderated-prediction-familywise@2"):
+    with pytest.raises(MedbenchError, match=r"scale-data\.yaml:\d+: .*moderated-prediction-familywise@3"):
         load(root, "embedded")
 
 
@@ -701,10 +726,8 @@ def test_a_limit_that_is_rounded_onto_the_margin_keeps_its_verdict(root, verdict
     assert accepted(root, judgement(verdict=verdict, effect=effect)).accepted[0].verdict == verdict
 
 
-def test_any_effect_may_be_inconclusive_as_of_one_seed_or_few_patients(root):
+def test_any_effect_may_be_inconclusive_as_of_few_patients(root):
     clear = Interval(value=0.02, low=0.01, high=0.03)
-    one = samples([0.81], [0.83], verdict="inconclusive", effect=clear)
-    assert accepted(root / "one", one).accepted[0].verdict == "inconclusive"
     few = judgement(verdict="inconclusive", effect=clear)
     assert accepted(root / "few", few).accepted[0].verdict == "inconclusive"
 

@@ -320,6 +320,12 @@ def test_an_undefined_metric_leaves_the_item_missing_with_the_reason():
     assert result.n_images == 6
 
 
+def test_telling_a_shift_from_home_is_missing_at_home():
+    result = judge(planned(metric="ood_auroc"), claim(), study())
+    assert (result.state, result.verdict) == ("missing", None)
+    assert result.reason.startswith("ood_auroc tells a shift from `id`")
+
+
 def test_one_class_alone_leaves_the_item_missing():
     runs = {arm: {s: FakeRun(scored([1, 1, 1], [1.0, 2, 3])) for s in (1, 2, 3)} for arm in ARMS}
     assert shown(runs).reason == (

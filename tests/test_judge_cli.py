@@ -91,7 +91,7 @@ def test_the_json_file_has_every_number_behind_the_verdicts(judge, tmp_path):
     ("metric", "message"),
     [
         ((), "no --metric is given: say --higher-is-better or --lower-is-better."),
-        (("--metric", "auroc_27"), "metric `auroc_27` is not known to medbench: say --higher-is-better"),
+        (("--metric", "dice"), "metric `dice` is not known to medbench: say --higher-is-better"),
         (
             ("--metric", "roc_auc", "--lower-is-better"),
             "of `roc_auc`, higher is better: leave the option out, or give the metric another name",
@@ -102,6 +102,22 @@ def test_the_direction_must_be_known_and_not_contradict_the_metric(judge, metric
     status, _, err = judge(published(), metric=metric)
     assert status == 2
     assert message in err
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("roc_uac", "`roc_auc`"),
+        ("AUC", "`aurc` or `roc_auc`"),
+        ("brier_score", "`brier`"),
+        ("accurracy", "`accuracy` or `balanced_accuracy`"),
+    ],
+)
+@pytest.mark.parametrize("direction", [(), ("--higher-is-better",), ("--lower-is-better",)])
+def test_a_name_that_is_nearly_a_known_one_is_refused_whatever_the_direction(judge, name, near, direction):
+    status, _, err = judge(published(), metric=("--metric", name, *direction))
+    assert status == 2
+    assert f"metric `{name}` is not known to medbench. Did you mean {near}? If it is one of your own," in err
 
 
 def test_a_metric_of_ones_own_has_the_direction_that_is_given(judge):
@@ -132,6 +148,7 @@ def test_nothing_to_compare_is_a_mistake(judge):
         (["--columns", "backbone"], "expected one column for `backbone`, as in backbone=NAME"),
         (["--columns", "backbone=a,backbone=b"], "expected one column for `backbone`"),
         (["--margin", "-1"], "expected a number at least 0, found `-1`"),
+        (["--margin", "1_0"], "expected a number at least 0, found `1_0`"),
         (["--margin", "nan"], "expected a number at least 0, found `nan`"),
         (["--share", "0"], "expected a number above 0 and at most 1, found `0`"),
         (["--share", "60%"], "expected a number above 0 and at most 1, found `60%`"),
@@ -204,11 +221,13 @@ def judge_folder(tmp_path, capsys):
 
 def test_a_folder_of_predictions_is_judged_item_by_item(judge_folder):
     status, out, err = judge_folder()
-    _, headings, one, two, closing = out.splitlines()
+    _, headings, one, two, alone, closing = out.splitlines()
     assert (status, err) == (0, "")
     assert headings.split()[:3] == ["claim", "evaluation", "comparison"]
     assert one.split()[:5] == ["ood-robustness", "vendor-b", "net-small", "→", "net-large"]
-    assert two.split()[-4:] == ["0.005", "supported", "80", "3"]
+    assert headings.split()[-6:] == ["margin", "verdict", "p,", "Holm", "patients", "seeds"]
+    assert two.split()[-5:] == ["0.005", "supported", "<.001", "80", "3"]
+    assert alone.endswith("adjusted over the items of its claim's family (Holm).")
     assert closing == "2 judged: 2 supported, 0 refuted, 0 inconclusive"
 
 

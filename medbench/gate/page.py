@@ -13,6 +13,7 @@ from medbench.gate.measured import (
     Shape,
     Tails,
 )
+from medbench.stats.prediction import SINGLE_FREEDOM
 
 
 def page(result: GateReport) -> str:
@@ -109,11 +110,12 @@ def _normality(result: GateReport) -> list[str]:
         "",
         "### What the promise rests on",
         (
-            "The bands take an arm's seeds for normal about their mean. A mean of several seeds is nearly so "
-            "whatever they are; a seed by itself, the only new one or one of several, is held to a band that "
-            "reaches far into the tail. The `heavy` worlds have what the rule does not assume: deviations "
-            "that are log-normal between arms and as wide apart as those seen, seeds with a t distribution "
-            f"of {worlds.TAIL} degrees of freedom and the same variance, and one run in "
+            "Bands of means take an arm's seeds for normal about their mean, and a mean of several is nearly "
+            "so whatever they are. A seed by itself, the only new one or one of several, is held to a "
+            f"quantile so far out that tails decide; its band is that of t with {SINGLE_FREEDOM} degrees of "
+            "freedom at most. The `heavy` worlds have what the rule does not assume: deviations that are "
+            "log-normal between arms and as wide apart as those seen, seeds with a t distribution of "
+            f"{worlds.TAIL} degrees of freedom and the same variance, and one run in "
             f"{1 / worlds.BAD:.0f} that deviates {worlds.WORSE} times as far. There "
             f"{_percent(heavy['one new seed'])} of nights with one new seed alarm, and "
             f"{_percent(heavy['new seeds'])} of those with {result.shape.seeds}: "

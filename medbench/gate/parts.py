@@ -47,7 +47,7 @@ class Sizes:
     suites: int = 2000
     agreement: int = 25
     studies: dict[int, int] = field(
-        default_factory=lambda: {50: 1000, 100: 6000, 200: 6000, 1000: 4000, 5000: 1500, 20000: 400}
+        default_factory=lambda: {50: 1000, 100: 6000, 200: 6000, 1000: 4000, 5000: 1500, 20000: 800}
     )
     candidates: dict[int, int] = field(default_factory=lambda: {100: 200, 500: 200})
 

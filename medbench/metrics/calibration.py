@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from medbench.errors import MedbenchError
 from medbench.metrics.discrimination import not_finite, scores_and_labels, undefined
-from medbench.metrics.estimates import Estimates
+from medbench.metrics.estimates import Estimates, mean_over
 from medbench.metrics.logistic import logistic
 from medbench.metrics.sample import Sample
 from medbench.predictions import Predictions
@@ -286,14 +286,6 @@ def top_label(predictions: Predictions) -> list[Event]:
 def sigmoid(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
     """Probability of log odds, accurate where it is close to 0, and never overflowing."""
     return np.exp(-np.logaddexp(0, -log_odds))
-
-
-def mean_over(columns: list[Estimates]) -> Estimates:
-    """The mean over labels or classes, undefined as soon as one of them is."""
-    defined = np.logical_and.reduce([column.defined for column in columns])
-    mean = np.mean([column.values for column in columns], axis=0)
-    reason = next((column.reason for column in columns if column.reason), "")
-    return Estimates(np.where(defined, mean, 0.0), defined, reason)
 
 
 def of_defined(values: NDArray[np.float64], defined: NDArray[np.bool_], reason: str) -> Estimates:

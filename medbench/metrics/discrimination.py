@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medbench.errors import nearest
-from medbench.metrics.estimates import Estimates
+from medbench.metrics.estimates import Estimates, mean_over
 from medbench.metrics.sample import Sample
 from medbench.predictions import Predictions
 from medbench.spec.metrics import (
@@ -220,11 +220,7 @@ def _over_labels(
         return binary(scores[:, i], labels[:, i], weights, name=label)
     if label:  # the first of two classes
         return binary(-scores[:, 0], predictions.labels[:, 0], weights, name=label)
-    columns = [binary(scores[:, i], labels[:, i], weights, name=name) for i, name in enumerate(names)]
-    defined = np.logical_and.reduce([column.defined for column in columns])
-    mean = np.mean([column.values for column in columns], axis=0)
-    reason = next((column.reason for column in columns if column.reason), "")
-    return Estimates(np.where(defined, mean, 0.0), defined, reason)
+    return mean_over([binary(scores[:, i], labels[:, i], weights, name=name) for i, name in enumerate(names)])
 
 
 def binary_roc_auc(

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from medbench.errors import MedbenchError
 from medbench.metrics.estimates import Estimates
-
-LEVEL = 0.90
-"""Coverage of an interval: one-sided limits at .05, as of every verdict."""
+from medbench.stats.interval import LEVEL
+from medbench.stats.trend import isotonic
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,19 +76,20 @@ def matched_fraction(
     fractions = _checked(fractions)
     finite = _finite(scores) & np.isfinite(target)
     sign = 1.0 if higher_is_better else -1.0
-    curve = _isotonic(sign * np.where(finite[:, None], scores, 0.0))
+    curve = isotonic(sign * np.where(finite[:, None], scores, 0.0))
     goal = sign * np.where(finite, target, 0.0)[:, None]
     reached = curve >= goal
     below = finite & (curve[:, :1] > goal)[:, 0]
     beyond = finite & ~reached[:, -1]
+    defined = finite & ~below & ~beyond
     # The interval of fractions in which the goal is reached; the first one also where it begins there.
     right = np.maximum(reached.argmax(axis=1), 1)[:, None]
     start, end = (np.take_along_axis(curve, i, axis=1) for i in (right - 1, right))
     rise = end - start
-    way = np.clip(np.divide(goal - start, rise, out=np.zeros_like(rise), where=rise > 0), 0.0, 1.0)
+    between = defined[:, None] & (rise > 0)  # elsewhere the goal may be any number of rises away
+    way = np.divide(goal - start, rise, out=np.zeros_like(rise), where=between)
     log = np.log(fractions)
     values = np.exp(log[right - 1] + way * (log[right] - log[right - 1]))[:, 0]
-    defined = finite & ~below & ~beyond
     why = {
         "a score is not finite": ~finite,
         f"gap: above the target with {fractions[0]:g} of the data already": below,
@@ -101,7 +101,7 @@ def matched_fraction(
 
 
 def fraction_interval(
-    fractions: NDArray[np.float64], replicates: Matched, level: float = LEVEL
+    fractions: NDArray[np.float64], replicates: Matched, level: float = 1 - 2 * LEVEL
 ) -> FractionInterval:
     """Percentile interval from replicates, those without a matched fraction counted on the side they lie.
 
@@ -113,7 +113,7 @@ def fraction_interval(
       fractions: (f,) of the curves.
       replicates: matched fractions of replicates whose scores vary as the curve's do: by patients
         (bootstrap), by seeds (`with_seed_noise`), or both.
-      level: of coverage, in (0, 1).
+      level: of coverage, in (0, 1); both limits are one-sided at `LEVEL` unless given.
 
     Returns:
       Limits; None for both where all replicates are undefined for want of finite scores. Where even the
@@ -199,22 +199,3 @@ def _checked(fractions: NDArray[np.float64]) -> NDArray[np.float64]:
 def _finite(scores: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which of b rows have finite scores only."""
     return np.asarray(np.isfinite(scores).all(axis=1))
-
-
-def _isotonic(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The nearest curves, by least squares, that never fall: (b, f) from (b, f).
-
-    By the min-max formula (Robertson, Wright and Dykstra 1988, section 1.4): at j, the largest over i <= j of
-    the smallest over k >= j of the mean of scores i to k. Cubic in f, which is about ten, and for all rows
-    at once.
-    """
-    b, f = scores.shape
-    sums = np.cumsum(np.concatenate([np.zeros((b, 1)), scores], axis=1), axis=1)
-    result = np.full((b, f), -np.inf)
-    for i in range(f):
-        means = (sums[:, i + 1 :] - sums[:, i, None]) / np.arange(1, f - i + 1)
-        from_here = np.minimum.accumulate(means[:, ::-1], axis=1)[:, ::-1]
-        result[:, i:] = np.maximum(result[:, i:], from_here)
-    # What rises already stays as it is to the last bit, so that equal scores compare as equal.
-    rising = (np.diff(scores, axis=1) >= 0).all(axis=1, keepdims=True)
-    return np.where(rising, scores, result)

@@ -23,16 +23,18 @@ from medbench.spec.metrics import (
 )
 
 
-def resting_on(spec: MetricSpec, sample: Sample) -> int:
+def resting_on(spec: MetricSpec, sample: Sample, inner: MetricSpec | None = None) -> int:
     """Patients in the smallest cell that the metric compares; 0 where there is none.
 
-    Cells are the examples with a label and those without it, of every label that the metric is of; those
-    that occur within every sub-group that is large enough; wrong and right calls, where a metric is about
-    them; `id` and the shift, where it tells them apart.
+    Cells are the examples with a label and those without it, of every label that the metric is of; wrong
+    and right calls, where a metric is about them; `id` and the shift, where it tells them apart; and of a
+    metric by groups, those of the metric that it compares, as far as they occur, within every sub-group
+    that is large enough.
 
     Args:
       spec: of the metric.
       sample: of n examples, with the attributes that the metric is by.
+      inner: of the metric that it compares between groups, if it does.
 
     Returns:
       A number of patients, from 0 to all of them.
@@ -41,10 +43,12 @@ def resting_on(spec: MetricSpec, sample: Sample) -> int:
       MedbenchError: the predictions lack an attribute; the message names the nearest.
     """
     patients = sample.predictions.patient
-    return min((len(np.unique(patients[cell])) for cell in _cells(spec, sample)), default=0)
+    return min((len(np.unique(patients[cell])) for cell in _cells(spec, sample, inner)), default=0)
 
 
-def _cells(spec: MetricSpec, sample: Sample) -> Iterator[NDArray[np.bool_]]:
+def _cells(
+    spec: MetricSpec | None, sample: Sample, inner: MetricSpec | None = None
+) -> Iterator[NDArray[np.bool_]]:
     """(n,) masks of the examples in each cell."""
     if isinstance(spec, OutOfDistributionAuc):
         if sample.shifted is not None:
@@ -54,7 +58,7 @@ def _cells(spec: MetricSpec, sample: Sample) -> Iterator[NDArray[np.bool_]]:
     elif isinstance(spec, GroupGap | WorstGroup | EqualizedOddsGap):
         for group in groups(sample, spec.attributes, spec.smallest).kept:
             within = np.isin(np.arange(len(sample)), group.rows)
-            cells = [cell & within for cell in _of_labels(sample, "")]
+            cells = [cell & within for cell in _cells(inner, sample)]
             yield from (cell for cell in cells if cell.any())  # a group may show one class only
     else:
         yield from _of_labels(sample, getattr(spec, "label", ""))
@@ -63,6 +67,8 @@ def _cells(spec: MetricSpec, sample: Sample) -> Iterator[NDArray[np.bool_]]:
 def _of_labels(sample: Sample, label: str) -> Iterator[NDArray[np.bool_]]:
     """With and without each label, or the one that is named."""
     names, _, labels = scores_and_labels(sample.predictions)
+    if label:
+        names, labels = sample.predictions.target.classes, sample.predictions.labels
     for i, name in enumerate(names):
         if label in ("", name):
             yield from (labels[:, i] == value for value in (0, 1))

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from medbench.errors import MedbenchError, nearest
 from medbench.metrics.discrimination import not_finite, scores_and_labels, undefined
-from medbench.metrics.estimates import Estimates
+from medbench.metrics.estimates import Estimates, why_undefined
 from medbench.metrics.sample import Sample
 from medbench.spec.metrics import EqualizedOddsGap, GroupGap, WorstGroup
 from medbench.stats.bootstrap import patient_weights, seed_sequence
+from medbench.stats.interval import ROUNDING
 
 InnerValues = Callable[[Sample, NDArray[np.float64]], Estimates]
 """The metric that is compared: (sample of n examples, (b, n) weights) -> (b,) estimates."""
@@ -24,8 +25,6 @@ _OfRows = Callable[[NDArray[np.intp], NDArray[np.float64]], Estimates]
 
 NOISE_REPLICATES = 100
 """Of the patients of each group: a variance is then known to some 14 %, and the correction takes its root."""
-ROUNDING = 1e-9
-"""A standard error below this comes from rounding: metrics are of the order of 1."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +193,7 @@ def group_gap(
         gaps = np.ptp(values, axis=1)
     else:
         whole = inner_values(sample, weights)
-        reason = _why_undefined([(defined, reason), (whole.defined, whole.reason)])
+        reason = why_undefined([(defined, reason), (whole.defined, whole.reason)])
         defined = defined & whole.defined
         worse = whole.values[:, None] - values if higher_is_better else values - whole.values[:, None]
         gaps = np.maximum(worse.max(axis=1), 0.0)
@@ -267,7 +266,7 @@ def equalized_odds_gap(spec: EqualizedOddsGap, sample: Sample, weights: NDArray[
     results = [_values(rate, kept, weights) for rate in rates]
     defined = np.logical_and.reduce([defined for _, defined, _ in results])
     gaps = np.array([np.ptp(values, axis=1) for values, _, _ in results]).reshape(-1, 2, len(weights))
-    reason = _why_undefined([(defined, reason) for _, defined, reason in results])
+    reason = why_undefined([(defined, reason) for _, defined, reason in results])
     return Estimates(np.where(defined, gaps.max(axis=1).mean(axis=0), 0.0), defined, reason)
 
 
@@ -368,15 +367,8 @@ def _values(
     return (
         np.stack([e.values for e in estimates], axis=1),
         np.logical_and.reduce([e.defined for e in estimates]),
-        _why_undefined(named),
+        why_undefined(named),
     )
-
-
-def _why_undefined(parts: Sequence[tuple[NDArray[np.bool_], str]]) -> str:
-    """Of what has several parts, each defined (b,) or with a reason: why the first undefined replicate is."""
-    defined = np.logical_and.reduce([defined for defined, _ in parts])
-    first = int(np.argmin(defined))
-    return "" if defined.all() else next(reason for part, reason in parts if not part[first])
 
 
 def _inner_of_rows(

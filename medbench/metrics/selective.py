@@ -10,7 +10,6 @@ from medbench.errors import MedbenchError
 from medbench.metrics.calibration import (
     Event,
     has_weight,
-    mean_over,
     no_example,
     of_defined,
     one_vs_rest,
@@ -19,7 +18,7 @@ from medbench.metrics.calibration import (
     top_label,
 )
 from medbench.metrics.discrimination import binary_roc_auc, undefined
-from medbench.metrics.estimates import Estimates
+from medbench.metrics.estimates import Estimates, mean_over
 from medbench.metrics.sample import Sample
 from medbench.predictions import Predictions
 from medbench.spec.metrics import MisclassificationAuc, OutOfDistributionAuc, RiskCoverageArea

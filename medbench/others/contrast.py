@@ -10,10 +10,7 @@ from typing import Literal
 import numpy as np
 
 from medbench.judgement import Interval
-from medbench.stats.interval import LEVEL
-
-ROUNDING = 1e-9
-"""A standard error below this comes from rounding: metrics are of the order of 1."""
+from medbench.stats.interval import limits
 
 Pairing = Literal["paired", "unpaired", "partly paired"]
 Term = tuple[float, Mapping[int, float]]
@@ -36,20 +33,10 @@ class Contrast:
     degrees_of_freedom: float
     pairing: Pairing
 
-    def limits(self) -> Interval:
-        """The value with its two one-sided limits at `LEVEL`."""
-        from scipy.stats import t  # noqa: PLC0415 (a second to import, and only judging needs it)
-
-        if self.standard_error == 0:
-            return Interval(value=self.value, low=self.value, high=self.value)
-        half = float(t.ppf(1 - LEVEL, self.degrees_of_freedom)) * self.standard_error
-        return Interval(value=self.value, low=self.value - half, high=self.value + half)
-
-    def p_value(self, margin: float) -> float:
-        """Of the one-sided t test that the sum exceeds the margin; `standard_error` above 0."""
-        from scipy.stats import t  # noqa: PLC0415
-
-        return float(t.sf((self.value - margin) / self.standard_error, self.degrees_of_freedom))
+    def interval(self) -> Interval:
+        """The value with its two one-sided limits."""
+        low, high = limits(self.value, self)
+        return Interval(value=self.value, low=low, high=high)
 
 
 def contrast(terms: Sequence[Term]) -> Contrast:

@@ -12,8 +12,12 @@ from msgspec.structs import replace
 
 from medbench.judgement import Interval, Verdict
 from medbench.metrics.efficiency import matched_fraction
-from medbench.others.contrast import ROUNDING, contrast
+from medbench.others.contrast import contrast
 from medbench.others.record import Matched, Reach, SeedJudgement, Term
+from medbench.stats.interval import ROUNDING
+
+_SAME = 1e-9
+"""Relative difference within which two fractions are one: the logarithm was taken and undone."""
 
 
 def judge_efficiency(question: SeedJudgement, share: float, sizes: Mapping[str, float]) -> SeedJudgement:
@@ -39,7 +43,7 @@ def judge_efficiency(question: SeedJudgement, share: float, sizes: Mapping[str, 
             question, reason="a difference is the same for all seeds, so chance cannot be told from it"
         )
     amounts = {term.amount: sizes[term.amount] for term in curve}
-    limits = [difference.limits() for difference in differences]
+    limits = [difference.interval() for difference in differences]
     matched = matched_share(amounts, limits)
     pairings = sorted({difference.pairing for difference in differences})
     question = replace(
@@ -71,7 +75,7 @@ def matched_share(sizes: Mapping[str, float], differences: Sequence[Interval]) -
             return Reach(after=names[-1], by=None, share=None)
         if found.below[i]:
             return Reach(after=None, by=names[0], share=float(fractions[0]) if known else None)
-        right = int(np.searchsorted(fractions * (1 + ROUNDING), found.values[i]))
+        right = int(np.searchsorted(fractions * (1 + _SAME), found.values[i]))
         return Reach(
             after=names[right - 1] if right else None,
             by=names[right],
@@ -82,7 +86,7 @@ def matched_share(sizes: Mapping[str, float], differences: Sequence[Interval]) -
 
 
 def in_words(reach: Reach) -> str:
-    """`41 % of the data`, or between which amounts."""
+    """`41% of the data`, `with 0.1 already`, `not with 1`, or between which amounts."""
     if reach.by is None:
         return f"not with {reach.after}"
     if reach.after is None:

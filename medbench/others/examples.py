@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from medbench.data.findings import counted, listed, rows_in_words
 from medbench.data.table import read_table
 from medbench.errors import MedbenchError, nearest
+from medbench.others.cells import number
 from medbench.predictions import Predictions
 from medbench.spec.loader import shown
 from medbench.spec.runs import Target
@@ -25,6 +26,9 @@ _INSIDE = 1e-7
 """How far a probability of exactly 0 or 1 is moved: about what a 32-bit softmax cannot tell from 1."""
 _SUM = 0.01
 """How far probabilities of one example may add up to something else than 1: they may have been rounded."""
+
+_FEW = 10
+"""Patients of so small a set may well each be of a sub-group of their own, such as a skin type."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,12 @@ class _Columns:
 
     def _numbers(self, name: str) -> NDArray[np.float64]:
         cells = self.cells[name]
-        try:
-            values = np.asarray(cells, dtype=np.float64)
-        except (ValueError, TypeError):
-            i = next(i for i, cell in enumerate(cells) if not _is_number(cell))
-            raise self.error([i], f"expected a number in column `{name}`, found `{cells[i]}`.") from None
+        values = np.zeros(len(cells))
+        for i, cell in enumerate(cells):
+            try:
+                values[i] = number(cell) if isinstance(cell, str) else cell
+            except (ValueError, TypeError):
+                raise self.error([i], f"expected a number in column `{name}`, found `{cell}`.") from None
         if not np.isfinite(values).all():
             broken = np.flatnonzero(~np.isfinite(values))
             raise self.error(
@@ -103,11 +108,7 @@ def read_examples(path: Path, target: Target, evaluation_set: str) -> tuple[Pred
         patient=columns.text("patient")[order],
         labels=labels[order],
         logits=narrow[order],
-        attributes={
-            name.removeprefix(_ATTRIBUTE): columns.text(name, empty=True)[order]
-            for name in columns.cells
-            if name.startswith(_ATTRIBUTE)
-        },
+        attributes={name: values[order] for name, values in _attributes(columns).items()},
     )
     return predictions, moved
 
@@ -161,6 +162,34 @@ def _check_once(columns: _Columns, image: NDArray[np.str_], order: NDArray[np.in
         raise columns.error(pair, "the same image. Every image of a set is scored exactly once.")
 
 
+def _attributes(columns: _Columns) -> dict[str, NDArray[np.str_]]:
+    """The sub-groups by attribute, (n,) each; reports list them, so what tells people apart is refused."""
+    found = {}
+    patient = columns.text("patient")
+    for column in columns.cells:
+        if not column.startswith(_ATTRIBUTE):
+            continue
+        values = columns.text(column, empty=True)
+        alone, of = _alone(values, patient)
+        if of and ((values == patient)[values != ""].all() or (of > _FEW and alone > of / 2)):
+            raise MedbenchError(
+                f"{columns.file}: column `{column}` gives {alone:,} of {of:,} patients a value that nobody "
+                "else has, so it says who they are; reports list the values of sub-groups. Leave it out, or "
+                "give wider groups, such as the decade of an age."
+            )
+        found[column.removeprefix(_ATTRIBUTE)] = values
+    return found
+
+
+def _alone(values: NDArray[np.str_], patient: NDArray[np.str_]) -> tuple[int, int]:
+    """How many patients have a recorded value that no other has, and how many have one at all."""
+    recorded = values != ""
+    names, patient_of = np.unique(patient[recorded], return_inverse=True)
+    _, value_of = np.unique(values[recorded], return_inverse=True)
+    value, holder = np.divmod(np.unique(value_of * len(names) + patient_of), max(1, len(names)))
+    return len(np.unique(holder[np.bincount(value)[value] == 1])), len(names)
+
+
 def _labels(columns: _Columns, target: Target) -> NDArray[np.int8]:
     labels = columns.numbers(_LABEL, target.classes)
     if target.kind == "single-label":
@@ -196,14 +225,6 @@ def _above_zero(p: NDArray[np.float64]) -> NDArray[np.float64]:
     """Probabilities with 0 moved up, but below every other, so that no order changes."""
     smallest = p[p > 0].min(initial=2 * _INSIDE)
     return np.where(p == 0, smallest / 2, p)
-
-
-def _is_number(cell: object) -> bool:
-    try:
-        float(cell)  # type: ignore[arg-type]
-    except (ValueError, TypeError):
-        return False
-    return True
 
 
 def in_words(moved: int, scored: int) -> str:

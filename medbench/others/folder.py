@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-import numpy as np
 
 from medbench.data.cohort import ID, VALIDATION
 from medbench.errors import MedbenchError, nearest
@@ -185,15 +184,14 @@ def _inside(folder: Path, besides: str = "") -> list[Path]:
 
 
 def _require_same_examples(root: Path, runs: Mapping[RunKey, Mapping[str, Predictions]]) -> None:
-    """Runs are compared on the same images: of every set, all must have the same patients and labels."""
+    """Runs are compared on the same images: of every set, all must have what goes with these alike."""
     for evaluation_set in sorted({name for files in runs.values() for name in files}):
         scored = [(key, files[evaluation_set]) for key, files in runs.items() if evaluation_set in files]
         for (one, a), (other, b) in pairwise(scored):
-            for what in ("image", "patient", "labels"):
-                if not np.array_equal(getattr(a, what), getattr(b, what)):
-                    places = [shown(root / name / f"seed-{seed}") for name, seed in (one, other)]
-                    raise MedbenchError(
-                        f"{places[0]} and {places[1]}: `{evaluation_set}` was not scored on the same "
-                        f"{what.rstrip('s')}s ({len(a):,} and {len(b):,} examples). "
-                        "Score every run on the same examples."
-                    )
+            different = a.difference(b)
+            if different:
+                places = [shown(root / name / f"seed-{seed}") for name, seed in (one, other)]
+                raise MedbenchError(
+                    f"{places[0]} and {places[1]}: `{evaluation_set}` was not scored on the same "
+                    f"{different} ({len(a):,} and {len(b):,} examples). Score every run on the same examples."
+                )

@@ -20,10 +20,10 @@ HEADINGS = (
     "p, Holm",
     "seeds",
 )
-ITEM_HEADINGS = ("claim", "evaluation", "comparison", HEADINGS[3], "margin", "verdict", "patients", "seeds")
+ITEM_HEADINGS = ("claim", "evaluation", *HEADINGS[2:7], "patients", "seeds")
 ALONE = (
     f"Every verdict is drawn at level {LEVEL:g} by itself; of many, a few come out by chance. Beside it "
-    "stands the p-value of `supported`, adjusted over the claim's rows (Holm)."
+    "stands the p-value of `supported`, adjusted over {rows} (Holm)."
 )
 
 
@@ -39,7 +39,7 @@ def results_lines(report: ResultsReport) -> list[str]:
     reasons = Counter(claim.reason for claim in report.claims if claim.state == "missing")
     lines += [f"missing ({number}): {reason}" for reason, number in reasons.items()]
     lines += [f"note: {note}" for note in report.notes]
-    return [*lines, report.scope, ALONE, closing(report.counts)]
+    return [*lines, report.scope, ALONE.format(rows="the claim's rows"), closing(report.counts)]
 
 
 def predictions_lines(report: PredictionsReport) -> list[str]:
@@ -50,6 +50,7 @@ def predictions_lines(report: PredictionsReport) -> list[str]:
         where = f" on {refused.evaluation_set}" if refused.evaluation_set else ""
         lines.append(f"not judged: {refused.claim}{where}: {refused.reason}")
     lines += [f"warning: {warning}" for warning in report.warnings]
+    lines.append(ALONE.format(rows="the items of its claim's family"))
     closed = closing(report.counts)
     return [*lines, f"{closed} · {len(report.not_allowed)} not allowed" if report.not_allowed else closed]
 
@@ -63,6 +64,7 @@ def item_row(item: Judgement) -> tuple[str, ...]:
         interval(item.effect),
         margin(item),
         item.verdict or item.state,
+        p_value(item.p_holm),
         f"{item.n_patients:,}",
         str(item.n_seeds),
     )

@@ -8,13 +8,14 @@ from itertools import product
 
 from msgspec.structs import replace
 
-from medbench.multiplicity import benjamini_hochberg, holm
-from medbench.others.contrast import ROUNDING, contrast
+from medbench.multiplicity import adjust
+from medbench.others.contrast import contrast
 from medbench.others.efficiency import judge_efficiency
 from medbench.others.record import Question, SeedJudgement, Term
 from medbench.others.results import Results
 from medbench.others.scales import Rung, Scales
 from medbench.predicates import PREDICATES, verdict
+from medbench.stats.interval import ROUNDING, p_value
 
 
 def judge_results(
@@ -36,7 +37,7 @@ def judge_results(
         for question in ask(table)
     ]
     efficiency = [judge_efficiency(question, share, results.amounts) for question in _of_efficiency(table)]
-    return _adjusted(judged) + efficiency
+    return adjust(judged) + efficiency
 
 
 class _Table:
@@ -144,30 +145,22 @@ def _with_verdict(question: SeedJudgement, margin: float) -> SeedJudgement:
     if lacking:
         return replace(question, reason=lacking)
     found = contrast([(term.sign, term.values) for term in question.terms])
-    question = replace(
-        question, state="judged", effect=found.limits(), pairing=found.pairing, verdict="inconclusive"
-    )
+    effect, claimed = found.interval(), PREDICATES["superiority"]
+    question = replace(question, state="judged", effect=effect, pairing=found.pairing, verdict="inconclusive")
     if found.standard_error < ROUNDING:
         return replace(
             question, note="the difference is the same for all seeds, so chance cannot be told from it"
         )
     verdicts = {
-        name: verdict(found.limits(), PREDICATES["superiority"](margin * factor))
+        name: verdict(effect, claimed(margin * factor))
         for name, factor in (("verdict", 1), ("verdict_at_half_margin", 0.5), ("verdict_at_twice_margin", 2))
     }
-    return replace(question, degrees_of_freedom=found.degrees_of_freedom, p=found.p_value(margin), **verdicts)
-
-
-def _adjusted(judged: list[SeedJudgement]) -> list[SeedJudgement]:
-    """With p-values adjusted over the questions of a claim, and over all that were tested."""
-    tested = [i for i, question in enumerate(judged) if question.p is not None]
-    p = {i: judged[i].p or 0.0 for i in tested}
-    over_all = dict(zip(tested, benjamini_hochberg(list(p.values())), strict=True))
-    for claim in {judged[i].claim for i in tested}:
-        members = [i for i in tested if judged[i].claim == claim]
-        for i, adjusted in zip(members, holm([p[i] for i in members]), strict=True):
-            judged[i] = replace(judged[i], p_holm=float(adjusted), p_bh=float(over_all[i]))
-    return judged
+    return replace(
+        question,
+        degrees_of_freedom=found.degrees_of_freedom,
+        p=p_value(found.value, claimed(margin), found),
+        **verdicts,
+    )
 
 
 def why_no_interval(terms: list[Term]) -> str:

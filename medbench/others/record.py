@@ -86,6 +86,11 @@ class SeedJudgement(msgspec.Struct, frozen=True, kw_only=True):
     """The largest share of the data that `data-efficiency` allows."""
     note: str = ""
 
+    @property
+    def family(self) -> str:
+        """The questions over which p is adjusted: those of a claim."""
+        return self.claim
+
 
 class ResultsReport(msgspec.Struct, frozen=True, kw_only=True):
     """What `medbench judge --results --json` writes."""

@@ -13,6 +13,7 @@ from medbench.data.findings import listed
 from medbench.data.table import Table, read_table
 from medbench.errors import MedbenchError, nearest
 from medbench.metrics import Metric
+from medbench.others.cells import number, whole_number
 from medbench.others.scales import Scales
 
 ROLES = ("backbone", "fraction", "seed", "value")
@@ -139,7 +140,7 @@ def _filled(cell: str, column: str, place: str) -> str:
 
 def _seed(cell: str, column: str, place: str) -> int:
     try:
-        return int(cell)
+        return whole_number(cell)
     except ValueError:
         raise MedbenchError(
             f"{place}: expected a whole number in column `{column}`, found `{cell}`."
@@ -148,7 +149,7 @@ def _seed(cell: str, column: str, place: str) -> int:
 
 def _value(cell: str, column: str, place: str, metric: Metric | None) -> float:
     try:
-        value = float(cell)
+        value = number(cell)
     except ValueError:
         raise MedbenchError(f"{place}: expected a number in column `{column}`, found `{cell}`.") from None
     if not math.isfinite(value):
@@ -157,9 +158,10 @@ def _value(cell: str, column: str, place: str, metric: Metric | None) -> float:
             "A run without a value is no run: leave the row out."
         )
     if metric is not None and not metric.low <= value <= metric.high:
+        percent = " Is it in percent? Divide by 100." if metric.high < value <= 100 * metric.high else ""
         raise MedbenchError(
             f"{place}: {metric.name} lies between {metric.low:g} and {metric.high:g}, "
-            f"found {cell} in column `{column}`."
+            f"found {cell} in column `{column}`.{percent}"
         )
     return value
 

@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from medbench.errors import MedbenchError, nearest
+from medbench.others.cells import number
 from medbench.spec.declared import Declared
 from medbench.spec.loader import Document, load_document
 
@@ -77,7 +78,7 @@ class Scales(msgspec.Struct, frozen=True, kw_only=True):
                 )
             return self.amounts[name]
         try:
-            amount = float(name)
+            amount = number(name)
         except ValueError:
             amount = math.nan
         if not (math.isfinite(amount) and amount > 0):
@@ -98,6 +99,7 @@ def load_scales(path: Path) -> Scales:
     declared = document.value
     for ladder, rungs in declared.upstreams.items():
         _expect_ladder(document, rungs, "upstreams", ladder)
+    _check_orders(document)
     _expect_ladder(document, declared.architectures, "architectures")
     _check_backbones(document)
     return Scales(
@@ -119,6 +121,21 @@ def _expect_ladder(document: Document[ScalesFile], rungs: Sequence[str], *place:
     for i, rung in enumerate(rungs):
         if rung in rungs[:i]:
             raise document.error(*place, i, message=f"`{rung}` comes twice in `{place[-1]}`. Keep one.")
+
+
+def _check_orders(document: Document[ScalesFile]) -> None:
+    """No ladder has two upstreams the other way round than one before it."""
+    larger_in: dict[tuple[str, str], str] = {}
+    for ladder, rungs in document.value.upstreams.items():
+        for smaller, larger in combinations(rungs, 2):
+            other = larger_in.get((larger, smaller))
+            if other is not None:
+                message = (
+                    f"`{larger}` is larger than `{smaller}` in `{ladder}`, and smaller in `{other}`. "
+                    "List both from small to large."
+                )
+                raise document.error("upstreams", ladder, message=message)
+            larger_in[smaller, larger] = ladder
 
 
 def _check_backbones(document: Document[ScalesFile]) -> None:

@@ -207,7 +207,7 @@ def _urgency(result: ItemResult) -> tuple[bool, bool]:
 
 
 _VERDICTS = ("supported", "refuted", "inconclusive")
-_STATUSES = ("ok", "drifted", "verdict-changed", "vanished", "stale", "no-expectation")
+_STATUSES = ("ok", "drifted", "verdict-changed", "vanished", "stale", "not-compared", "no-expectation")
 
 
 def _counts(results: list[ItemResult]) -> dict[str, int]:

@@ -81,7 +81,7 @@ def drift(check: Check | None, judgement: Judgement | None = None) -> str:
     """How the values compare with the accepted ones, by which rule, and how many of them were measured."""
     if check is None or check.status == "no-expectation":
         return "no expectation"
-    if check.status == "ok":
+    if check.status in {"ok", "not-compared"}:
         return _unchanged(check, judgement)
     if check.status == "stale":
         return f"stale: {check.detail}"
@@ -99,7 +99,7 @@ def _unchanged(check: Check, judgement: Judgement | None) -> str:
     count, total = measured(judgement) if judgement and judgement.trained else (0, 0)
     if total and not count:
         return "loaded, nothing measured"
-    if not check.check:
+    if check.status == "not-compared":
         return "nothing comparable"
     measured_here = f", {count} of {total} measured" if count != total else ""
     return f"unchanged ({check.check}{measured_here})"

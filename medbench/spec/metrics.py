@@ -87,6 +87,7 @@ class TopK(MetricSpec, frozen=True, kw_only=True, tag="top_k"):
     """Share of examples whose class is among the k largest logits; single-label only."""
 
     k: int = 1
+    """At least 1, and fewer than the classes."""
 
     @property
     def detail(self) -> str:
@@ -98,6 +99,7 @@ class SensitivityAtSpecificity(_OfLabel, frozen=True, kw_only=True, tag="sensiti
     """The largest sensitivity that any threshold has whose specificity is at least the stated one."""
 
     specificity: float = 0.9
+    """At least, above 0 and below 1."""
 
     @property
     def detail(self) -> str:
@@ -109,6 +111,7 @@ class SpecificityAtSensitivity(_OfLabel, frozen=True, kw_only=True, tag="specifi
     """The largest specificity that any threshold has whose sensitivity is at least the stated one."""
 
     sensitivity: float = 0.9
+    """At least, above 0 and below 1."""
 
     @property
     def detail(self) -> str:
@@ -159,7 +162,7 @@ class Brier(_Calibration, frozen=True, kw_only=True, tag="brier"):
 
     part: Literal["score", "reliability", "resolution", "uncertainty"] = "score"
     bins: int = 15
-    """Of the parts; the score itself needs none."""
+    """Of the parts, 2 to 1000; the score itself has none."""
     higher_is_better = False
     high = 2.0
 
@@ -191,6 +194,7 @@ class CalibrationError(_Calibration, frozen=True, kw_only=True, tag="ece"):
     binning: Literal["equal-width", "equal-mass"] = "equal-width"
     """Half-open bins, the last one closed, so that a probability of exactly 1 is counted."""
     bins: int = 15
+    """2 to 1000."""
     higher_is_better = False
 
     @property
@@ -281,7 +285,9 @@ class EqualizedOddsGap(MetricSpec, frozen=True, kw_only=True, tag="equalized_odd
     """
 
     attributes: list[str]
+    """One attribute, or several whose combinations are the groups."""
     smallest: int = 20
+    """Groups with fewer patients are named and left out."""
     higher_is_better = False
     reads_validation = True
 
@@ -322,6 +328,12 @@ OF_GROUPS = GroupGap | WorstGroup | EqualizedOddsGap
 def ungrouped(declared: Mapping[str, MetricSpec]) -> list[str]:
     """Names of the metrics that can be compared between groups."""
     return [name for name, spec in declared.items() if not isinstance(spec, OF_GROUPS)]
+
+
+def pools_home(name: str, declared: Mapping[str, MetricSpec]) -> bool:
+    """Whether a declared metric, or the one that it compares, tells a shift from `id`."""
+    spec = declared[name]
+    return spec.pools_home or (isinstance(spec, OF_ANOTHER) and declared[spec.of].pools_home)
 
 
 class Metrics(Declared, frozen=True, kw_only=True):

@@ -14,6 +14,8 @@ import msgspec
 
 from medbench.data.declaration import CohortFile
 from medbench.errors import MedbenchError
+from medbench.others.folder import PredictionsFile
+from medbench.others.scales import ScalesFile
 from medbench.spec.metrics import Metrics
 from medbench.spec.records import Backbones, Claim, Recipes, Task, Tiers
 
@@ -25,8 +27,10 @@ FILES: dict[str, tuple[type[msgspec.Struct], str]] = {
     "metrics.schema.json": (Metrics, "benchmarks/metrics.yaml"),
     "tiers.schema.json": (Tiers, "benchmarks/tiers.yaml"),
     "cohort.schema.json": (CohortFile, "**/cohort.yaml"),
+    "predictions.schema.json": (PredictionsFile, "**/predictions.yaml"),
+    "scales.schema.json": (ScalesFile, "**/scales.yaml"),
 }
-"""By file name: the record, and the files it is the schema of."""
+"""By file name: the record, and the files it is the schema of (`scales.yaml` may be called anything)."""
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
@@ -36,7 +40,9 @@ def json_schemas() -> dict[str, dict[str, Any]]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `medbench schema`."""
-    parser.description = "Write JSON Schema for the YAML files of a suite and for cohort.yaml."
+    parser.description = (
+        "Write JSON Schema for the YAML files of a suite, of cohorts and of other people's results."
+    )
     parser.add_argument(
         "--out", type=Path, default=Path("schema"), metavar="DIR", help="folder to write to (default: schema)"
     )

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 from medbench.errors import MedbenchError, nearest
 from medbench.predicates import PREDICATES
 from medbench.spec.loader import Document, load_document, shown
-from medbench.spec.metrics import BUILT_IN, OF_ANOTHER, OF_GROUPS, Metrics, ungrouped
+from medbench.spec.metrics import BUILT_IN, OF_ANOTHER, OF_GROUPS, Brier, Metrics, pools_home, ungrouped
 from medbench.spec.records import PRIMARY, Arm, Backbones, Claim, FixedRecipe, Recipes, Suite, Task, Tiers
 
 _NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
@@ -108,6 +108,10 @@ class _Declared:
     def refuse(self, *steps: str | int, message: str) -> NoReturn:
         """Complain about the value that `steps` lead to from here."""
         raise self.document.error(*self.place, *steps, message=message)
+
+    def says(self, *steps: str | int) -> bool:
+        """Whether the file has the value that `steps` lead to, rather than leaving it at its default."""
+        return (*self.place, *steps) in self.document.lines
 
     def expect(self, expected: str, *steps: str | int, found: object, holds: bool) -> None:
         """The value that `steps` lead to is as expected."""
@@ -271,10 +275,14 @@ def _check_metrics(document: Document[Metrics], suite: Suite) -> None:
             if hasattr(metric, field):
                 found = getattr(metric, field)
                 declared.expect(expected, field, found=f"{found:g}", holds=holds(found))
+        if isinstance(metric, Brier) and metric.part == "score" and declared.says("bins"):
+            declared.refuse("bins", message=f"`bins` are of a `part` of {declared}, and it names none.")
         if isinstance(metric, OF_GROUPS):
             grouped = bool(metric.attributes)
             declared.expect("at least one attribute", "attributes", found="none", holds=grouped)
             declared.expect_once(metric.attributes, "attributes")
+            for i, attribute in enumerate(metric.attributes):
+                declared.expect("a name", "attributes", i, found="nothing", holds=bool(attribute.strip()))
         if isinstance(metric, OF_ANOTHER):
             _check_inner(declared, metric.of, suite)
 
@@ -283,7 +291,7 @@ _METRIC_RANGES: list[tuple[str, str, Callable[[Any], bool]]] = [
     ("k", "at least 1", lambda k: k >= 1),
     ("specificity", "more than 0 and less than 1", lambda share: 0 < share < 1),
     ("sensitivity", "more than 0 and less than 1", lambda share: 0 < share < 1),
-    ("bins", "at least 2", lambda bins: bins >= 2),
+    ("bins", "2 to 1000", lambda bins: 2 <= bins <= 1000),
     ("smallest", "at least 2", lambda patients: patients >= 2),
 ]
 """By parameter of a metric: what is expected of it, in words and as a test."""
@@ -332,6 +340,15 @@ def _check_claim(document: Document[Claim], suite: Suite) -> None:
             holds=arms.treatment != arms.baseline,
         )
     declared.expect_known("metric", claim.metric, {PRIMARY, *suite.metrics}, "metric")
+    if claim.evaluate == "id":
+        for task in claim.tasks:
+            metric = suite.tasks[task].primary if claim.metric == PRIMARY else claim.metric
+            if pools_home(metric, suite.metrics):
+                declared.refuse(
+                    "evaluate",
+                    message=f"metric `{metric}` tells a shift from `id`, so on `id` itself {declared} has "
+                    "nothing to tell apart. Expected `each-shift`.",
+                )
     needs_room = claim.predicate != "superiority"
     declared.expect(
         "more than 0" if needs_room else "at least 0",

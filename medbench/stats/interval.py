@@ -6,13 +6,27 @@ Three to five seeds cannot be resampled honestly, so variances are added and a t
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 LEVEL = 0.05
 """One-sided level of every limit."""
+ROUNDING = 1e-9
+"""A standard error below this comes from rounding: metrics are of the order of 1."""
+
+
+class Uncertain(Protocol):
+    """What is known of the error of an estimate."""
+
+    @property
+    def standard_error(self) -> float:
+        """At least 0, in the unit of the estimate."""
+
+    @property
+    def degrees_of_freedom(self) -> float:
+        """What the standard error rests on, above 0; anything where that is 0."""
 
 
 @dataclass(frozen=True)
@@ -98,23 +112,23 @@ class Spread:
         return replace(self, n_seeds=seeds)
 
 
-def limits(effect: float, spread: Spread, level: float = LEVEL) -> tuple[float, float]:
+def limits(effect: float, error: Uncertain, level: float = LEVEL) -> tuple[float, float]:
     """Lower and upper one-sided limits of an effect, each exceeded by chance with probability `level`."""
     from scipy.special import stdtrit  # noqa: PLC0415 (slow to import, and only judging needs it)
 
-    if spread.variance == 0:
+    if error.standard_error == 0:
         return effect, effect
-    half = float(stdtrit(spread.degrees_of_freedom, 1 - level)) * spread.standard_error
+    half = float(stdtrit(error.degrees_of_freedom, 1 - level)) * error.standard_error
     return effect - half, effect + half
 
 
-def p_value(effect: float, claimed: Claimed, spread: Spread) -> float:
-    """Of the t test against the effects of which the claim does not hold, in (0, 1); variance above 0.
+def p_value(effect: float, claimed: Claimed, error: Uncertain) -> float:
+    """Of the t test against the effects of which the claim does not hold, in (0, 1); with an error above 0.
 
     With two bounds the larger of two one-sided tests (Schuirmann 1987). Below `LEVEL` where the limits
     lie within the bounds, and only there.
     """
     from scipy.special import stdtr  # noqa: PLC0415
 
-    df, error = spread.degrees_of_freedom, spread.standard_error
-    return max(float(stdtr(df, -sign * (effect - bound) / error)) for bound, sign in claimed.bounds)
+    df, unit = error.degrees_of_freedom, error.standard_error
+    return max(float(stdtr(df, -sign * (effect - bound) / unit)) for bound, sign in claimed.bounds)

@@ -4,14 +4,11 @@ Paired arms are swapped within patients: if it does not matter which arm scored 
 likely as what was seen.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from medbench.metrics.estimates import Estimates
-from medbench.metrics.sample import Sample
 
 EXACT_UP_TO, DRAWS = 12, 2000
 """Patients up to which all swaps are enumerated, 4,096 of them; beyond, how many are drawn, what was seen
@@ -38,52 +35,33 @@ class SwapTest:
 
 
 def swap_test(
-    values: Callable[[Sample, NDArray[np.float64]], Estimates],
-    pairs: Sequence[tuple[Sample, Sample]],
+    difference: Callable[[NDArray[np.bool_]], tuple[NDArray[np.float64], NDArray[np.bool_]]],
+    patients: NDArray[np.str_],
     seed: np.random.SeedSequence,
 ) -> SwapTest:
-    """Test whether a metric differs between arms, for any metric of predictions alone.
-
-    Both arms of a pair are laid end to end as one sample, in which weights of 0 and 1 say whose
-    prediction of a patient counts for which arm; a patient is swapped in all pairs at once. What a
-    metric derives from the sample as a whole, as bins of equal mass or a correction for noise, it
-    derives from both arms together, the same for all swaps.
+    """Test whether two arms differ, for any difference that can be computed after a swap.
 
     Args:
-      values: (sample of n examples, (b, n) weights) -> (b,) estimates.
-      pairs: baseline and treatment by seed, all scored on the same examples.
+      difference: (b, n) which images are swapped -> (b,) differences between the arms, such as
+        `medbench.metrics.swaps.difference_of`, and (b,) whether they are defined.
+      patients: (n,) the patient of each image; all images of a patient are swapped together.
       seed: of the draws, where not all swaps are enumerated.
 
     Returns:
-      The difference and its p-value; a swap that leaves the metric undefined counts as one that is as
-      extreme as what was seen, so that it can only raise p.
+      The difference and its p-value; a swap that leaves it undefined counts as one that is as extreme
+      as what was seen, so that it can only raise p.
 
     Raises:
-      ValueError: the metric looks at the validation set, which cannot be swapped by patient; or it is
-        undefined for what was seen.
+      ValueError: the difference is undefined for what was seen.
     """
-    if any(sample.validation is not None for pair in pairs for sample in pair):
-        raise ValueError("what is fitted on validation belongs to an arm and cannot be swapped by patient")
-    names, patient_of_image = np.unique(pairs[0][0].predictions.patient, return_inverse=True)
-    both = [_end_to_end(*pair) for pair in pairs]
-    exact = len(names) <= EXACT_UP_TO
-    differences, defined = [], []
-    for swaps in _swaps(len(names), len(patient_of_image), seed):
-        swapped = swaps[:, patient_of_image].astype(np.float64)
-        baseline, treatment = np.hstack([1 - swapped, swapped]), np.hstack([swapped, 1 - swapped])
-        total, known = np.zeros(len(swaps)), np.ones(len(swaps), dtype=bool)
-        for sample in both:
-            ours, theirs = values(sample, treatment), values(sample, baseline)
-            total += ours.values - theirs.values
-            known &= ours.defined & theirs.defined
-        differences.append(total / len(pairs))
-        defined.append(known)
-    all_differences, all_defined = np.concatenate(differences), np.concatenate(defined)
-    if not all_defined[0]:
+    names, patient_of_image = np.unique(patients, return_inverse=True)
+    blocks = [difference(swaps[:, patient_of_image]) for swaps in _swaps(len(names), len(patients), seed)]
+    differences, defined = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    if not defined[0]:
         raise ValueError("the metric is undefined for one of the arms")
-    observed = float(all_differences[0])
-    extreme = ~all_defined | (np.abs(all_differences) >= abs(observed) - _TIE)
-    return SwapTest(difference=observed, p=float(extreme.mean()), exact=exact)
+    observed = float(differences[0])
+    extreme = ~defined | (np.abs(differences) >= abs(observed) - _TIE)
+    return SwapTest(difference=observed, p=float(extreme.mean()), exact=len(names) <= EXACT_UP_TO)
 
 
 def _swaps(patients: int, images: int, seed: np.random.SeedSequence) -> Iterator[NDArray[np.bool_]]:
@@ -100,18 +78,3 @@ def _swaps(patients: int, images: int, seed: np.random.SeedSequence) -> Iterator
             swaps = draw.integers(2, size=(len(numbers), patients)).astype(bool)
             swaps[numbers == 0] = False
             yield swaps
-
-
-def _end_to_end(first: Sample, second: Sample) -> Sample:
-    """The examples of both samples, which are the same but for their logits."""
-    a, b = first.predictions, second.predictions
-    predictions = replace(
-        a,
-        image=np.concatenate([a.image, b.image]),
-        patient=np.concatenate([a.patient, b.patient]),
-        labels=np.concatenate([a.labels, b.labels]),
-        logits=np.concatenate([a.logits, b.logits]),
-        attributes={name: np.concatenate([each, each]) for name, each in a.attributes.items()},
-    )
-    shifted = None if first.shifted is None else np.concatenate([first.shifted, first.shifted])
-    return Sample(predictions, shifted=shifted)

@@ -19,8 +19,10 @@ not spent, and makes up for a prior that fits arms badly whose spreads are very 
 MEANS = FALSE_ALARMS - SINGLE_SEEDS
 """The part for bands of means."""
 
-LEAST_DEVIATION = 1e-5
-"""A spread below this, as of a metric at its ceiling, counts as this: the logarithm of 0 is no number."""
+SINGLE_FREEDOM = 5
+"""Degrees of freedom at most of a band for one seed. A mean of several is nearly normal whatever seeds are;
+one seed is held to a quantile so far out that tails decide. This many are as if seeds themselves had the
+tails of t with five, which ten accepted seeds an arm cannot deny."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class SeedSpread:
     degrees_of_freedom: float
 
 
-def prior_spread(groups: Iterable[Sequence[float]], *, arms: int) -> SeedSpread:
+def prior_spread(groups: Iterable[Sequence[float]], *, arms: int, least: float = 0.0) -> SeedSpread:
     """What the variances of groups have in common: a scaled inverse chi-square by moments of their logs.
 
     Smyth 2004 (Stat Appl Genet Mol Biol 3:3, section 6.2), the estimator of limma. The degrees of freedom
@@ -46,16 +48,18 @@ def prior_spread(groups: Iterable[Sequence[float]], *, arms: int) -> SeedSpread:
       groups: values by seed; groups of one seed say nothing.
       arms: how many of the groups come from different runs. The prior is as uncertain as the variances
         scatter and as its own estimate from so few of them: 1 / df = 1 / d0 + 1 / (`arms` - 1).
+      least: groups whose standard deviation is not above it say nothing either: an arm at the ceiling
+        of its metric has no noise of seeds to tell of, and its logarithm would drown all others.
     """
     from scipy.optimize import brentq  # noqa: PLC0415 (slow to import, and only judging needs it)
     from scipy.special import digamma, polygamma  # noqa: PLC0415
 
-    telling = [group for group in groups if len(group) > 1]
+    telling = [group for group in groups if len(group) > 1 and np.std(group, ddof=1) > least]
     if len(telling) < 2 or arms < 2:
         return SeedSpread(0.0, 0.0)
     halves = np.array([(len(group) - 1) / 2 for group in telling])
     deviations = np.array([np.std(group, ddof=1) for group in telling])
-    logs = 2 * np.log(np.maximum(deviations, LEAST_DEVIATION)) - digamma(halves) + np.log(halves)
+    logs = 2 * np.log(deviations) - digamma(halves) + np.log(halves)
     excess = float(np.var(logs, ddof=1) - np.mean(polygamma(1, halves)))
     alike = 1e4
     half = alike
@@ -86,7 +90,8 @@ def half_width(
     """Half the width of a prediction interval for the mean of `new` seeds around that of `accepted`.
 
     t times s times sqrt(1/accepted + 1/new) (Hahn 1970), its level shared over `family` intervals by
-    Sidak's rule, so that all hold together with a probability near 1 - `level`.
+    Sidak's rule, so that all hold together with a probability near 1 - `level`. For a single new seed t
+    has `SINGLE_FREEDOM` degrees of freedom at most.
 
     Args:
       spread: with degrees of freedom.
@@ -98,8 +103,5 @@ def half_width(
     from scipy.special import stdtrit  # noqa: PLC0415
 
     each = 1 - (1 - level) ** (1 / family)
-    return (
-        float(stdtrit(spread.degrees_of_freedom, 1 - each / 2))
-        * spread.deviation
-        * (1 / accepted + 1 / new) ** 0.5
-    )
+    freedom = spread.degrees_of_freedom if new > 1 else min(spread.degrees_of_freedom, SINGLE_FREEDOM)
+    return float(stdtrit(freedom, 1 - each / 2)) * spread.deviation * (1 / accepted + 1 / new) ** 0.5

@@ -8,14 +8,14 @@ from itertools import permutations
 from math import factorial
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from medbench.stats.interval import Spread
 
 ARRANGEMENTS = 100_000
 """Of the arms within the seeds: all are counted where there are no more, else one fewer is drawn."""
 _TIE = 1e-12
-"""Relative difference within which two slopes are equal: sums in another order."""
+"""Share of the steepest slope there could be within which two are equal: sums in another order."""
 
 
 def slope_contrast(positions: Sequence[float]) -> NDArray[np.float64]:
@@ -66,25 +66,31 @@ def slope(
     )
 
 
-def isotonic(values: Sequence[float], weights: Sequence[float] | None = None) -> NDArray[np.float64]:
-    """The nearest values that never fall, by least squares: pool adjacent violators (Barlow et al. 1972).
+def isotonic(values: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
+    """The nearest values that never fall, by least squares: of a ladder, or of many at once.
+
+    By the min-max formula (Robertson, Wright and Dykstra 1988, section 1.4): at j, the largest over i <= j of
+    the smallest over l >= j of the mean of values i to l. Cubic in k, which is about ten, and for all ladders
+    at once.
 
     Args:
-      values: (k,) in the order of the ladder.
+      values: (..., k) in the order of the ladder.
       weights: (k,) above 0; without, all count alike.
 
     Returns:
-      (k,) values that never fall.
+      (..., k) values that never fall; what never falls already stays as it is to the last bit, so that
+      equal values compare as equal.
     """
-    blocks: list[tuple[float, float, int]] = []  # mean, weight, number of values
-    for value, weight in zip(values, weights if weights is not None else [1.0] * len(values), strict=True):
-        mean, total, count = float(value), float(weight), 1
-        while blocks and blocks[-1][0] >= mean:
-            before, its_weight, its_count = blocks.pop()
-            mean = (before * its_weight + mean * total) / (its_weight + total)
-            total, count = its_weight + total, its_count + count
-        blocks.append((mean, total, count))
-    return np.repeat([mean for mean, _, _ in blocks], [count for _, _, count in blocks]).astype(np.float64)
+    values = np.asarray(values, dtype=np.float64)
+    mass = np.ones(values.shape[-1]) if weights is None else np.asarray(weights, dtype=np.float64)
+    sums, masses = (np.cumsum(np.insert(of, 0, 0.0, axis=-1), axis=-1) for of in (values * mass, mass))
+    nearest = np.full(values.shape, -np.inf)
+    for i in range(values.shape[-1]):
+        means = (sums[..., i + 1 :] - sums[..., i, None]) / (masses[i + 1 :] - masses[i])
+        from_here = np.minimum.accumulate(means[..., ::-1], axis=-1)[..., ::-1]
+        nearest[..., i:] = np.maximum(nearest[..., i:], from_here)
+    rising = (np.diff(values, axis=-1) >= 0).all(axis=-1, keepdims=True)
+    return np.where(rising, values, nearest)
 
 
 def rise_p_value(
@@ -103,7 +109,7 @@ def rise_p_value(
     contrast = slope_contrast(positions)
     n_seeds, arms = values.shape
     observed = float((values @ contrast).sum())
-    least = observed - _TIE * float(np.abs(values).max(initial=1.0))
+    least = observed - _TIE * float((np.abs(values) @ np.abs(contrast)).sum())
     if factorial(arms) ** n_seeds <= ARRANGEMENTS:
         sums = np.zeros(1)
         for row in values:

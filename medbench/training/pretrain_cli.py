@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         metavar="FILE",
-        help="weight file to write (default: bit-cifar50k-r14x0.5.npz here, named by --images and --architecture)",
+        help="weight file to write (default: bit-cifar50k-r14x0.5.npz here, by --images and --architecture)",
     )
     parser.add_argument(
         "--checkpoints",

@@ -2,11 +2,15 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from medbench.cli import main
+from medbench.spec.loader import load_yaml
+from medbench.spec.schema import json_schemas
 from tests.others.scored import examples, write_rows
+from tests.spec.test_schema import accepts
 
 PAGE = (Path(__file__).parents[2] / "docs" / "other-results.md").read_text(encoding="utf-8")
 SUITE = Path(__file__).parents[2] / "benchmarks"
@@ -44,6 +48,15 @@ def test_the_folder_of_the_page_is_judged_by_the_claims_of_the_suite(tmp_path, c
     assert main(["judge", "--predictions", str(tmp_path), "--suite", str(SUITE)]) in (0, 1)
     out = capsys.readouterr().out
     assert re.search(r"scale-data +id +net-s → net-m .* supported", out)
+
+
+@pytest.mark.parametrize("kind", ["scales", "predictions"])
+def test_editors_know_the_files_of_the_page(tmp_path, kind):
+    (tmp_path / "file.yaml").write_text(block(f"# {kind}.yaml"))
+    schema = json_schemas()[f"{kind}.schema.json"]
+    declared = load_yaml(tmp_path / "file.yaml", Any)
+    assert accepts(schema, declared, schema["$defs"])
+    assert not accepts(schema, {**declared, "backbone": {}}, schema["$defs"])
 
 
 @pytest.mark.parametrize("option", re.findall(r"`(--[a-z-]+)", PAGE))

@@ -120,6 +120,7 @@ def test_what_is_moved_above_zero_stays_below_the_rest(values):
             "rows 2, 4: the same image. Every image of a set is scored exactly once.",
         ),
         ("logit/malignant", "", "row 4: expected a number in column `logit/malignant`, found ``."),
+        ("logit/malignant", "1_0", "row 4: expected a number in column `logit/malignant`, found `1_0`."),
         ("logit/malignant", "high", "row 4: expected a number in column `logit/malignant`, found `high`."),
         (
             "logit/malignant",
@@ -214,6 +215,50 @@ def test_a_parquet_file_with_holes_or_without_rows_and_a_broken_one_are_told(tmp
     path.write_bytes(b"PAR1")
     with pytest.raises(MedbenchError, match="not a Parquet file that can be read"):
         read_examples(path, BINARY, "id")
+
+
+def with_attribute(value_of, n_patients=40):
+    """Rows with another attribute, by the number of the patient and of the image."""
+    rows = examples(1.0, 1, n_patients=n_patients)
+    return [{**row, "attribute/who": value_of(i // 2, i % 2, row)} for i, row in enumerate(rows)]
+
+
+@pytest.mark.parametrize(
+    ("value_of", "n_patients", "alone"),
+    [
+        (lambda patient, image, row: row["patient"], 40, "40 of 40"),
+        (lambda patient, image, row: row["patient"], 2, "2 of 2"),
+        (lambda patient, image, row: f"record {patient}", 40, "40 of 40"),
+        (lambda patient, image, row: f"{patient}/{image}", 40, "40 of 40"),
+        (lambda patient, image, row: f"record {patient}" if patient % 2 else "", 40, "20 of 20"),
+        (lambda patient, image, row: 20 + patient if patient < 21 else "old", 40, "21 of 40"),
+    ],
+    ids=["ids", "ids of two", "other ids", "ids of images", "ids of some", "many alone"],
+)
+def test_an_attribute_that_says_who_a_patient_is_is_refused_and_not_quoted(read, value_of, n_patients, alone):
+    with pytest.raises(MedbenchError) as error:
+        read(with_attribute(value_of, n_patients))
+    assert f"id.csv: column `attribute/who` gives {alone} patients a value that nobody else has" in str(
+        error.value
+    )
+    assert "record" not in str(error.value)
+    assert "p000" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("value_of", "n_patients"),
+    [
+        (lambda patient, image, row: f"type {patient}", 10),
+        (lambda patient, image, row: 20 + patient if patient < 20 else "old", 40),
+        (lambda patient, image, row: 20 + patient % 20, 40),
+        (lambda patient, image, row: "", 40),
+    ],
+    ids=["few patients", "half alone", "ages of two each", "nothing recorded"],
+)
+def test_an_attribute_whose_groups_hide_most_patients_is_read(read, value_of, n_patients):
+    rows = with_attribute(value_of, n_patients)
+    predictions, _ = read(rows)
+    assert predictions.attributes["who"].tolist() == [str(row["attribute/who"]) for row in rows]
 
 
 def test_what_was_moved_is_said_with_its_number():

@@ -111,6 +111,7 @@ def test_hidden_files_are_left_alone(root):
         ({"image": "other"}, "images"),
         ({"patient": "other"}, "patients"),
         ({"label/benign": 1, "label/malignant": 0}, "labels"),
+        ({"attribute/density": "d"}, "sub-groups"),
     ],
 )
 def test_runs_that_were_not_scored_on_the_same_examples_are_refused(root, change, what):

@@ -96,6 +96,11 @@ def test_a_table_without_all_data_says_what_stands_for_it(read):
         ("part", "inf", "expected a positive number, found `inf`."),
         ("run", "1.5", "row 5: expected a whole number in column `run`, found `1.5`."),
         ("run", "first", "row 5: expected a whole number in column `run`, found `first`."),
+        ("part", "1_0", "expected a positive number, found `1_0`."),
+        ("part", "٣", "expected a positive number, found `٣`."),
+        ("run", "1_0", "row 5: expected a whole number in column `run`, found `1_0`."),
+        ("run", "٣", "row 5: expected a whole number in column `run`, found `٣`."),
+        ("auc", "0.8_1", "row 5: expected a number in column `auc`, found `0.8_1`."),
         ("auc", "0,8", "row 5: expected a number in column `auc`, found `0,8`."),
         ("auc", "n/a", "row 5: expected a number in column `auc`, found `n/a`."),
         ("auc", "NaN", "row 5: expected a finite number in column `auc`, found `NaN`."),
@@ -110,9 +115,16 @@ def test_a_cell_that_means_nothing_is_told_with_its_row(read, column, cell, mess
 
 def test_percentages_are_no_areas(read):
     assert read(changed("auc", "1"), metric=metric_named("roc_auc")).rows == 36
-    for cell in ("80.3", "-0.1"):
-        with pytest.raises(MedbenchError, match=f"row 2: roc_auc lies between 0 and 1, found {cell}"):
+    for cell, hint in (
+        ("80.3", " Is it in percent? Divide by 100."),
+        ("1.3", " Is it in percent? Divide by 100."),
+        ("-0.1", ""),
+        ("101", ""),
+    ):
+        with pytest.raises(MedbenchError) as error:
             read(changed("auc", cell), metric=metric_named("roc_auc"))
+        message = f"results.csv: row 2: roc_auc lies between 0 and 1, found {cell} in column `auc`.{hint}"
+        assert str(error.value).endswith(message)
         assert read(changed("auc", cell)).rows == 36
 
 

@@ -42,6 +42,11 @@ def test_amounts_are_numbers_of_one_unit_and_full_is_all_data_of_unknown_size(lo
     [
         ("[small, large]", "[]", ":2: `natural images` is empty. List names from small to large."),
         ("[small, large]", "[small, small]", ":2: `small` comes twice in `natural images`. Keep one."),
+        (
+            "  natural images: [small, large]\n",
+            "  photos: [small, tiny, large]\n  films: [large, other, small]\n",
+            ":3: `small` is larger than `large` in `films`, and smaller in `photos`. List both from small",
+        ),
         ("[r50, r152]", "[]", ":3: `architectures` is empty."),
         ("[r50, r152]", "[r50, r50]", ":3: `r50` comes twice in `architectures`."),
         (

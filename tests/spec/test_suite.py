@@ -749,7 +749,36 @@ MISTAKES = [
         METRICS,
         "bins: 10}",
         "bins: 1}",
-        "bench/metrics.yaml:3: expected at least 2 for `bins` in metric `fair-ece`, found 1.",
+        "bench/metrics.yaml:3: expected 2 to 1000 for `bins` in metric `fair-ece`, found 1.",
+    ),
+    Mistake(
+        "more bins than examples",
+        METRICS,
+        "bins: 10}",
+        "bins: 1001}",
+        "bench/metrics.yaml:3: expected 2 to 1000 for `bins` in metric `fair-ece`, found 1001.",
+    ),
+    Mistake(
+        "bins of what has none",
+        METRICS,
+        "{kind: ece, binning: equal-mass, bins: 10}",
+        "{kind: brier, bins: 15}",
+        "bench/metrics.yaml:3: `bins` are of a `part` of metric `fair-ece`, and it names none.",
+    ),
+    Mistake(
+        "groups by an attribute without a name",
+        METRICS,
+        "attributes: [sex, age]",
+        "attributes: [sex, ' ']",
+        "bench/metrics.yaml:4: expected a name for `attributes` in metric `worst-ece`, found nothing.",
+    ),
+    Mistake(
+        "nothing to tell from home at home",
+        SCALE,
+        "evaluate: id",
+        "evaluate: id\nmetric: ood_auroc",
+        "bench/claims/scale-data.yaml:9: metric `ood_auroc` tells a shift from `id`, so on `id` itself "
+        "claim `scale-data` has nothing to tell apart. Expected `each-shift`.",
     ),
     Mistake(
         "a broken number of bins",
@@ -883,6 +912,22 @@ def test_claims_and_tasks_may_name_a_declared_metric(bench):
     (bench / CHEST).write_text(GOOD[CHEST].replace("primary: roc_auc", "primary: screening"))
     suite = load_suite(bench)
     assert (suite.claims["ood-robustness"].metric, suite.tasks["chest"].primary) == ("worst-ece", "screening")
+
+
+@pytest.mark.parametrize("metric", ["ood_auroc", "strange-gap"])
+def test_a_tasks_own_metric_that_needs_a_shift_is_refused_where_a_claim_looks_at_home(bench, metric):
+    gap = "  strange-gap: {kind: group_gap, of: ood_auroc, attributes: [sex]}\n"
+    (bench / METRICS).write_text(GOOD[METRICS] + gap)
+    (bench / CHEST).write_text(GOOD[CHEST].replace("primary: roc_auc", f"primary: {metric}"))
+    with pytest.raises(MedbenchError, match=rf"scale-data.yaml:9: metric `{metric}` tells a shift from `id`"):
+        load_suite(bench)
+    (bench / SCALE).write_text(GOOD[SCALE].replace("evaluate: id", "evaluate: each-shift"))
+    assert load_suite(bench).tasks["chest"].primary == metric
+
+
+def test_a_part_of_the_brier_score_has_bins(bench):
+    (bench / METRICS).write_text(GOOD[METRICS] + "  part: {kind: brier, part: resolution, bins: 5}\n")
+    assert load_suite(bench).metrics["part"].identity == "brier/resolution-5@1"
 
 
 def test_claims_may_be_sorted_into_folders(bench):

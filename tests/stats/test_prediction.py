@@ -8,7 +8,6 @@ from scipy.stats import chi2, t
 
 from medbench.stats.prediction import (
     FALSE_ALARMS,
-    LEAST_DEVIATION,
     MEANS,
     SINGLE_SEEDS,
     SeedSpread,
@@ -90,11 +89,13 @@ def test_one_group_one_arm_and_single_seeds_tell_nothing_of_other_groups():
     assert prior_spread([], arms=0) == NOTHING
 
 
-def test_a_metric_at_its_ceiling_counts_as_the_least_deviation():
-    flat = prior_spread([[1.0, 1.0], [1.0, 1.0]], arms=2)
-    least = prior_spread([[1.0, 1.0 + LEAST_DEVIATION * 2**0.5]] * 2, arms=2)
-    assert flat.deviation == pytest.approx(least.deviation)
-    assert flat.deviation > 0
+def test_groups_that_scatter_no_more_than_the_least_say_nothing_of_the_others():
+    telling = [[0.8, 0.82, 0.84], [0.7, 0.75, 0.74], [0.9, 0.91, 0.94]]
+    alone = prior_spread(telling, arms=4)
+    assert prior_spread([*telling, [1.0, 1.0, 1.0]], arms=4) == alone
+    assert prior_spread([*telling, [1.0, 0.9999, 1.0]], arms=4, least=1e-4) == alone
+    assert prior_spread([*telling, [1.0, 0.9999, 1.0]], arms=4).degrees_of_freedom < alone.degrees_of_freedom
+    assert prior_spread([[1.0, 1.0]] * 3, arms=3) == NOTHING
 
 
 def test_a_group_and_the_prior_are_weighted_by_their_degrees_of_freedom():
@@ -113,6 +114,13 @@ def test_a_group_and_the_prior_are_weighted_by_their_degrees_of_freedom():
 def test_one_interval_is_the_classical_prediction_interval():
     half = half_width(SeedSpread(0.02, 9), accepted=5, new=2, family=1)
     assert half == pytest.approx(t.ppf(1 - FALSE_ALARMS / 2, 9) * 0.02 * np.sqrt(1 / 5 + 1 / 2))
+
+
+@pytest.mark.parametrize(("freedom", "of_quantile"), [(3, 3), (5, 5), (9, 5), (40, 5)])
+def test_the_band_of_one_seed_has_the_tails_of_five_degrees_of_freedom_at_most(freedom, of_quantile):
+    half = half_width(SeedSpread(0.02, freedom), accepted=10, new=1, family=18)
+    each = 1 - (1 - FALSE_ALARMS) ** (1 / 18)
+    assert half == pytest.approx(t.ppf(1 - each / 2, of_quantile) * 0.02 * np.sqrt(1 / 10 + 1))
 
 
 def test_a_family_shares_the_level_by_sidaks_rule():

@@ -82,7 +82,8 @@ def test_the_card_pins_the_file_and_says_how_it_was_made(undisturbed):
     digest = hashlib.sha256((folder / "tiny.npz").read_bytes()).hexdigest()
     for expected in (
         digest, "40 of its 60", "noise", "none stated", "9 of 8 images", "| seed | 3 |",
-        "medbench pretrain --data DIR --architecture r14x0.25 --images 40 --steps 9 --seed 3", f"jax {jax.__version__}",
+        "medbench pretrain --data DIR --architecture r14x0.25 --images 40 --steps 9 --seed 3",
+        f"jax {jax.__version__}",
     ):  # fmt: skip
         assert expected in text
     assert str(folder) not in text
