@@ -4,7 +4,7 @@ What was accepted earlier plays no part here (that is `expect`), nor what a verd
 (that is `policy`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal, Protocol
@@ -18,14 +18,16 @@ from medbench.errors import MedbenchError
 from medbench.judgement import Definition, Interval, Judgement, Settle, Verdict
 from medbench.metrics import Metric, Sample, evaluate, metric_named, pooled
 from medbench.metrics.evidence import resting_on
+from medbench.metrics.floor import noise_floor
 from medbench.metrics.influence import influence
+from medbench.metrics.unseen import most_unseen
 from medbench.predicates import PREDICATES, verdict
 from medbench.predictions import Predictions
 from medbench.record import RunRecord
 from medbench.spec.records import Claim
 from medbench.spec.runs import PlannedItem
-from medbench.stats.bootstrap import patient_weights, seed_sequence
-from medbench.stats.interval import ROUNDING, Spread, limits, p_value
+from medbench.stats.bootstrap import patient_weights, seed_sequence, weights_without
+from medbench.stats.interval import LEVEL, ROUNDING, Claimed, Spread, limits, p_value
 from medbench.stats.patients import influence_by_patient, patients_behind, variance_over_patients
 from medbench.stats.power import (
     detectable,
@@ -39,14 +41,19 @@ ARMS = ("baseline", "treatment")
 REPLICATES = 1000
 """Of the patient bootstrap: its own noise moves a standard error by some 2 %."""
 
+FEWEST_SEEDS = 3
+"""An arm. With two, and seeds that differ more than patients explain, a claim that just does not hold comes
+out as supported in up to 9 of 100 studies instead of 5, with three in up to 6 (docs/judging.md)."""
 FEWEST_OF_A_CLASS = 10
 """Patients that must show each class before anything is concluded."""
-FEWEST_RESAMPLED = 50
-"""The same where the interval is by the bootstrap, which cannot tell how many patients a difference rests
-on: a cautious choice, to be measured by the gate."""
-FEWEST_BEHIND = 5
-"""Patients on whom a difference must effectively rest. Of areas near 1, with fewer, limits fail in up to 12
-of 100 studies instead of 5, because the patients who would be ranked differently were not drawn."""
+FEWEST_RESAMPLED = 20
+"""The same where the interval is by the bootstrap: the smallest number that was studied. With 20 to 100, no
+kind was wrongly supported in significantly more than 5 of 100 cohorts (`medbench.gate.scarce`,
+docs/judging.md), once what folds, who was not drawn and on how few a difference rests are dealt with."""
+FEWEST_BEHIND = 10
+"""Patients on whom a difference must effectively rest. Of areas near 1, with five, claims that just do not
+hold were supported in up to 8 of 100 studies instead of 5, because the patients who would be ranked
+differently were not drawn; with ten in up to 6, and with fewer than 240 patients in at most 5."""
 
 
 class JudgedRun(Protocol):
@@ -251,17 +258,27 @@ def _with_verdict(
     judgement = replace(judgement, **over_patients.facts)
     if over_patients.undefined:
         return replace(judgement, state="missing", reason=over_patients.undefined)
-    spread = Spread.of(by_seed, patients=over_patients.variance, n_patients=patients)
+    spread = Spread.of(by_seed, patients=over_patients.variance, n_patients=patients).widened(
+        over_patients.floor
+    )
     mean = float(np.mean(by_seed))
     low, high = limits(mean, spread)
     judgement = replace(judgement, state="judged", effect=Interval(value=mean, low=low, high=high))
-    reason = why_no_verdict(spread, over_patients.behind, judgement.cluster)
+    reason = why_no_verdict(
+        spread,
+        behind=over_patients.behind,
+        resampled=over_patients.facts["interval"] == "bootstrap",
+        cluster=judgement.cluster,
+    )
     if reason:
         return replace(judgement, **_verdicts(None, claim), note=reason)
     claimed = PREDICATES[claim.predicate](claim.margin)
+    unseen = _unseen(claimed, metric, scored["treatment"])
+    judgement = replace(judgement, **_verdicts(judgement.effect, claim, unseen))
+    if judgement.verdict == "inconclusive" and 0 < claim.margin <= unseen:
+        return replace(judgement, note=_why_not_excluded(judgement, unseen))
     judgement = replace(
         judgement,
-        **_verdicts(judgement.effect, claim),
         p=p_value(mean, claimed, spread),
         power=power(claim.relevant_effect, claimed, spread),
         detectable=detectable(claimed, spread),
@@ -285,13 +302,15 @@ class _OverPatients:
     Attributes:
       facts: for the judgement: how the interval was made.
       variance: of the mean difference over seeds; 0 where it is undefined.
-      behind: how many patients it effectively rests on, where that can be told.
+      floor: the most by which noise may bias the difference.
+      behind: how many patients it effectively rests on.
       undefined: why there is none, else empty.
     """
 
     facts: Mapping[str, Any]
     variance: float = 0.0
-    behind: float | None = None
+    floor: float = 0.0
+    behind: float = 0.0
     undefined: str = ""
 
 
@@ -316,7 +335,10 @@ def _by_influence(
 
 def _by_bootstrap(item: str, metric: Metric, scored: Mapping[str, Mapping[int, Sample]]) -> _OverPatients:
     """From replicates of the patients, those in which any run is undefined left out."""
-    replicates, defined, reason = _replicated_effects(item, metric, scored)
+    patients, draws = next(iter(scored["baseline"].values())).predictions.patient, seed_sequence(item)
+    replicates, defined, reason = _reweighted_effects(
+        metric, scored, patient_weights(patients, REPLICATES, draws)
+    )
     facts = {
         "interval": "bootstrap",
         "replicates": REPLICATES,
@@ -325,16 +347,23 @@ def _by_bootstrap(item: str, metric: Metric, scored: Mapping[str, Mapping[int, S
     if defined.sum() < REPLICATES / 2:
         reason = f"{metric.name} is undefined in most replicates of the patients: {reason}"
         return _OverPatients(facts=facts, undefined=reason)
-    return _OverPatients(facts=facts, variance=float(np.var(replicates[defined], ddof=1)))
+    without, there, _ = _reweighted_effects(metric, scored, weights_without(patients, REPLICATES))
+    random = np.random.default_rng(draws)
+    floor = max(noise_floor(metric, next(iter(scored[arm].values())), random) for arm in ARMS)
+    return _OverPatients(
+        facts=facts,
+        variance=float(np.var(replicates[defined], ddof=1)),
+        floor=floor,
+        behind=patients_behind(without[there] - without[there].mean()) if there.any() else 0.0,
+    )
 
 
-def _replicated_effects(
-    item: str, metric: Metric, scored: Mapping[str, Mapping[int, Sample]]
+def _reweighted_effects(
+    metric: Metric, scored: Mapping[str, Mapping[int, Sample]], blocks: Iterable[NDArray[np.float64]]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], str]:
-    """The mean difference over seeds in every replicate of the patients: (b,) values, defined, reason."""
-    one = next(iter(scored["baseline"].values())).predictions
+    """The mean difference over seeds by weights of the examples: (b,) values, defined, reason."""
     sums, everywhere, reason = [], [], ""
-    for weights in patient_weights(one.patient, REPLICATES, seed_sequence(item)):
+    for weights in blocks:
         total, defined = np.zeros(len(weights)), np.ones(len(weights), dtype=bool)
         for seed in scored["baseline"]:
             baseline, treatment = (metric.values(scored[arm][seed], weights) for arm in ARMS)
@@ -346,25 +375,29 @@ def _replicated_effects(
     return np.concatenate(sums) / len(scored["baseline"]), np.concatenate(everywhere), reason
 
 
-def why_no_verdict(spread: Spread, behind: float | None, cluster: str) -> str:
+def why_no_verdict(spread: Spread, *, behind: float, resampled: bool, cluster: str) -> str:
     """Why an interval is there but carries no verdict, or an empty string.
 
     Args:
       spread: of the effect.
-      behind: how many patients the effect effectively rests on; None where that cannot be told.
+      behind: how many patients the effect effectively rests on.
+      resampled: whether the variance over patients is by the bootstrap.
       cluster: what stands for a patient.
     """
-    if spread.n_seeds == 1:
-        return "one seed: the noise of training is unknown, so nothing is concluded; train at least two"
+    if spread.n_seeds < FEWEST_SEEDS:
+        known = "one seed: the noise of training is unknown"
+        if spread.n_seeds > 1:
+            known = f"{spread.n_seeds} seeds: the noise of training is hardly known"
+        return f"{known}, so nothing is concluded; train {FEWEST_SEEDS - spread.n_seeds} more an arm"
     if spread.standard_error < ROUNDING:
         return "the difference is the same for all patients and seeds, so chance cannot be told from it"
-    fewest = FEWEST_RESAMPLED if behind is None else FEWEST_OF_A_CLASS
+    fewest = FEWEST_RESAMPLED if resampled else FEWEST_OF_A_CLASS
     if spread.n_patients < fewest:
         return (
             f"a class is shown by {spread.n_patients} {cluster}s only, "
             f"and nothing is concluded from fewer than {fewest}"
         )
-    if behind is not None and behind < FEWEST_BEHIND:
+    if behind < FEWEST_BEHIND:
         return (
             f"the difference rests on {behind:.1f} {cluster}s, the arms score the others alike, "
             f"and nothing is concluded from fewer than {FEWEST_BEHIND}"
@@ -372,15 +405,39 @@ def why_no_verdict(spread: Spread, behind: float | None, cluster: str) -> str:
     return ""
 
 
-def _verdicts(effect: Interval | None, claim: Claim) -> dict[str, Verdict]:
-    """The verdict at the margin, at half of it and at twice it; inconclusive without an effect."""
+def _unseen(claimed: Claimed, metric: Metric, scored: Mapping[int, Sample]) -> float:
+    """What patients of a kind that is not among these may cost, by the claims that seeing nothing supports.
+
+    Those are the claims that arms without any difference would fulfil; for others it is 0.
+    """
+    if claimed.low >= 0:
+        return 0.0
+    return float(np.mean([most_unseen(metric, sample, LEVEL) for sample in scored.values()]))
+
+
+def _why_not_excluded(judgement: Judgement, unseen: float) -> str:
+    """Why a difference that was not seen is not excluded."""
+    return (
+        f"{judgement.cluster}s of a kind that by chance is not among these may cost {unseen:.2g}, "
+        f"and the margin is {judgement.margin:g}: nothing is concluded from fewer than "
+        f"{unseen / judgement.margin:.1f} times as many"
+    )
+
+
+def _verdicts(effect: Interval | None, claim: Claim, unseen: float = 0.0) -> dict[str, Verdict]:
+    """The verdict at the margin, at half of it and at twice it; inconclusive without an effect.
+
+    A claim that arms without any difference fulfil is not supported within what `unseen` patients may cost.
+    """
     claimed = PREDICATES[claim.predicate]
     margins = {
         "verdict": claim.margin,
         "verdict_at_half_margin": claim.margin / 2,
         "verdict_at_twice_margin": claim.margin * 2,
     }
-    return {
-        name: "inconclusive" if effect is None else verdict(effect, claimed(margin))
-        for name, margin in margins.items()
-    }
+    verdicts: dict[str, Verdict] = {}
+    for name, margin in margins.items():
+        drawn = "inconclusive" if effect is None else verdict(effect, claimed(margin))
+        hidden = drawn == "supported" and 0 < margin <= unseen
+        verdicts[name] = "inconclusive" if hidden else drawn
+    return verdicts

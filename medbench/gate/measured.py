@@ -5,6 +5,7 @@ Rates come with Clopper-Pearson 95 % intervals of the simulation.
 
 import msgspec
 
+from medbench.gate.scarce import Scarce
 from medbench.judge import ARMS
 
 
@@ -179,6 +180,8 @@ class GateReport(msgspec.Struct, frozen=True, kw_only=True):
     """Detection of three seed deviations of one arm if every true deviation were known: the most there is."""
     coverage: list[Coverage]
     certificates: list[Certificate]
+    scarce: list[Scarce]
+    """Claims on tiny cohorts that just do not hold: how often they come out as supported."""
     shortcut: dict[str, float]
     """Items judged from full predictions and by values: share of equal verdicts, equal alarms, and items."""
 

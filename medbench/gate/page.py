@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from medbench.gate import bars, coverage, nights, rates, worlds
+from medbench.gate import bars, coverage, nights, rates, scarce, worlds
 from medbench.gate.measured import (
     Certificate,
     Conditional,
@@ -27,6 +27,7 @@ def page(result: GateReport) -> str:
             *_other_seeds(result),
             *_predictions(result),
             *_intervals(result),
+            *_tiny(result),
             *_how(result),
             "",
         ]
@@ -309,6 +310,23 @@ def _intervals(result: GateReport) -> list[str]:
             ),
         ]
     return lines
+
+
+def _tiny(result: GateReport) -> list[str]:
+    if not result.scarce:
+        return []
+    return [
+        "",
+        "## Never for want of data",
+        (
+            "Cohorts of a few patients whose true effect is the margin itself, so that no claim holds and "
+            "each is wrongly supported in 5 of 100 by design: arms apart in everything, arms near the "
+            "metric's ceiling, seeds that differ much, and arms that agree on all patients but one in 25. "
+            "Judged by medbench itself; how it takes care is told in [judging.md](judging.md)."
+        ),
+        "",
+        *scarce.table(result.scarce),
+    ]
 
 
 def _how(result: GateReport) -> list[str]:

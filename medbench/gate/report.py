@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from medbench.expect import Expectations
-from medbench.gate import coverage
+from medbench.gate import coverage, scarce
 from medbench.gate.bars import bars
 from medbench.gate.measured import (
     Certificate,
@@ -49,10 +49,11 @@ def report(
         for cell, nights in findings.tried.items()
     ]
     certificates = _certificates(findings, quick=quick)
+    on_tiny = scarce.rows(findings.supported, findings.claims)
     return GateReport(
         quick=quick,
         shape=shape,
-        bars=[] if quick else bars(alarm, detections, certificates),
+        bars=[] if quick else bars(alarm, detections, certificates, on_tiny),
         false_alarm=alarm,
         tails=tails,
         conditional=[_conditional(worlds, shares, nights_each) for worlds, shares in findings.shares.items()],
@@ -62,6 +63,7 @@ def report(
         },
         coverage=_coverage(findings, quick=quick),
         certificates=certificates,
+        scarce=on_tiny,
         shortcut={what: count / findings.items for what, count in findings.agreed.items()}
         | {"items": findings.items},
         **facts,  # type: ignore[arg-type]

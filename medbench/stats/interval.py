@@ -6,6 +6,7 @@ Three to five seeds cannot be resampled honestly, so variances are added and a t
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
+from statistics import NormalDist
 from typing import Protocol, Self
 
 import numpy as np
@@ -102,6 +103,14 @@ class Spread:
         if self.n_seeds > 1:
             uncertainty += share**2 / (self.n_seeds - 1)
         return self.variance**2 / uncertainty
+
+    def widened(self, by: float) -> "Spread":
+        """With a bias of up to so much, as more variance over patients.
+
+        Limits known from many patients and seeds then lie further out by that bias.
+        """
+        error = self.standard_error + by / NormalDist().inv_cdf(1 - LEVEL)
+        return replace(self, patients=error**2 - self.seeds / self.n_seeds) if by else self
 
     def with_patients(self, factor: float) -> "Spread":
         """What is to be expected with `factor` times the patients."""
