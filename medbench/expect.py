@@ -31,7 +31,7 @@ from medbench.stats.prediction import (
 )
 
 NUMERIC: Literal["numeric@1"] = "numeric@1"
-PREDICTION: Literal["moderated-prediction-familywise@2"] = "moderated-prediction-familywise@2"
+PREDICTION: Literal["moderated-prediction-familywise@3"] = "moderated-prediction-familywise@3"
 SAFETY, LEAST, UNCALIBRATED = 3, 1e-4, 1e-3
 """The numeric tolerance is `SAFETY` times the largest calibrated difference and at least `LEAST`;
 `UNCALIBRATED` where a metric has not been calibrated on a device class."""
@@ -49,7 +49,7 @@ class Rule(Declared, frozen=True, kw_only=True, rename="kebab"):
     """The named rules that compute an item's bands; a changed rule gets a new name."""
 
     same_seeds: Literal["numeric@1"] = NUMERIC
-    new_seeds: Literal["moderated-prediction-familywise@2"] = PREDICTION
+    new_seeds: Literal["moderated-prediction-familywise@3"] = PREDICTION
 
 
 class Accepted(Declared, frozen=True, kw_only=True):
@@ -149,7 +149,7 @@ class Expectations:
         The spread between the term's accepted seeds, and for the mean that between the new ones too, is
         moderated by those of all terms of the same metric and device class; the level is shared over
         all accepted quantities of that class, each counted once. None where no spread is known
-        (`moderated-prediction-familywise@2`).
+        (`moderated-prediction-familywise@3`).
         """
         environment, metric = expectation.environment, expectation.definition.metric
         accepted = list(expectation.samples[term].values())
@@ -325,7 +325,7 @@ def check(judgement: Judgement, expectations: Expectations) -> Check:
 
     Seeds that were accepted on the same device class and cohort are compared one by one (`numeric@1`).
     Of all other trained seeds, each arm's mean and each by itself are compared with the accepted mean
-    (`moderated-prediction-familywise@2`). Loaded runs of another class or cohort measure nothing.
+    (`moderated-prediction-familywise@3`). Loaded runs of another class or cohort measure nothing.
 
     Returns:
       Its status, and the value that lies furthest out relative to its band, one that was measured here if

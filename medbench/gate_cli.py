@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
             "Run in the repository, or name the folder with --expectations."
         )
     expectations = load(args.expectations, args.tier)
-    suite = Suite.of(expectations)
+    Suite.of(expectations)  # refuses what a simulation cannot take, before it starts
     if not any(row.environment == DEVICE for row in expectations.calibration):
         raise MedbenchError(
             f"{args.expectations / 'numeric.yaml'}: no row for {DEVICE}, which nights with the same seeds "
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     to_terminal("")
     result = report(
         findings,
-        suite,
+        expectations,
         quick=args.quick,
         nights_each=sizes.nights_each,
         medbench=__version__,

@@ -16,6 +16,7 @@ from medbench.errors import MedbenchError
 from medbench.judgement import Definition, Interval, Judgement, Settle, Verdict
 from medbench.metrics import Metric, Sample, evaluate, metric_named, pooled
 from medbench.metrics.evidence import resting_on
+from medbench.metrics.unseen import most_unseen
 from medbench.over_patients import Evidence, Scored, of_sum
 from medbench.predicates import PREDICATES, verdict
 from medbench.predictions import Predictions
@@ -25,7 +26,7 @@ from medbench.spec.effects import DataSaved
 from medbench.spec.records import Claim
 from medbench.spec.runs import PlannedItem
 from medbench.spec.units import Unit
-from medbench.stats.interval import ROUNDING, Spread, limits, p_value
+from medbench.stats.interval import LEVEL, ROUNDING, Claimed, Spread, limits, p_value
 from medbench.stats.power import (
     detectable,
     patients_and_seeds_that_settle,
@@ -35,14 +36,19 @@ from medbench.stats.power import (
 )
 from medbench.units import in_words, joined
 
+FEWEST_SEEDS = 3
+"""An arm. With two, and seeds that differ more than patients explain, a claim that just does not hold comes
+out as supported in up to 9 of 100 studies instead of 5, with three in up to 6 (docs/judging.md)."""
 FEWEST_OF_A_CLASS = 10
 """Patients that must show each class before anything is concluded."""
-FEWEST_RESAMPLED = 50
-"""The same where the interval is by the bootstrap, which cannot tell how many patients a difference rests
-on: a cautious choice, to be measured by the gate."""
-FEWEST_BEHIND = 5
-"""Patients on whom a difference must effectively rest. Of areas near 1, with fewer, limits fail in up to 12
-of 100 studies instead of 5, because the patients who would be ranked differently were not drawn."""
+FEWEST_RESAMPLED = 20
+"""The same where the interval is by the bootstrap: the smallest number that was studied. With 20 to 100, no
+kind was wrongly supported in significantly more than 5 of 100 cohorts (`medbench.gate.scarce`,
+docs/judging.md), once what folds, who was not drawn and on how few a difference rests are dealt with."""
+FEWEST_BEHIND = 10
+"""Patients on whom a difference must effectively rest. Of areas near 1, with five, claims that just do not
+hold were supported in up to 8 of 100 studies instead of 5, because the patients who would be ranked
+differently were not drawn; with ten in up to 6, and with fewer than 240 patients in at most 5."""
 
 
 class JudgedRun(Protocol):
@@ -259,17 +265,27 @@ def _with_sum(judgement: Judgement, claim: Claim, evidence: Evidence) -> Judgeme
     judgement = replace(judgement, **over_patients.facts)
     if over_patients.undefined:
         return replace(judgement, state="missing", reason=over_patients.undefined)
-    spread = Spread.of(by_seed, patients=over_patients.variance, n_patients=evidence.patients)
+    spread = Spread.of(by_seed, patients=over_patients.variance, n_patients=evidence.patients).widened(
+        over_patients.floor
+    )
     mean = float(np.mean(by_seed))
     low, high = limits(mean, spread)
     judgement = replace(judgement, state="judged", effect=Interval(value=mean, low=low, high=high))
-    reason = why_no_verdict(spread, over_patients.behind, judgement.cluster)
+    reason = why_no_verdict(
+        spread,
+        behind=over_patients.behind,
+        resampled=over_patients.facts["interval"] == "bootstrap",
+        cluster=judgement.cluster,
+    )
     if reason:
         return replace(judgement, **verdicts(None, claim), note=reason)
     claimed = PREDICATES[claim.predicate](claim.margin)
+    unseen = _unseen(claimed, evidence)
+    judgement = replace(judgement, **verdicts(judgement.effect, claim, unseen))
+    if judgement.verdict == "inconclusive" and 0 < claim.margin <= unseen:
+        return replace(judgement, note=_why_not_excluded(judgement, unseen))
     judgement = replace(
         judgement,
-        **verdicts(judgement.effect, claim),
         p=p_value(mean, claimed, spread),
         power=power(claim.relevant_effect, claimed, spread),
         detectable=detectable(claimed, spread),
@@ -289,7 +305,7 @@ def _with_sum(judgement: Judgement, claim: Claim, evidence: Evidence) -> Judgeme
 def _with_saving(judgement: Judgement, claim: Claim, evidence: Evidence, planned: PlannedItem) -> Judgement:
     """The judgement of the data that is saved completed: effect and verdict; power is not known."""
     if judgement.n_seeds == 1:
-        reason = "one seed: the noise of training is unknown, so no curve is read; train at least two"
+        reason = "one seed: the noise of training is unknown, so no curve is read; train more"
         return replace(judgement, state="missing", reason=reason)
     fractions = {arm: next(iter(specs.values())).fraction for arm, specs in planned.runs.items()}
     found = saving(evidence, fractions)
@@ -303,7 +319,7 @@ def _with_saving(judgement: Judgement, claim: Claim, evidence: Evidence, planned
         n_patients=evidence.patients,
         n_seeds=judgement.n_seeds,
     )
-    reason = why_no_verdict(over_all, None, judgement.cluster)
+    reason = why_no_verdict(over_all, behind=evidence.patients, resampled=True, cluster=judgement.cluster)
     if reason:
         return replace(judgement, **verdicts(None, claim), note=reason)
     outside = max(
@@ -314,25 +330,29 @@ def _with_saving(judgement: Judgement, claim: Claim, evidence: Evidence, planned
     return replace(judgement, **verdicts(found.effect, claim), p=float((1 + outside * n) / (1 + n)))
 
 
-def why_no_verdict(spread: Spread, behind: float | None, cluster: str) -> str:
+def why_no_verdict(spread: Spread, *, behind: float, resampled: bool, cluster: str) -> str:
     """Why an interval is there but carries no verdict, or an empty string.
 
     Args:
       spread: of the effect.
-      behind: how many patients the effect effectively rests on; None where that cannot be told.
+      behind: how many patients the effect effectively rests on.
+      resampled: whether the variance over patients is by the bootstrap.
       cluster: what stands for a patient.
     """
-    if spread.n_seeds == 1:
-        return "one seed: the noise of training is unknown, so nothing is concluded; train at least two"
+    if spread.n_seeds < FEWEST_SEEDS:
+        known = "one seed: the noise of training is unknown"
+        if spread.n_seeds > 1:
+            known = f"{spread.n_seeds} seeds: the noise of training is hardly known"
+        return f"{known}, so nothing is concluded; train {FEWEST_SEEDS - spread.n_seeds} more an arm"
     if spread.standard_error < ROUNDING:
         return "the difference is the same for all patients and seeds, so chance cannot be told from it"
-    fewest = FEWEST_RESAMPLED if behind is None else FEWEST_OF_A_CLASS
+    fewest = FEWEST_RESAMPLED if resampled else FEWEST_OF_A_CLASS
     if spread.n_patients < fewest:
         return (
             f"a class is shown by {spread.n_patients} {cluster}s only, "
             f"and nothing is concluded from fewer than {fewest}"
         )
-    if behind is not None and behind < FEWEST_BEHIND:
+    if behind < FEWEST_BEHIND:
         return (
             f"the difference rests on {behind:.1f} {cluster}s, the arms score the others alike, "
             f"and nothing is concluded from fewer than {FEWEST_BEHIND}"
@@ -340,15 +360,45 @@ def why_no_verdict(spread: Spread, behind: float | None, cluster: str) -> str:
     return ""
 
 
-def verdicts(effect: Interval | None, claim: Claim) -> dict[str, Verdict]:
-    """The verdict at the margin, at half of it and at twice it; inconclusive without an effect."""
+def _unseen(claimed: Claimed, evidence: Evidence) -> float:
+    """What patients of a kind that is not among these may cost, by the claims that seeing nothing supports.
+
+    Those are the claims that arms without any difference would fulfil; for others it is 0.
+    """
+    if claimed.low >= 0:
+        return 0.0
+    favoured = [term.name for term in evidence.terms if term.weight > 0]
+    costs = [
+        most_unseen(evidence.metric, sample, LEVEL)
+        for name in favoured
+        for sample in evidence.scored[name].values()
+    ]
+    return float(np.mean(costs))
+
+
+def _why_not_excluded(judgement: Judgement, unseen: float) -> str:
+    """Why a difference that was not seen is not excluded."""
+    return (
+        f"{judgement.cluster}s of a kind that by chance is not among these may cost {unseen:.2g}, "
+        f"and the margin is {judgement.margin:g}: nothing is concluded from fewer than "
+        f"{unseen / judgement.margin:.1f} times as many"
+    )
+
+
+def verdicts(effect: Interval | None, claim: Claim, unseen: float = 0.0) -> dict[str, Verdict]:
+    """The verdict at the margin, at half of it and at twice it; inconclusive without an effect.
+
+    A claim that arms without any difference fulfil is not supported within what `unseen` patients may cost.
+    """
     claimed = PREDICATES[claim.predicate]
     margins = {
         "verdict": claim.margin,
         "verdict_at_half_margin": claim.margin / 2,
         "verdict_at_twice_margin": claim.margin * 2,
     }
-    return {
-        name: "inconclusive" if effect is None else verdict(effect, claimed(margin))
-        for name, margin in margins.items()
-    }
+    verdicts: dict[str, Verdict] = {}
+    for name, margin in margins.items():
+        drawn = "inconclusive" if effect is None else verdict(effect, claimed(margin))
+        hidden = drawn == "supported" and 0 < margin <= unseen
+        verdicts[name] = "inconclusive" if hidden else drawn
+    return verdicts

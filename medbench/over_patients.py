@@ -3,7 +3,7 @@
 Runs of all terms of an effect go in; the noise between seeds is not looked at here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medbench.metrics import Metric, Sample
+from medbench.metrics.floor import noise_floor
 from medbench.metrics.influence import influence
 from medbench.spec.effects import Term
 from medbench.spec.metrics import OF_RUN
-from medbench.stats.bootstrap import patient_weights, seed_sequence
+from medbench.stats.bootstrap import patient_weights, seed_sequence, weights_without
 from medbench.stats.patients import influence_by_patient, patients_behind, variance_over_patients
 
 REPLICATES = 1000
@@ -22,6 +23,9 @@ REPLICATES = 1000
 
 Scored = Mapping[str, Mapping[int, Sample]]
 """What the metric looks at, by term and seed; terms of one evaluation set have the same examples."""
+
+Reweighted = tuple[NDArray[np.float64], NDArray[np.bool_], str]
+"""(b, k) each term's mean over seeds; (b,) whether all are defined; the first reason why one is not."""
 
 
 @dataclass(frozen=True)
@@ -62,47 +66,28 @@ class OverPatients:
     Attributes:
       facts: for the judgement: how the interval was made.
       variance: of the effect's mean over seeds; 0 where it is undefined.
-      behind: how many patients it effectively rests on, where that can be told.
+      floor: the most by which noise may bias the effect.
+      behind: how many patients it effectively rests on.
       undefined: why there is none, else empty.
     """
 
     facts: Mapping[str, Any]
     variance: float = 0.0
-    behind: float | None = None
+    floor: float = 0.0
+    behind: float = 0.0
     undefined: str = ""
 
 
 def of_sum(evidence: Evidence) -> OverPatients:
     """Of the sum of the terms, each times its weight: by influences, where the metric has them."""
     if isinstance(evidence.metric.spec, OF_RUN):
-        return OverPatients(facts={"interval": "seeds"})
+        return OverPatients(facts={"interval": "seeds"}, behind=evidence.patients)
     return _by_influence(evidence) or _by_bootstrap(evidence)
 
 
-def replicates(evidence: Evidence) -> tuple[NDArray[np.float64], NDArray[np.bool_], str]:
-    """Each term's mean over seeds in replicates of the patients, the same patients for all terms.
-
-    Returns:
-      (b, k) values; (b,) whether all are defined; the first reason why one is not.
-    """
-    sets = evidence.sets
-    patient = np.concatenate([sample.predictions.patient for sample in sets.values()])
-    ends = np.cumsum([len(sample) for sample in sets.values()])
-    rows = {name: slice(end - len(of), end) for end, (name, of) in zip(ends, sets.items(), strict=True)}
-    values, everywhere, reason = [], [], ""
-    for weights in patient_weights(patient, REPLICATES, seed_sequence(evidence.item)):
-        means = np.zeros((len(weights), len(evidence.terms)))
-        defined = np.ones(len(weights), dtype=bool)
-        for column, term in enumerate(evidence.terms):
-            by_seed = evidence.scored[term.name]
-            for sample in by_seed.values():
-                estimates = evidence.metric.values(sample, weights[:, rows[term.evaluation_set]])
-                means[:, column] += estimates.values / len(by_seed)
-                defined &= estimates.defined
-                reason = reason or estimates.reason
-        values.append(means)
-        everywhere.append(defined)
-    return np.concatenate(values), np.concatenate(everywhere), reason
+def replicates(evidence: Evidence) -> Reweighted:
+    """Each term's mean over seeds in replicates of the patients, the same patients for all terms."""
+    return _reweighted(evidence, patient_weights(_patients(evidence), REPLICATES, _draws(evidence)))
 
 
 def facts_of(defined: NDArray[np.bool_]) -> dict[str, Any]:
@@ -128,10 +113,7 @@ def _by_influence(evidence: Evidence) -> OverPatients | None:
             if of_run is None:
                 return None
             sums[term.evaluation_set] += term.weight * of_run / len(by_seed)
-    by_patient = influence_by_patient(
-        np.concatenate(list(sums.values())),
-        np.concatenate([sample.predictions.patient for sample in sets.values()]),
-    )
+    by_patient = influence_by_patient(np.concatenate(list(sums.values())), _patients(evidence))
     return OverPatients(
         facts={"interval": "influence"},
         variance=variance_over_patients(by_patient, evidence.patients),
@@ -141,9 +123,55 @@ def _by_influence(evidence: Evidence) -> OverPatients | None:
 
 def _by_bootstrap(evidence: Evidence) -> OverPatients:
     """From replicates of the patients, those in which any run is undefined left out."""
+    weights = np.array([term.weight for term in evidence.terms])
     values, defined, reason = replicates(evidence)
     facts, undefined = facts_of(defined), why_too_few(evidence.metric, defined, reason)
     if undefined:
         return OverPatients(facts=facts, undefined=undefined)
-    effects = values[defined] @ np.array([term.weight for term in evidence.terms])
-    return OverPatients(facts=facts, variance=float(np.var(effects, ddof=1)))
+    left_out, there, _ = _reweighted(evidence, weights_without(_patients(evidence), REPLICATES))
+    without = left_out[there] @ weights
+    return OverPatients(
+        facts=facts,
+        variance=float(np.var(values[defined] @ weights, ddof=1)),
+        floor=_floor(evidence),
+        behind=patients_behind(without - without.mean()) if len(without) else 0.0,
+    )
+
+
+def _floor(evidence: Evidence) -> float:
+    """The most by which noise may bias a term, times the sum of the weights on either side."""
+    random = np.random.default_rng(_draws(evidence))
+    of_terms = [
+        noise_floor(evidence.metric, next(iter(evidence.scored[term.name].values())), random)
+        for term in evidence.terms
+    ]
+    return max(of_terms) * sum(max(term.weight, 0.0) for term in evidence.terms)
+
+
+def _reweighted(evidence: Evidence, blocks: Iterable[NDArray[np.float64]]) -> Reweighted:
+    """Each term's mean over seeds by weights of the examples of all sets, one after another."""
+    sets = evidence.sets
+    ends = np.cumsum([len(sample) for sample in sets.values()])
+    rows = {name: slice(end - len(of), end) for end, (name, of) in zip(ends, sets.items(), strict=True)}
+    values, everywhere, reason = [], [], ""
+    for weights in blocks:
+        means = np.zeros((len(weights), len(evidence.terms)))
+        defined = np.ones(len(weights), dtype=bool)
+        for column, term in enumerate(evidence.terms):
+            by_seed = evidence.scored[term.name]
+            for sample in by_seed.values():
+                estimates = evidence.metric.values(sample, weights[:, rows[term.evaluation_set]])
+                means[:, column] += estimates.values / len(by_seed)
+                defined &= estimates.defined
+                reason = reason or estimates.reason
+        values.append(means)
+        everywhere.append(defined)
+    return np.concatenate(values), np.concatenate(everywhere), reason
+
+
+def _patients(evidence: Evidence) -> NDArray[np.str_]:
+    return np.concatenate([sample.predictions.patient for sample in evidence.sets.values()])
+
+
+def _draws(evidence: Evidence) -> np.random.SeedSequence:
+    return seed_sequence(evidence.item)

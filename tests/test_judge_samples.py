@@ -56,11 +56,15 @@ def test_most_metrics_see_the_evaluation_set_alone(seen):
     assert result.n_images == 30
 
 
+def half(sample, weights):
+    return Estimates(np.full(len(weights), 0.5), np.ones(len(weights), dtype=bool))
+
+
 @pytest.mark.parametrize("nested", [False, True])
 def test_what_is_fitted_on_the_validation_set_sees_it_whole(seen, nested):
     spec, inner = CalibrationError(temperature=True), None
     if nested:
-        inner = Metric("inner", spec, False, 0.0, 1.0, values=None)
+        inner = Metric("inner", spec, False, 0.0, 1.0, values=half)
         spec = WorstGroup(of="inner", attributes=["sex"])
     _, samples = seen(spec, runs(), evaluation_set="icu", inner=inner)
     assert {sample.validation.evaluation_set for sample in samples} == {"validation"}

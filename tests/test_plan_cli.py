@@ -24,23 +24,25 @@ def test_every_run_has_a_line_and_the_sum_says_what_sharing_saves(capsys, tmp_pa
     assert status == 0
     *runs, empty, total = out.splitlines()
     assert empty == ""
-    assert len(runs) == 10
-    assert runs[0].split("  ") == ["dermatology · bit-cifar2k-r14x0.5 · all patients · seed 1", " to train"]
-    assert total == "10 runs for 3 items (30 without sharing): 10 to train"
+    assert len(runs) == 20
+    label, _, origin = runs[0].partition("  ")
+    assert label == "dermatology · bit-cifar2k-r14x0.5 · all patients · seed 1"
+    assert origin.strip() == "to train"
+    assert total == "20 runs for 3 items (60 without sharing): 20 to train"
 
 
 def test_a_single_item_is_one_item(capsys, tmp_path):
     _, out, _ = plan(capsys, tmp_path, "-k", "chest and scale-data")
-    assert out.endswith("10 runs for 1 item (10 without sharing): 10 to train\n")
+    assert out.endswith("20 runs for 1 item (20 without sharing): 20 to train\n")
 
 
 def test_a_run_in_the_store_is_reused_in_the_words_of_the_report(capsys, tmp_path, monkeypatch):
-    everything = Forecast(reused=10, loaded=[], to_train=[], not_run=0, seconds=None)
+    everything = Forecast(reused=20, loaded=[], to_train=[], not_run=0, seconds=None)
     monkeypatch.setattr(Study, "forecast", lambda study, plan: everything)
     _, out, _ = plan(capsys, tmp_path, "-k", "chest and scale-data")
     *runs, _, total = out.splitlines()
     assert {line.rpartition("  ")[2] for line in runs} == {"reused"}
-    assert total == "10 runs for 1 item (10 without sharing): 10 reused"
+    assert total == "20 runs for 1 item (20 without sharing): 20 reused"
 
 
 def test_backbones_of_ones_own_replace_the_arms(capsys, tmp_path):

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from medbench.gate import coverage
 from medbench.gate.measured import Bar, Certificate, Detection, FalseAlarm, percent
 from medbench.gate.rates import DEVIATIONS
+from medbench.gate.scarce import Scarce
+from medbench.stats.interval import LEVEL
 
 HIGHEST_RATE, HIGHEST_LIMIT, FEWEST_NIGHTS = 0.05, 0.06, 2000
 """Of false alarms, the rate and its upper limit, and of how many nights."""
@@ -15,19 +17,25 @@ CAUGHT = (
     ("seed deviations", float(DEVIATIONS), "new seeds", "one arm"),
 )
 """Change, size, night and arms that are to be caught, in worlds like the stored runs."""
+LEVEL_OF_ALL = 0.05
+"""Probability that any cell of tiny cohorts looks too high by chance, shared over the cells."""
 CERTIFIED = ("roc_auc", "delta roc_auc", "brier", "nll")
 
 
 def bars(
-    alarm: FalseAlarm, detections: Sequence[Detection], certificates: Sequence[Certificate]
+    alarm: FalseAlarm,
+    detections: Sequence[Detection],
+    certificates: Sequence[Certificate],
+    on_tiny: Sequence[Scarce],
 ) -> list[Bar]:
-    """All of them: false alarms, detections, coverage."""
+    """All of them: false alarms, detections, coverage, verdicts on tiny cohorts."""
     planted = {(d.change, d.size, d.night, d.arms, d.worlds): d for d in detections}
     of_metric = {c.metric: c for c in certificates}
     return [
         of_false_alarms(alarm),
         *(of_detection(planted[*wanted, "stored"]) for wanted in CAUGHT),
         *(of_coverage(of_metric[metric]) for metric in CERTIFIED if metric in of_metric),
+        *([of_scarce(on_tiny)] if on_tiny else []),
     ]
 
 
@@ -69,4 +77,24 @@ def of_coverage(of: Certificate) -> Bar:
         f"with a lower limit of at least {coverage.PROMISED:.0%}",
         measured=measured,
         met=of.certified,
+    )
+
+
+def of_scarce(cells: Sequence[Scarce]) -> Bar:
+    """No claim that just does not hold is supported more often than its level, as far as so few tell."""
+    from scipy.special import bdtrc  # noqa: PLC0415 (slow to import)
+
+    def chance(cell: Scarce) -> float:
+        """Of so many or more being supported at the nominal rate."""
+        return float(bdtrc(round(cell.rate * cell.cohorts) - 1, cell.cohorts, LEVEL))
+
+    worst = min(cells, key=chance)
+    return Bar(
+        what="claims on tiny cohorts, supported although they just do not hold",
+        wanted=f"in no cell significantly more than {LEVEL:.0%}",
+        measured=f"{worst.rate:.1%} [{worst.low:.1%}, {worst.high:.1%}] of {worst.cohorts} ({worst.kind}, "
+        f"{worst.predicate}, {worst.n_patients} patients, {worst.n_seeds} seeds), the worst of {len(cells)} "
+        f"cells; {sum(round(cell.rate * cell.cohorts) for cell in cells)} of "
+        f"{sum(cell.cohorts for cell in cells):,} in all",
+        met=chance(worst) * len(cells) > LEVEL_OF_ALL,
     )

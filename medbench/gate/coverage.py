@@ -20,7 +20,7 @@ from medbench.predictions import Predictions
 from medbench.spec.metrics import BUILT_IN, AnyMetric, GroupGap, SensitivityAtSpecificity
 from medbench.spec.runs import Target
 from medbench.stats.bootstrap import patient_weights
-from medbench.stats.interval import LEVEL, Spread
+from medbench.stats.interval import LEVEL, Spread, limits
 from medbench.stats.patients import influence_by_patient, variance_over_patients
 
 PATIENTS = (50, 100, 200, 1000, 5000, 20000)
@@ -228,19 +228,14 @@ class Tally:
 
     def add(self, estimate: float, spread: Spread, truth: float) -> None:
         """Count one study."""
-        from scipy.special import stdtrit  # noqa: PLC0415 (slow to import)
-
         self.studies += 1
-        error = spread.standard_error
-        half = {
-            name: float(stdtrit(spread.degrees_of_freedom, 1 - level)) * error if error else 0.0
-            for name, level in LEVELS.items()
-        }
-        for name, reach in half.items():
-            self.hits[name] += bool(abs(estimate - truth) <= reach)
-        self.width += 2 * half[NOMINAL]
-        if half[NOMINAL] > 0:
-            self.ratio.append((estimate - truth) / half[NOMINAL])
+        for name, level in LEVELS.items():
+            low, high = limits(estimate, spread, level)
+            self.hits[name] += bool(low <= truth <= high)
+            if name == NOMINAL:
+                self.width += high - low
+                if high > low:
+                    self.ratio.append(2 * (estimate - truth) / (high - low))
 
     def merge(self, other: "Tally") -> None:
         """Add another part's counts."""

@@ -5,6 +5,7 @@ Rates come with Clopper-Pearson 95 % intervals of the simulation.
 
 import msgspec
 
+from medbench.gate.scarce import Scarce
 from medbench.judge import ARMS
 
 
@@ -131,6 +132,8 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     most_seeds: int
     shared: float
     """Correlation of a seed's deviations between evaluation sets of a run."""
+    tolerance: float
+    """Of an area with the same seed."""
 
     @property
     def seeds(self) -> str:
@@ -177,6 +180,8 @@ class GateReport(msgspec.Struct, frozen=True, kw_only=True):
     """Detection of three seed deviations of one arm if every true deviation were known: the most there is."""
     coverage: list[Coverage]
     certificates: list[Certificate]
+    scarce: list[Scarce]
+    """Claims on tiny cohorts that just do not hold: how often they come out as supported."""
     shortcut: dict[str, float]
     """Items judged from full predictions and by values: share of equal verdicts, equal alarms, and items."""
 

@@ -96,7 +96,7 @@ def concluded(
     low, high = limits(mean, spread)
     effect = Interval(value=mean, low=low, high=high)
     claimed = PREDICATES[definition.predicate](definition.margin)
-    nothing = why_no_verdict(spread, inf, judgement.cluster)
+    nothing = why_no_verdict(spread, behind=inf, resampled=False, cluster=judgement.cluster)
     return structs.replace(
         judgement, effect=effect, verdict="inconclusive" if nothing else verdict(effect, claimed)
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from medbench.gate import bars, coverage, nights, rates, worlds
+from medbench.gate import bars, coverage, nights, rates, scarce, worlds
 from medbench.gate.measured import (
     Certificate,
     Conditional,
@@ -13,6 +13,7 @@ from medbench.gate.measured import (
     Shape,
     Tails,
 )
+from medbench.stats.prediction import SINGLE_FREEDOM
 
 
 def page(result: GateReport) -> str:
@@ -26,6 +27,7 @@ def page(result: GateReport) -> str:
             *_other_seeds(result),
             *_predictions(result),
             *_intervals(result),
+            *_tiny(result),
             *_how(result),
             "",
         ]
@@ -109,11 +111,12 @@ def _normality(result: GateReport) -> list[str]:
         "",
         "### What the promise rests on",
         (
-            "The bands take an arm's seeds for normal about their mean. A mean of several seeds is nearly so "
-            "whatever they are; a seed by itself, the only new one or one of several, is held to a band that "
-            "reaches far into the tail. The `heavy` worlds have what the rule does not assume: deviations "
-            "that are log-normal between arms and as wide apart as those seen, seeds with a t distribution "
-            f"of {worlds.TAIL} degrees of freedom and the same variance, and one run in "
+            "Bands of means take an arm's seeds for normal about their mean, and a mean of several is nearly "
+            "so whatever they are. A seed by itself, the only new one or one of several, is held to a "
+            f"quantile so far out that tails decide; its band is that of t with {SINGLE_FREEDOM} degrees of "
+            "freedom at most. The `heavy` worlds have what the rule does not assume: deviations that are "
+            "log-normal between arms and as wide apart as those seen, seeds with a t distribution of "
+            f"{worlds.TAIL} degrees of freedom and the same variance, and one run in "
             f"{1 / worlds.BAD:.0f} that deviates {worlds.WORSE} times as far. There "
             f"{_percent(heavy['one new seed'])} of nights with one new seed alarm, and "
             f"{_percent(heavy['new seeds'])} of those with {result.shape.seeds}: "
@@ -152,6 +155,7 @@ def _denied(tails: Tails) -> str:
 def _values(result: GateReport) -> list[str]:
     """Falls of the area by size, night and arms."""
     detections, rows = result.detection, []
+    tolerance = f"{result.shape.tolerance:.4f}".lstrip("0")
     for family in rates.WORLDS:
         for change, size in dict.fromkeys((d.change, d.size) for d in _of_values(detections)):
             for arms in rates.ARMS_HIT:
@@ -168,7 +172,7 @@ def _values(result: GateReport) -> list[str]:
         (
             "One item at random falls, in the treatment alone or in both arms; caught is a night in which "
             "that item is red. In worlds of the grid a seed's deviation may be smaller than the numeric "
-            "tolerance, .0026, below which nothing alarms, or so large that .05 is nothing."
+            f"tolerance, {tolerance}, below which nothing alarms, or so large that .05 is nothing."
         ),
         "",
         *_table(
@@ -306,6 +310,23 @@ def _intervals(result: GateReport) -> list[str]:
             ),
         ]
     return lines
+
+
+def _tiny(result: GateReport) -> list[str]:
+    if not result.scarce:
+        return []
+    return [
+        "",
+        "## Never for want of data",
+        (
+            "Cohorts of a few patients whose true effect is the margin itself, so that no claim holds and "
+            "each is wrongly supported in 5 of 100 by design: arms apart in everything, arms near the "
+            "metric's ceiling, seeds that differ much, and arms that agree on all patients but one in 25. "
+            "Judged by medbench itself; how it takes care is told in [judging.md](judging.md)."
+        ),
+        "",
+        *scarce.table(result.scarce),
+    ]
 
 
 def _how(result: GateReport) -> list[str]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from medbench.execute.progress import duration
 from medbench.expect import Expectations, load
-from medbench.gate import coverage, planted, rates, tails
+from medbench.gate import coverage, planted, rates, scarce, tails
 from medbench.gate.coverage import Tallies
 from medbench.gate.rates import WORLDS, Counts, Night, Worlds
 
@@ -36,6 +36,7 @@ class Sizes:
       agreement: accepted sets on which the shortcut by values is held against full predictions.
       studies: of coverage, by number of patients.
       candidates: of coverage, studies by number of patients.
+      scarce: metrics, claims about which are judged on tiny cohorts.
     """
 
     nights: int = 4000
@@ -47,9 +48,10 @@ class Sizes:
     suites: int = 2000
     agreement: int = 25
     studies: dict[int, int] = field(
-        default_factory=lambda: {50: 1000, 100: 6000, 200: 6000, 1000: 4000, 5000: 1500, 20000: 400}
+        default_factory=lambda: {50: 1000, 100: 6000, 200: 6000, 1000: 4000, 5000: 1500, 20000: 800}
     )
     candidates: dict[int, int] = field(default_factory=lambda: {100: 200, 500: 200})
+    scarce: tuple[str, ...] = tuple(scarce.DECLARED)
 
 
 QUICK = Sizes(
@@ -63,6 +65,7 @@ QUICK = Sizes(
     agreement=2,
     studies={100: 60},
     candidates={},
+    scarce=(),
 )
 """A glance at everything but the other metrics: rates, too uncertain to hold to a bar."""
 TAILS: tuple[Worlds, ...] = ("stored", "heavy")
@@ -84,6 +87,8 @@ class Findings:
       agreed: items whose shortcut agrees with full predictions, by what.
       items: that were compared so.
       tallies: of coverage.
+      supported: claims on tiny cohorts that came out as supported although they just do not hold.
+      claims: that were judged so.
     """
 
     red: Counter[tuple[str, Night]] = field(default_factory=Counter)
@@ -95,6 +100,8 @@ class Findings:
     agreed: Counter[str] = field(default_factory=Counter)
     items: int = 0
     tallies: Tallies = field(default_factory=dict)
+    supported: Counter[scarce.Cell] = field(default_factory=Counter)
+    claims: Counter[scarce.Cell] = field(default_factory=Counter)
 
 
 class Part(NamedTuple):
@@ -131,6 +138,7 @@ def plan(sizes: Sizes) -> list[Part]:
             Part("candidates", (patients, CANDIDATE_SEEDS, studies, (name,)), 8 + 0.0002 * patients * studies)
             for name in coverage.CANDIDATES
         ]
+    parts += [Part("scarce", (kind,), 7.0) for kind in sizes.scarce]
     return sorted(parts, key=lambda part: -part.seconds)
 
 
@@ -227,6 +235,7 @@ _DOES: dict[str, Callable[..., Any]] = {
     "unchanged": _unchanged,
     "conditional": _conditional,
     "changed": _changed,
+    "scarce": lambda of, kind: scarce.of_kind(kind, of.random),
     "seeds": lambda of, nights: rates.with_other_seeds(
         rates.maker("stored", of.expectations), of.expectations, nights, of.random
     ),
@@ -256,6 +265,9 @@ def _add(findings: Findings, part: Part, result: Any) -> None:
     elif part.name == "agreement":
         findings.agreed.update(result[0])
         findings.items += result[1]
+    elif part.name == "scarce":
+        findings.supported.update(result[0])
+        findings.claims.update(result[1])
     elif part.name in {"grid", "candidates"}:
         for cell, tally in result.items():
             findings.tallies.setdefault(cell, coverage.Tally()).merge(tally)

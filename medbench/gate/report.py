@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from medbench.gate import coverage
+from medbench.expect import Expectations
+from medbench.gate import coverage, scarce
 from medbench.gate.bars import bars
 from medbench.gate.measured import (
     Certificate,
@@ -27,16 +28,19 @@ from medbench.gate.parts import Findings
 from medbench.gate.rates import DEVIATIONS, NIGHTS
 from medbench.gate.share import share
 from medbench.gate.tails import excess_kurtosis
-from medbench.gate.worlds import Suite
+from medbench.gate.worlds import DEVICE, METRIC, Suite
 from medbench.stats.prediction import FALSE_ALARMS
 
 TOO_OFTEN = 0.1
 """An accepted set whose own nights alarm more often than this was an unlucky one."""
 
 
-def report(findings: Findings, suite: Suite, *, nights_each: int, quick: bool, **facts: object) -> GateReport:
+def report(
+    findings: Findings, expectations: Expectations, *, nights_each: int, quick: bool, **facts: object
+) -> GateReport:
     """The record of what was found; `facts` are those of the machine and the plan."""
-    shape = _shape(suite)
+    suite = Suite.of(expectations)
+    shape = _shape(suite, expectations.tolerance(METRIC, DEVICE))
     tails = _tails(suite, findings)
     heavy = tails is not None and tails.normal_denied
     alarm = _false_alarm(findings, {"stored", "grid"} | ({"heavy"} if heavy else set()))
@@ -45,10 +49,11 @@ def report(findings: Findings, suite: Suite, *, nights_each: int, quick: bool, *
         for cell, nights in findings.tried.items()
     ]
     certificates = _certificates(findings, quick=quick)
+    on_tiny = scarce.rows(findings.supported, findings.claims)
     return GateReport(
         quick=quick,
         shape=shape,
-        bars=[] if quick else bars(alarm, detections, certificates),
+        bars=[] if quick else bars(alarm, detections, certificates, on_tiny),
         false_alarm=alarm,
         tails=tails,
         conditional=[_conditional(worlds, shares, nights_each) for worlds, shares in findings.shares.items()],
@@ -58,6 +63,7 @@ def report(findings: Findings, suite: Suite, *, nights_each: int, quick: bool, *
         },
         coverage=_coverage(findings, quick=quick),
         certificates=certificates,
+        scarce=on_tiny,
         shortcut={what: count / findings.items for what, count in findings.agreed.items()}
         | {"items": findings.items},
         **facts,  # type: ignore[arg-type]
@@ -72,7 +78,7 @@ def oracle(accepted: int, new: int, bands: int) -> float:
     return float(ndtr(DEVIATIONS / (1 / accepted + 1 / new) ** 0.5 + ndtri(level / 2)))
 
 
-def _shape(suite: Suite) -> Shape:
+def _shape(suite: Suite, tolerance: float) -> Shape:
     return Shape(
         items=len(suite.items),
         left_out=suite.left_out,
@@ -81,6 +87,7 @@ def _shape(suite: Suite) -> Shape:
         fewest_seeds=int(suite.seeds.min()),
         most_seeds=int(suite.seeds.max()),
         shared=suite.shared,
+        tolerance=tolerance,
     )
 
 

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medbench.errors import MedbenchError
-from medbench.expect import Expectation, Expectations
+from medbench.expect import SAFETY, Expectation, Expectations
 from medbench.judge import ARMS
 from medbench.judgement import Definition
 from medbench.stats.interval import LEVEL
-from medbench.stats.prediction import LEAST_DEVIATION, SeedSpread, prior_spread
+from medbench.stats.prediction import SeedSpread, prior_spread
 
 METRIC = "roc_auc@1"
 """What every item is of in worlds that are not like the stored runs, and what planted falls are of."""
@@ -53,6 +53,7 @@ class Suite:
       tasks: (SETS,) number of the task of each evaluation set.
       accepted: by score, its accepted values by seed.
       metrics: by score.
+      least: by score, what machines alone make of a deviation: a smaller one is no noise of seeds.
     """
 
     items: tuple[Expectation, ...]
@@ -64,6 +65,7 @@ class Suite:
     tasks: NDArray[np.int64]
     accepted: tuple[tuple[float, ...], ...]
     metrics: tuple[str, ...]
+    least: NDArray[np.float64]
 
     @classmethod
     def of(cls, expectations: Expectations) -> "Suite":
@@ -91,6 +93,7 @@ class Suite:
             tasks=_numbers(task for task, _ in sets),
             accepted=tuple(values for *_, values in scores),
             metrics=tuple(metric for *_, metric, _ in scores),
+            least=np.array([expectations.tolerance(metric, DEVICE) / SAFETY for *_, metric, _ in scores]),
         )
 
     @property
@@ -186,7 +189,8 @@ class LikeStored:
     def _prior(self, metric: str) -> SeedSpread:
         scores = np.flatnonzero(np.array(self._suite.metrics) == metric)
         groups = [self._suite.accepted[i] for i in scores]
-        return prior_spread(groups, arms=len(set(self._suite.runs[scores])))
+        arms = len(set(self._suite.runs[scores]))
+        return prior_spread(groups, arms=arms, least=float(self._suite.least[scores[0]]))
 
     def _deviations(self, random: np.random.Generator) -> NDArray[np.float64]:
         """(SCORES,) scaled inverse chi-square."""
@@ -222,14 +226,13 @@ class HeavyTailed(LikeStored):
         from scipy.special import digamma  # noqa: PLC0415 (slow to import)
 
         halves = self._freedom / 2
-        logs = (
-            np.log(np.maximum(self._variances, LEAST_DEVIATION**2)) - digamma(halves) + np.log(halves)
-        ) / 2
+        # Those that are below what machines make are no more than that, and would drown the others.
+        seen = np.maximum(self._variances, self._suite.least**2)
+        logs = (np.log(seen) - digamma(halves) + np.log(halves)) / 2
         deviations = np.empty(len(logs))
-        for metric in set(self._suite.metrics):
-            of = np.flatnonzero(np.array(self._suite.metrics) == metric)
-            spread = np.std(logs[of], ddof=1) if len(of) > 1 else 0.0
-            deviations[of] = np.exp(logs[of].mean() + spread * random.normal(size=len(of)))
+        for metric in dict.fromkeys(self._suite.metrics):
+            of = np.array(self._suite.metrics) == metric
+            deviations[of] = np.exp(logs[of].mean() + logs[of].std() * random.normal(size=of.sum()))
         return self._world(deviations, heavy=True)
 
 

@@ -87,7 +87,7 @@ def matched_fraction(
     start, end = (np.take_along_axis(curve, i, axis=1) for i in (right - 1, right))
     rise = end - start
     between = defined[:, None] & (rise > 0)  # elsewhere the goal may be any number of rises away
-    way = np.clip(np.divide(goal - start, rise, out=np.zeros_like(rise), where=between), 0.0, 1.0)
+    way = np.divide(goal - start, rise, out=np.zeros_like(rise), where=between)
     log = np.log(fractions)
     values = np.exp(log[right - 1] + way * (log[right] - log[right - 1]))[:, 0]
     why = {

@@ -120,7 +120,7 @@ def by_group(
     found = groups(sample, attributes, smallest)
     rows = []
     for group in sorted((*found.kept, *found.too_small), key=lambda group: group.name):
-        part = _part(sample, group.rows)
+        part = part_of(sample, group.rows)
         estimate = inner_values(part, np.ones((1, len(part))))
         defined = bool(estimate.defined[0])
         rows.append(
@@ -162,14 +162,16 @@ def group_gap(
     would be the best guess of each and spread too little (Louis 1984, doi:10.1080/01621459.1984.10478062).
     A small group, whose value is mostly noise, is drawn in most.
 
-    *Limits.* A gap cannot be negative, so what noise makes too small by chance is cut off at 0: between 2, 4
-    and 6 equal groups the corrected gap is mostly 0, and its mean .43, .34 and .30 of the plain one's. A true
-    gap of five standard errors of a group is underestimated by 5 to 8 %, one of two and a half by some 20 %
-    (simulated in tests/metrics/test_fairness.py); where several groups tie for the best or the worst, it may
-    be overestimated by as much. Only the noise of patients is taken off, not that of training; a patient in
-    several groups is taken for several; v is itself an estimate. A group without any spread, such as one that
-    is separated perfectly, is given the others' mean variance per patient; where no group has spread nothing
-    is taken off.
+    *Limits.* No estimate of a gap is free of bias everywhere: a gap has a kink where groups are equal, and
+    an estimate that is never negative, and not always 0, is too large there. What noise makes too small by
+    chance is cut off at 0: between 2, 4 and 6 equal groups the corrected gap is mostly 0, and its mean .43,
+    .34 and .30 of the plain one's. Judging adds what is left to the interval (`medbench.metrics.floor`). A
+    true gap of five standard errors of a group is underestimated by 5 to 8 %, one of two and a half by some
+    20 % (simulated in tests/metrics/test_fairness.py); where several groups tie for the best or the worst,
+    it may be overestimated by as much. Only the noise of patients is taken off, not that of training; a
+    patient in several groups is taken for several; v is itself an estimate. A group without any spread, such
+    as one that is separated perfectly, is given the others' mean variance per patient; where no group has
+    spread nothing is taken off.
 
     Args:
       spec: the attributes and the rest of the definition.
@@ -374,7 +376,7 @@ def _values(
 def _inner_of_rows(
     inner_values: InnerValues, sample: Sample, rows: NDArray[np.intp], weights: NDArray[np.float64]
 ) -> Estimates:
-    return inner_values(_part(sample, rows), weights)
+    return inner_values(part_of(sample, rows), weights)
 
 
 def _rate(
@@ -392,7 +394,7 @@ def _rate(
     return Estimates(values, defined, "" if defined.all() else lacking)
 
 
-def _part(sample: Sample, rows: NDArray[np.intp]) -> Sample:
+def part_of(sample: Sample, rows: NDArray[np.intp]) -> Sample:
     """The sample cut down to some examples; what is fitted on validation stays as it is."""
     whole = sample.predictions
     predictions = replace(

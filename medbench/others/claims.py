@@ -175,6 +175,6 @@ def _too_few(
         if not seeds[arm]:
             return f"no such evaluation set: {metric} needs {words}, and {name} has no run scored on that"
     if common:
-        return f"one seed ({common[0]}) in all arms: the noise of training is unknown, two are needed"
+        return f"one seed ({common[0]}) in all arms: the noise of training is unknown, three are needed"
     of = " and ".join(f"{', '.join(map(str, seeds[arm]))} of {name}" for arm, name in arms.items())
     return f"no seed in all arms: seeds are {of}, and arms are compared seed by seed"

@@ -44,7 +44,7 @@ class Arm(Declared, frozen=True, kw_only=True):
 
 
 def label(backbone: str, *, fraction: float = 1.0, recipe: str = "") -> str:
-    """What is fine-tuned, in a word: the backbone, `@` a share of the patients below 1, `+` a recipe of its own."""
+    """What is fine-tuned: the backbone, `@` a share of the patients below 1, `+` a recipe of its own."""
     share = f"@{fraction:g}" if fraction < 1 else ""
     return f"{backbone}{share}{f'+{recipe}' if recipe else ''}"
 

@@ -60,6 +60,25 @@ def patient_weights(
         yield counts[:, patient_of_image].astype(np.float64)
 
 
+def weights_without(patients: NDArray[np.str_], most: int) -> Iterator[NDArray[np.float64]]:
+    """Weights that leave out one patient after the other, or one group of several where there are too many.
+
+    Args:
+      patients: (n,) the patient of each image.
+      most: rows in all; more patients are left out in groups as even as can be.
+
+    Yields:
+      (rows, n) weights of 0 and 1, in blocks.
+    """
+    names, patient_of_image = np.unique(patients, return_inverse=True)
+    groups = min(len(names), most)
+    group_of_image = patient_of_image % groups
+    rows = max(1, _BLOCK // max(1, len(patients)))
+    for start in range(0, groups, rows):
+        left_out = np.arange(start, min(start + rows, groups))
+        yield (group_of_image != left_out[:, None]).astype(np.float64)
+
+
 def patients_of_rarest_class(patients: NDArray[np.str_], labels: NDArray[np.int8]) -> int:
     """Patients that show the rarest class of any label: what the spread over patients really rests on.
 

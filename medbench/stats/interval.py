@@ -6,6 +6,7 @@ Three to five seeds cannot be resampled honestly, so variances are added and a t
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
+from statistics import NormalDist
 from typing import Protocol, Self
 
 import numpy as np
@@ -103,6 +104,14 @@ class Spread:
             uncertainty += share**2 / (self.n_seeds - 1)
         return self.variance**2 / uncertainty
 
+    def widened(self, by: float) -> "Spread":
+        """With a bias of up to so much, as more variance over patients.
+
+        Limits known from many patients and seeds then lie further out by that bias.
+        """
+        error = self.standard_error + by / NormalDist().inv_cdf(1 - LEVEL)
+        return replace(self, patients=error**2 - self.seeds / self.n_seeds) if by else self
+
     def with_patients(self, factor: float) -> "Spread":
         """What is to be expected with `factor` times the patients."""
         return replace(self, patients=self.patients / factor, n_patients=self.n_patients * factor)
@@ -112,13 +121,13 @@ class Spread:
         return replace(self, n_seeds=seeds)
 
 
-def limits(effect: float, error: Uncertain) -> tuple[float, float]:
-    """Lower and upper one-sided limits of an effect, each exceeded by chance with probability `LEVEL`."""
+def limits(effect: float, error: Uncertain, level: float = LEVEL) -> tuple[float, float]:
+    """Lower and upper one-sided limits of an effect, each exceeded by chance with probability `level`."""
     from scipy.special import stdtrit  # noqa: PLC0415 (slow to import, and only judging needs it)
 
     if error.standard_error == 0:
         return effect, effect
-    half = float(stdtrit(error.degrees_of_freedom, 1 - LEVEL)) * error.standard_error
+    half = float(stdtrit(error.degrees_of_freedom, 1 - level)) * error.standard_error
     return effect - half, effect + half
 
 

@@ -19,6 +19,11 @@ not spent, and makes up for a prior that fits arms badly whose spreads are very 
 MEANS = FALSE_ALARMS - SINGLE_SEEDS
 """The part for bands of means."""
 
+SINGLE_FREEDOM = 5
+"""Degrees of freedom at most of a band for one seed. A mean of several is nearly normal whatever seeds are;
+one seed is held to a quantile so far out that tails decide. This many are as if seeds themselves had the
+tails of t with five, which ten accepted seeds an arm cannot deny."""
+
 
 @dataclass(frozen=True)
 class SeedSpread:
@@ -85,7 +90,8 @@ def half_width(
     """Half the width of a prediction interval for the mean of `new` seeds around that of `accepted`.
 
     t times s times sqrt(1/accepted + 1/new) (Hahn 1970), its level shared over `family` intervals by
-    Sidak's rule, so that all hold together with a probability near 1 - `level`.
+    Sidak's rule, so that all hold together with a probability near 1 - `level`. For a single new seed t
+    has `SINGLE_FREEDOM` degrees of freedom at most.
 
     Args:
       spread: with degrees of freedom.
@@ -97,8 +103,5 @@ def half_width(
     from scipy.special import stdtrit  # noqa: PLC0415
 
     each = 1 - (1 - level) ** (1 / family)
-    return (
-        float(stdtrit(spread.degrees_of_freedom, 1 - each / 2))
-        * spread.deviation
-        * (1 / accepted + 1 / new) ** 0.5
-    )
+    freedom = spread.degrees_of_freedom if new > 1 else min(spread.degrees_of_freedom, SINGLE_FREEDOM)
+    return float(stdtrit(freedom, 1 - each / 2)) * spread.deviation * (1 / accepted + 1 / new) ** 0.5

@@ -15,7 +15,7 @@ from medbench.stats.interval import Spread
 ARRANGEMENTS = 100_000
 """Of the arms within the seeds: all are counted where there are no more, else one fewer is drawn."""
 _TIE = 1e-12
-"""Relative difference within which two slopes are equal: sums in another order."""
+"""Share of the steepest slope there could be within which two are equal: sums in another order."""
 
 
 def slope_contrast(positions: Sequence[float]) -> NDArray[np.float64]:
@@ -109,7 +109,7 @@ def rise_p_value(
     contrast = slope_contrast(positions)
     n_seeds, arms = values.shape
     observed = float((values @ contrast).sum())
-    least = observed - _TIE * float(np.abs(values).max(initial=1.0))
+    least = observed - _TIE * float((np.abs(values) @ np.abs(contrast)).sum())
     if factorial(arms) ** n_seeds <= ARRANGEMENTS:
         sums = np.zeros(1)
         for row in values:

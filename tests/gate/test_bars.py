@@ -2,8 +2,9 @@
 
 import pytest
 
-from medbench.gate.bars import CAUGHT, bars, of_coverage, of_detection, of_false_alarms
+from medbench.gate.bars import CAUGHT, bars, of_coverage, of_detection, of_false_alarms, of_scarce
 from medbench.gate.measured import Certificate, Coverage, Detection, FalseAlarm, Rate
+from medbench.gate.scarce import Scarce
 from medbench.gate.share import share
 
 
@@ -22,6 +23,11 @@ def alarm(hits: int, nights: int) -> FalseAlarm:
 def detection(hits: int, change: str = "AUC drop", size: float = 0.01, **cell: str) -> Detection:
     where = {"night": "same seeds", "arms": "one arm", "worlds": "stored", "metric": "roc_auc"} | cell
     return Detection(**share(hits, 1000), nights=1000, change=change, size=size, **where)
+
+
+def tiny(supported: int) -> Scarce:
+    where = {"kind": "nll", "predicate": "equivalence", "n_patients": 60, "n_seeds": 3}
+    return Scarce(**share(supported, 100), cohorts=100, **where)
 
 
 def certificate(metric: str = "roc_auc", *, certified: bool = True) -> Certificate:
@@ -92,10 +98,19 @@ def test_each_bar_is_of_its_own_measurement():
         detection(0, *wanted[:2], night=wanted[2], arms=wanted[3], worlds="grid") for wanted in CAUGHT
     ]
     metrics = [certificate(name, certified=name != "brier") for name in ("nll", "brier", "delta ece")]
-    found = bars(alarm(160, 4000), [*of_others, *of_stored], metrics)
-    assert [bar.met for bar in found] == [True, False, False, True, False, True]
+    found = bars(alarm(160, 4000), [*of_others, *of_stored], metrics, [tiny(1)])
+    assert [bar.met for bar in found] == [True, False, False, True, False, True, True]
     assert [bar.measured[:5] for bar in found[1:4]] == ["90.0%", "94.0%", "98.0%"]
-    assert [bar.what for bar in found[4:]] == [
+    assert [bar.what for bar in found[4:6]] == [
         "coverage of brier, nominal 95 %",
         "coverage of nll, nominal 95 %",
     ]
+
+
+def test_one_cell_of_tiny_cohorts_that_is_surely_above_the_level_misses_the_bar():
+    assert of_scarce([tiny(5)] * 40).met
+    assert of_scarce([*[tiny(0)] * 39, tiny(11)]).met
+    bar = of_scarce([*[tiny(0)] * 38, tiny(20), tiny(11)])
+    assert not bar.met
+    assert bar.measured.startswith("20.0% [12.7%, 29.2%] of 100 (nll, equivalence, 60 patients, 3 seeds)")
+    assert bar.measured.endswith("the worst of 40 cells; 31 of 4,000 in all")

@@ -117,6 +117,7 @@ def test_figures_follow_from_the_seed_whatever_the_workers():
         agreement=0,
         studies={100: 3},
         candidates={},
+        scarce=(),
     )
     one, again, two, other = (
         simulate(sizes, ROOT, "embedded", seed=seed, workers=workers, say=lambda line: None)

@@ -62,13 +62,13 @@ def test_each_accepted_set_has_the_rate_of_its_own_nights():
 
 
 def test_normal_seeds_of_equal_spread_alarm_as_designed():
-    """With spreads alike, bands are nearly exact, so with one new seed 3.5 % of nights leave one."""
+    """With spreads alike, bands of means are nearly exact; those of single seeds allow for heavier tails."""
     accepted, nights = suite_of(6, seeds=10), 500
     red = rates.unchanged(
         lambda random: scripted(accepted, deviation=0.01), accepted, nights, np.random.default_rng(1)
     )
-    assert 0.015 < red["one new seed"] / nights < 0.065
     assert 0.015 < red["new seeds"] / nights < 0.07
+    assert red["one new seed"] <= 0.01 * nights
     assert red["same seeds"] == 0
 
 

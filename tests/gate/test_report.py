@@ -12,7 +12,6 @@ from medbench.gate.parts import Findings
 from medbench.gate.rates import ARMS_HIT, DEVIATIONS, DROPS, NIGHTS, NUMBERS, WORLDS, Planted
 from medbench.gate.report import oracle, report, summary
 from medbench.gate.share import share
-from medbench.gate.worlds import Suite
 from tests.gate.conftest import suite_of
 from tests.gate.test_coverage import held
 
@@ -70,7 +69,7 @@ def findings(*, heavy: int = 900, kurtosis: float = 0.0, caught: int = 2000) -> 
 
 
 def reported(found: Findings, *, quick: bool = False):
-    return report(found, Suite.of(suite_of(2, seeds=6)), nights_each=10, quick=quick, **FACTS)
+    return report(found, suite_of(2, seeds=6), nights_each=10, quick=quick, **FACTS)
 
 
 @pytest.mark.parametrize(("hits", "of"), [(0, 40), (3, 40), (40, 40)])

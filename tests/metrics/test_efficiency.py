@@ -164,6 +164,7 @@ def test_a_running_maximum_would_reach_the_target_too_early_isotonic_regression_
         ([1.0, 0.1], "1, 0.1"),
         ([0.0, 1.0], "0, 1"),
         ([0.5, 1.5], "0.5, 1.5"),
+        ([0.1, 0.5, 1.5], "0.1, 0.5, 1.5"),
         ([0.5, np.nan], "0.5, nan"),
     ],
 )
@@ -185,6 +186,17 @@ def test_limits_are_percentiles_of_the_replicates():
     assert (interval.below, interval.beyond, interval.undefined) == (0.0, 0.0, 0.0)
     wider = fraction_interval(FRACTIONS, of(np.arange(1, 101) / 100), level=0.975)
     assert (wider.low, wider.high) == (pytest.approx(0.02), pytest.approx(0.99))
+
+
+def test_as_many_replicates_lie_outside_either_limit_as_the_level_leaves():
+    interval = fraction_interval(FRACTIONS, of(np.array([0.5, 0.2, 0.4, 0.3, 0.1])), level=0.5)
+    assert (interval.low, interval.high) == (0.2, 0.4)
+
+
+def test_two_fractions_make_a_curve():
+    fractions = np.array([0.25, 1.0])
+    assert matched_fraction(fractions, np.array([[0.0, 1.0]]), np.array([0.5])).values == pytest.approx(0.5)
+    assert learning_curve_area(fractions, np.array([[0.0, 1.0]])).values == pytest.approx(0.5)
 
 
 def test_replicates_that_never_reach_the_target_open_the_interval_upwards():
@@ -244,7 +256,9 @@ def test_seed_noise_follows_from_its_seed_alone():
 
 
 def test_one_seed_tells_nothing_of_the_noise_between_seeds():
-    with pytest.raises(MedbenchError, match="cannot be told from one seed; train at least two"):
+    with pytest.raises(
+        MedbenchError, match=r"^the noise between seeds cannot be told from one seed; train at least two\.$"
+    ):
         with_seed_noise(np.zeros((4, 2)), np.zeros((1, 2)), np.random.SeedSequence(0))
 
 

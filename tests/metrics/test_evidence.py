@@ -70,6 +70,17 @@ def test_a_gap_of_what_calls_are_worth_rests_on_the_wrong_and_right_calls_of_eac
     assert resting_on(gap, found, MisclassificationAuc()) == 1  # wrong among f: e; among m: b
 
 
+def test_who_shows_no_known_label_is_nobodys_evidence():
+    known = np.array([[1, 0], [1, 0], [1, 1], [0, 1], [0, 1], [0, 0], [1, -1], [0, -1]])
+    logits = np.where(known == 0, -1.0, 1.0)
+    logits[[0, 1, 3], 0] *= -1  # wrong calls of three of eight
+    logits[[2, 3], 1] *= -1  # and of two of six
+    found = Sample(predictions(FINDINGS, known, logits))
+    assert resting_on(MisclassificationAuc(), found) == 2
+    known[[3, 4, 5], 1] = -1  # one wrong and two right calls are left
+    assert resting_on(MisclassificationAuc(), Sample(predictions(FINDINGS, known, logits))) == 1
+
+
 def test_telling_a_shift_from_home_rests_on_the_smaller_of_the_two():
     shifted = np.array([False] * 3 + [True] * 5)
     assert resting_on(OutOfDistributionAuc(), sample(shifted=shifted)) == 2

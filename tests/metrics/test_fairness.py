@@ -450,6 +450,8 @@ def test_a_group_without_spread_is_given_the_others_variance_per_patient():
 
     patients = np.array([f"p{i}" for i in range(165)])
     a, b, c = _variances(of_rows, kept, patients)
+    assert (a * 100, c * 40) == (pytest.approx(0.25, rel=0.5), pytest.approx(0.25, rel=0.5))
+    assert a * 100 != pytest.approx(c * 40), "each has its own"
     assert b == pytest.approx((a * 100 + c * 40) / 2 / 25)
     assert _variances(of_rows, [kept[1], kept[1]], patients).tolist() == [0.0, 0.0]
 
@@ -649,6 +651,9 @@ def test_prevalence_is_of_known_labels():
     )
     (row,) = by_group(accuracy_of_nothing, sample, ["g"], 1)
     assert row.prevalence == {"nodule": 0.5, "effusion": None}
+    sample = Sample(predictions([[0, 1], [0, -1]], np.zeros((2, 2)), target=FINDINGS, g=["a", "a"]))
+    (row,) = by_group(accuracy_of_nothing, sample, ["g"], 1)
+    assert row.prevalence == {"nodule": 0.0, "effusion": 1.0}
     sample = Sample(predictions(np.eye(3), np.zeros((3, 3)), target=THREE, g=["a", "a", "a"]))
     (row,) = by_group(accuracy_of_nothing, sample, ["g"], 1)
     assert row.prevalence == {name: pytest.approx(1 / 3) for name in "abc"}

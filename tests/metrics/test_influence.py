@@ -30,6 +30,7 @@ VALUES = {
     BalancedAccuracy: discrimination.balanced_accuracy,
 }
 TWO = Target(kind="single-label", classes=("benign", "malignant"))
+THREE = Target(kind="single-label", classes=("a", "b", "c"))
 FOUR = Target(kind="single-label", classes=("a", "b", "c", "d"))
 LABELS = Target(kind="multi-label", classes=("edema", "nodules", "mass"))
 
@@ -78,6 +79,7 @@ def numerical(spec, sample, step=1e-4):
         (RocAuc(label="c"), FOUR),
         (RocAuc(label="mass"), LABELS),
         (NegativeLogLikelihood(), TWO),
+        (NegativeLogLikelihood(), THREE),
         (NegativeLogLikelihood(), FOUR),
         (NegativeLogLikelihood(), LABELS),
         (NegativeLogLikelihood(temperature=True), LABELS),

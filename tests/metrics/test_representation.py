@@ -82,6 +82,14 @@ def test_sixteen_and_thirty_two_bit_features_are_summed_in_sixty_four():
     assert linear_cka(x, x)[0] == pytest.approx(1)
 
 
+@pytest.mark.parametrize(("scale", "shift"), [(1e-200, 0.0), (1e-3, 1e6), (1e150, 0.0)])
+def test_neither_unit_nor_origin_of_the_features_matters(scale, shift):
+    rng = np.random.default_rng(9)
+    x, y = rng.normal(size=(12, 4)), rng.normal(size=(12, 5))
+    expected, _ = linear_cka(x, y)
+    assert linear_cka(scale * x + shift, y) == (pytest.approx(expected, rel=1e-5), "")
+
+
 @pytest.mark.parametrize("n", [0, 1, 3])
 def test_fewer_than_four_examples_are_too_few(n):
     rng = np.random.default_rng(4)
@@ -158,8 +166,9 @@ def test_stages_are_compared_one_by_one_from_start_to_end():
 
 def test_stages_of_another_architecture_are_refused():
     x = np.zeros((5, 2))
-    with pytest.raises(MedbenchError, match=r"^features are of the stages a and a, b: expected the same"):
-        cka_by_stage({"a": x}, {"a": x, "b": x})
+    said = r"^features are of the stages a, c and a, b: expected the same\.$"
+    with pytest.raises(MedbenchError, match=said):
+        cka_by_stage({"a": x, "c": x}, {"a": x, "b": x})
 
 
 # Steps to a share of the final score.

@@ -173,12 +173,16 @@ def test_doubt_is_undefined_where_all_calls_are_right_or_all_wrong():
     assert one(misclassification_auc, DOUBT, label) == "`effusion` has no wrongly called example"
 
 
-def test_doubt_is_undefined_only_in_the_replicates_that_lack_an_error():
+@pytest.mark.parametrize(("order", "lacking"), [((0, 1, 2), "rightly"), ((0, 2, 1), "wrongly")])
+def test_doubt_is_undefined_only_in_the_replicates_that_lack_an_error_and_names_what_the_first_lacks(
+    order, lacking
+):
     scored = binary([1, 0, 1], [1.0, 0.5, 2.0])
-    found = misclassification_auc(DOUBT, Sample(scored), np.array([[1.0, 1, 1], [0, 1, 0], [1, 0, 1]]))
+    weights = np.array([[1.0, 1, 1], [0, 1, 0], [1, 0, 1]])[list(order)]
+    found = misclassification_auc(DOUBT, Sample(scored), weights)
     assert found.defined.tolist() == [True, False, False]
     assert found.values.tolist() == [1, 0, 0]
-    assert found.reason == "`top label` has no rightly called example"
+    assert found.reason == f"`top label` has no {lacking} called example"
 
 
 @pytest.mark.parametrize(("metric", "spec"), OF_CALLS)

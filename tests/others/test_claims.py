@@ -78,7 +78,7 @@ def test_one_seed_is_not_judged(judge):
     judged, refused, _ = judge(seeds=(4,))
     assert judged == []
     assert {no.reason for no in refused} == {
-        "one seed (4) in both arms: the noise of training is unknown, two are needed"
+        "one seed (4) in both arms: the noise of training is unknown, three are needed"
     }
 
 

@@ -41,7 +41,7 @@ def test_the_table_of_the_page_is_judged_with_its_declaration(tmp_path, capsys):
 def test_the_folder_of_the_page_is_judged_by_the_claims_of_the_suite(tmp_path, capsys):
     (tmp_path / "predictions.yaml").write_text(block("# predictions.yaml"))
     for name, gain in (("net-s", 0.0), ("net-m", 1.5)):
-        for seed in (1, 2):
+        for seed in (1, 2, 3):
             for evaluation_set in ("id", "vendor-b"):
                 path = tmp_path / name / f"seed-{seed}" / f"{evaluation_set}.csv"
                 write_rows(path, examples(gain, seed))

@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from medbench.stats import bootstrap
-from medbench.stats.bootstrap import patient_weights, patients_of_rarest_class, seed_sequence
+from medbench.stats.bootstrap import (
+    patient_weights,
+    patients_of_rarest_class,
+    seed_sequence,
+    weights_without,
+)
 
 SEED = np.random.SeedSequence(7)
 
@@ -78,3 +83,23 @@ def test_an_item_always_draws_the_same_and_another_item_draws_otherwise():
 )
 def test_the_rarest_class_is_counted_in_patients_over_all_labels(patients, labels, expected):
     assert patients_of_rarest_class(np.array(list(patients)), np.array(labels, dtype=np.int8)) == expected
+
+
+@pytest.mark.parametrize(("most", "rows"), [(1000, 4), (4, 4), (3, 3), (1, 1)])
+def test_every_patient_is_left_out_once_alone_or_with_others(most, rows):
+    patients = np.array(["b", "a", "c", "a", "d"])
+    (weights,) = weights_without(patients, most)
+    assert weights.shape == (rows, 5)
+    assert (weights[:, 1] == weights[:, 3]).all()  # the two images of one patient
+    assert ((1 - weights).sum(axis=0) == 1).all()
+    if rows == 4:
+        assert ((1 - weights[:, [0, 1, 2, 4]]).sum(axis=1) == 1).all()
+
+
+def test_leaving_out_comes_in_blocks_that_are_the_whole(monkeypatch):
+    patients = np.array([f"p{i}" for i in range(7)])
+    whole = np.concatenate(list(weights_without(patients, 7)))
+    monkeypatch.setattr(bootstrap, "_BLOCK", 14)
+    blocks = list(weights_without(patients, 7))
+    assert [len(block) for block in blocks] == [2, 2, 2, 1]
+    np.testing.assert_array_equal(np.concatenate(blocks), whole)

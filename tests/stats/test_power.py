@@ -47,6 +47,14 @@ def test_the_detectable_gap_has_the_wanted_power_at_any_scale(scale):
     assert power(detectable(ABOVE_0, spread), ABOVE_0, spread) == pytest.approx(WANTED, abs=1e-4)
 
 
+def test_what_is_detectable_has_the_unit_of_the_effect_and_lies_between_the_bounds_wherever_they_are():
+    plain = Spread(patients=1e-4, seeds=2e-4, n_patients=60, n_seeds=3)
+    large = Spread(patients=1e4, seeds=2e4, n_patients=60, n_seeds=3)
+    assert detectable(Claimed(low=100.0), large) == pytest.approx(1e4 * detectable(Claimed(low=0.01), plain))
+    shifted = detectable(Claimed(0.25, 0.35), plain)
+    assert shifted == pytest.approx(0.3 + detectable(Claimed(-0.05, 0.05), plain))
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.floats(0.7, 1.5), st.floats(1e-6, 1e-2), st.integers(2, 500), st.integers(3, 10))
 def test_the_patients_that_settle_are_just_enough(gap_in_errors, share, n_patients, n_seeds):

@@ -116,6 +116,13 @@ def test_one_interval_is_the_classical_prediction_interval():
     assert half == pytest.approx(t.ppf(1 - FALSE_ALARMS / 2, 9) * 0.02 * np.sqrt(1 / 5 + 1 / 2))
 
 
+@pytest.mark.parametrize(("freedom", "of_quantile"), [(3, 3), (5, 5), (9, 5), (40, 5)])
+def test_the_band_of_one_seed_has_the_tails_of_five_degrees_of_freedom_at_most(freedom, of_quantile):
+    half = half_width(SeedSpread(0.02, freedom), accepted=10, new=1, family=18)
+    each = 1 - (1 - FALSE_ALARMS) ** (1 / 18)
+    assert half == pytest.approx(t.ppf(1 - each / 2, of_quantile) * 0.02 * np.sqrt(1 / 10 + 1))
+
+
 def test_a_family_shares_the_level_by_sidaks_rule():
     half = half_width(SeedSpread(0.02, 9), accepted=5, new=5, family=10)
     two_sided = 2 * t.sf(half / (0.02 * np.sqrt(2 / 5)), 9)

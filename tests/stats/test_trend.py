@@ -43,6 +43,12 @@ def test_without_chance_among_patients_the_interval_is_a_t_test_of_the_slopes_of
     assert (spread.n_patients, spread.n_seeds) == (50, 5)
 
 
+def test_two_seeds_tell_the_noise_of_training():
+    values = np.array([[0.1, 0.2], [0.1, 0.4]])
+    effect, spread = slope(values, np.zeros((2, 2)), (0, 1), resting_on=9)
+    assert (effect, spread.seeds) == (pytest.approx(0.2), pytest.approx(0.02))
+
+
 def test_patients_that_move_all_arms_alike_do_not_move_the_slope():
     alike = np.full((4, 4), 0.3)
     assert slope(np.zeros((3, 4)), alike, RANKS, resting_on=9)[1].patients == pytest.approx(0, abs=1e-15)
@@ -70,8 +76,13 @@ def test_many_ladders_are_fitted_at_once_as_each_by_itself():
     np.testing.assert_array_equal(isotonic(ladders), each)
 
 
-def test_what_rises_already_is_left_alone():
-    np.testing.assert_array_equal(isotonic([1.0, 2.0, 2.0, 5.0]), [1.0, 2.0, 2.0, 5.0])
+def test_what_rises_already_is_left_alone_to_the_last_bit_whatever_else_is_fitted():
+    rising = np.sort(np.random.default_rng(7).random((50, 6)), axis=1)
+    rising[:, 3] = rising[:, 2]
+    falling = rising[:, ::-1]
+    fitted = isotonic(np.stack([rising, falling], axis=1))
+    np.testing.assert_array_equal(fitted[:, 0], rising)
+    np.testing.assert_allclose(fitted[:, 1], np.tile(falling.mean(axis=1, keepdims=True), 6))
     assert len(isotonic([])) == 0
 
 
@@ -92,6 +103,32 @@ def test_on_any_values_it_is_the_share_of_all_arrangements():
     observed = sum(linregress(positions, row).slope for row in values)
     expected = np.mean(np.array(sums) >= observed - 1e-9)
     assert rise_p_value(values, positions, SEED) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_units_do_not_matter_and_equal_slopes_count_as_equal(scale):
+    ranks = np.array([[1.0, 3.0, 2.0], [2.0, 1.0, 3.0], [1.0, 2.0, 3.0]])
+    expected = rise_p_value(ranks, (0, 1, 2), SEED)
+    assert rise_p_value(scale * 0.1 * ranks, (0, 1, 2), SEED) == expected
+    assert rise_p_value(0.1 * ranks, (0, scale * 0.1, scale * 0.2), SEED) == expected
+
+
+def test_as_many_arrangements_as_are_drawn_are_all_counted(monkeypatch):
+    values = np.random.default_rng(8).normal(size=(2, 3))
+    exact = rise_p_value(values, (0, 1, 2), SEED)
+    monkeypatch.setattr(trend, "ARRANGEMENTS", 36)
+    others = {rise_p_value(values, (0, 1, 2), np.random.SeedSequence(i)) for i in range(5)}
+    assert others == {exact}
+
+
+def test_what_is_drawn_are_arrangements_of_each_seed_and_what_was_seen():
+    seen = np.array([[0.0, 0.0, 1.0]] * 5 + [[0.0, 1.0, 0.0]] * 3)
+    for positions in ([0, 1, 2], [0, 1, 9]):
+        contrast = slope_contrast(positions)
+        sums = np.array(list(product(contrast, repeat=8))).sum(axis=1)  # the 1 is any arm's, as likely
+        exact = np.mean(sums >= (seen @ contrast).sum() - 1e-9)
+        assert rise_p_value(seen, positions, SEED) == pytest.approx(exact, abs=4 * (exact / 1e5) ** 0.5)
+    assert rise_p_value(np.full((8, 3), 0.7), (0, 1, 2), SEED) == 1
 
 
 def test_a_ladder_of_equal_values_shows_nothing_and_a_clear_rise_all_it_can():
