@@ -37,18 +37,16 @@ from medbench.stats.power import (
 from medbench.units import in_words, joined
 
 FEWEST_SEEDS = 3
-"""An arm. With two, and seeds that differ more than patients explain, a claim that just does not hold comes
-out as supported in up to 9 of 100 studies instead of 5, with three in up to 6 (docs/judging.md)."""
+"""An arm. With two, a limit holds in 92 of 100 studies instead of 95 where seeds differ by more than patients
+explain (tests/stats/test_interval.py), with three in 94."""
 FEWEST_OF_A_CLASS = 10
 """Patients that must show each class before anything is concluded."""
 FEWEST_RESAMPLED = 20
-"""The same where the interval is by the bootstrap: the smallest number that was studied. With 20 to 100, no
-kind was wrongly supported in significantly more than 5 of 100 cohorts (`medbench.gate.scarce`,
-docs/judging.md), once what folds, who was not drawn and on how few a difference rests are dealt with."""
+"""The same where the interval is by the bootstrap: the smallest number that was studied (docs/gate.md, by
+`medbench.gate.scarce`)."""
 FEWEST_BEHIND = 10
-"""Patients on whom a difference must effectively rest. Of areas near 1, with five, claims that just do not
-hold were supported in up to 8 of 100 studies instead of 5, because the patients who would be ranked
-differently were not drawn; with ten in up to 6, and with fewer than 240 patients in at most 5."""
+"""Patients on whom a difference must effectively rest. Of areas near 1, with fewer, the patients who would be
+ranked differently were hardly drawn, and the spread looks small (docs/gate.md, by `medbench.gate.scarce`)."""
 
 
 class JudgedRun(Protocol):
