@@ -6,7 +6,6 @@ Rates come with Clopper-Pearson 95 % intervals of the simulation.
 import msgspec
 
 from medbench.gate.scarce import Scarce
-from medbench.judge import ARMS
 
 
 class Rate(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +124,8 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     items: int
     left_out: int
     """Accepted items that are not simulated."""
+    scores: int
+    """Metrics of a backbone's runs on an evaluation set; several items may share one."""
     tasks: int
     runs: int
     """Groups of runs that differ in nothing but the seed."""
@@ -144,7 +145,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def bands(self) -> int:
         """Of means, over which the level is shared."""
-        return self.items * len(ARMS)
+        return self.scores
 
 
 class Bar(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from medbench.expect import Accepted, Calibration, Expectation, Expectations, accepted_as, check
 from medbench.gate.worlds import DEVICE, Values, World
-from medbench.judge import ARMS, why_no_verdict
+from medbench.judge import why_no_verdict
 from medbench.judgement import Definition, Interval, Judgement
 from medbench.metrics.registry import higher_is_better
 from medbench.policy import outcome
 from medbench.predicates import PREDICATES, verdict
+from medbench.spec.effects import PAIR
 from medbench.stats.interval import Spread, limits
 
 CALIBRATED_VALUES = 90
@@ -55,17 +56,17 @@ def judged(world: World, item: int, values: NDArray[np.float64], first: int) -> 
         evaluation_set=evaluation_set,
         statement="",
         metric=definition.metric,
-        baseline=like.backbones.baseline,
-        treatment=like.backbones.treatment,
+        arms=like.arms,
         state="judged",
         margin=definition.margin,
         relevant_effect=0.0,
+        n_seeds=len(seeds),
         samples={
             arm: dict(zip(seeds, of_arm, strict=True))
-            for arm, of_arm in zip(ARMS, values.tolist(), strict=True)
+            for arm, of_arm in zip(PAIR, values.tolist(), strict=True)
         },
-        trained=dict.fromkeys(ARMS, seeds),
-        devices=dict.fromkeys(ARMS, dict.fromkeys(seeds, DEVICE)),
+        trained=dict.fromkeys(PAIR, seeds),
+        devices=dict.fromkeys(PAIR, dict.fromkeys(seeds, DEVICE)),
         environments=[DEVICE],
         definition=definition,
         cohort_fingerprint=like.cohort_fingerprint,

@@ -18,10 +18,11 @@ from medbench.expect import Expectation, Expectations
 from medbench.gate import nights
 from medbench.gate.rates import Counts, Planted
 from medbench.gate.worlds import METRIC, RARER, Suite, variance_over_patients
-from medbench.judge import ARMS, JudgedRun, judge
+from medbench.judge import JudgedRun, judge
 from medbench.judgement import Definition, Judgement
 from medbench.predictions import Predictions
 from medbench.record import RunRecord
+from medbench.spec.effects import BASELINE, PAIR, Gain, terms
 from medbench.spec.metrics import BUILT_IN
 from medbench.spec.records import Claim, Source
 from medbench.spec.runs import Item, PlannedItem
@@ -112,7 +113,7 @@ class Study:
             of_seeds = list(self.stored(task, backbone, evaluation_set).values())
             logits = np.stack([each.logits for each in of_seeds]).astype(np.float64)
             mean = logits.mean(axis=0)
-            weights = mixtures[task, backbone][: len(item.samples.baseline)]
+            weights = mixtures[task, backbone][: len(item.samples[BASELINE])]
             mixed = mean + np.tensordot(weights, logits - mean, axes=1)
             arms[arm] = {
                 i: replace(of_seeds[0], logits=new.astype(np.float32)) for i, new in enumerate(mixed, start=1)
@@ -121,7 +122,7 @@ class Study:
 
     def mixtures(self, random: np.random.Generator) -> dict[_Arm, NDArray[np.float64]]:
         """How the runs of a night are drawn: the same weights on all sets of a run."""
-        most = max(len(item.samples.baseline) for item in self.items)
+        most = max(len(item.samples[BASELINE]) for item in self.items)
         return {
             arm: random.normal(size=(most, len(runs))) / (len(runs) - 1) ** 0.5
             for arm, runs in self.runs.items()
@@ -141,10 +142,14 @@ class Study:
             claim=claim,
             evaluation_set=evaluation_set,
             metric=metric,
-            baseline=accepted.backbones.baseline,
-            treatment=accepted.backbones.treatment,
+            arms=accepted.arms,
         )
-        planned = PlannedItem(item=item, metrics={metric: BUILT_IN[metric]}, **specs)
+        planned = PlannedItem(
+            item=item,
+            metrics={metric: BUILT_IN[metric]},
+            terms=terms(Gain(), PAIR, evaluation_set),
+            runs=specs,
+        )
         return judge(planned, _claim(claim, accepted.definition), runs)
 
     def accept(self, metric: str, arms: Mapping[str, Arms]) -> Expectations:
@@ -259,7 +264,7 @@ def agreement(study: Study, sets: int, random: np.random.Generator) -> tuple[Cou
         mixed = study.mixtures(random)
         for item, before in zip(study.items, accepted.accepted, strict=True):
             full = study.judged(item, "roc_auc", study.seeds(item, mixed), _later(item))
-            values = np.array([list(full.samples[arm].values()) for arm in ARMS])
+            values = np.array([list(full.samples[arm].values()) for arm in PAIR])
             over_patients = variance_over_patients(before)
             short = nights.concluded(full, before.definition, values, over_patients, RARER)
             red = nights.is_red(full, accepted), nights.is_red(short, accepted)
@@ -286,12 +291,12 @@ def _of_one_recipe(folder: Path) -> dict[_Arm, dict[int, StoredRun]]:
 
 def _arms(item: Expectation) -> dict[str, _Arm]:
     """The task and backbone of each arm."""
-    return {arm: (item.item.partition("/")[0], getattr(item.backbones, arm)) for arm in ARMS}
+    return {arm: (item.item.partition("/")[0], item.arms[arm]) for arm in PAIR}
 
 
 def _later(item: Expectation) -> int:
     """The first seed that was not accepted, where nights count them from 1."""
-    return len(item.samples.baseline) + 1
+    return len(item.samples[BASELINE]) + 1
 
 
 def _accepted_night(

@@ -82,6 +82,7 @@ def _shape(suite: Suite, tolerance: float) -> Shape:
     return Shape(
         items=len(suite.items),
         left_out=suite.left_out,
+        scores=len(suite.runs),
         tasks=int(suite.tasks.max()) + 1,
         runs=int(suite.runs.max()) + 1,
         fewest_seeds=int(suite.seeds.min()),

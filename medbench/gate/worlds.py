@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from medbench.errors import MedbenchError
 from medbench.expect import SAFETY, Expectation, Expectations
-from medbench.judge import ARMS
 from medbench.judgement import Definition
+from medbench.spec.effects import BASELINE, PAIR, TREATMENT
 from medbench.stats.interval import LEVEL
 from medbench.stats.prediction import SeedSpread, prior_spread
 
@@ -44,7 +44,7 @@ class Suite:
     Scores of the same runs by the same metric have noise in common.
 
     Attributes:
-      items: that are simulated: accepted on `DEVICE` with two seeds or more.
+      items: that are simulated: gains of one arm over another, accepted on `DEVICE` with two seeds or more.
       left_out: how many others were accepted.
       seeds: (ITEMS,) accepted, of each arm.
       scores: (ITEMS, 2) number of the score of each arm.
@@ -74,20 +74,24 @@ class Suite:
         Raises:
           MedbenchError: there is nothing that a simulation could be like.
         """
-        items = [e for e in expectations.accepted if e.environment == DEVICE and len(e.samples.baseline) > 1]
+        items = [
+            e
+            for e in expectations.accepted
+            if e.environment == DEVICE and e.definition.effect == "gain" and len(e.samples[BASELINE]) > 1
+        ]
         if not any(e.definition.metric == METRIC for e in items):
             raise MedbenchError(
                 f"simulated nights need an accepted item of {METRIC} on {DEVICE} with two seeds or more; of "
                 f"{len(expectations.accepted)} accepted items none is one. Name others with --expectations."
             )
-        arms = [_score(item, arm) for item in items for arm in ARMS]
+        arms = [_score(item, arm) for item in items for arm in PAIR]
         scores = list(dict.fromkeys(arms))
         sets = list(dict.fromkeys((task, on) for task, on, *_ in scores))
         return cls(
             items=tuple(items),
             left_out=len(expectations.accepted) - len(items),
-            seeds=np.array([len(e.samples.baseline) for e in items]),
-            scores=_numbers(arms).reshape(len(items), len(ARMS)),
+            seeds=np.array([len(e.samples[BASELINE]) for e in items]),
+            scores=_numbers(arms).reshape(len(items), len(PAIR)),
             runs=_numbers((task, backbone, metric) for task, _, backbone, metric, _ in scores),
             sets=_numbers((task, on) for task, on, *_ in scores),
             tasks=_numbers(task for task, _ in sets),
@@ -302,8 +306,7 @@ def area_deviation(
 def _score(item: Expectation, arm: str) -> tuple[str, str, str, str, tuple[float, ...]]:
     """Task, evaluation set, backbone, metric and values: the same for arms of items that are one score."""
     task, _, evaluation_set = item.item.split("/", 2)
-    values = tuple(item.values(arm).values())
-    return task, evaluation_set, getattr(item.backbones, arm), item.definition.metric, values
+    return task, evaluation_set, item.arms[arm], item.definition.metric, tuple(item.samples[arm].values())
 
 
 def _numbers(keys: Iterable[Hashable]) -> NDArray[np.int64]:
@@ -322,6 +325,9 @@ def _superiority(item: Expectation) -> Definition:
         evaluate="id",
         cohort=item.definition.cohort,
         labels="single-label: benign, malignant",
+        effect="gain",
+        weights={BASELINE: -1.0, TREATMENT: 1.0},
+        units="image",
     )
 
 
@@ -334,11 +340,11 @@ def variance_over_patients(item: Expectation) -> float:
     from scipy.special import ndtri  # noqa: PLC0415 (slow to import)
 
     both = ((item.effect.high - item.effect.low) / 2 / float(ndtri(1 - LEVEL))) ** 2
-    arms = [np.array(_in_order(item, arm)) for arm in ARMS]
+    arms = [np.array(_in_order(item, arm)) for arm in PAIR]
     of_seeds = float(np.var(arms[1] - arms[0], ddof=1)) / len(arms[0])
     return max(both - of_seeds, both / 2)
 
 
 def _in_order(item: Expectation, arm: str) -> Sequence[float]:
     """The values of an arm in the order of the seeds."""
-    return [value for _, value in sorted(item.values(arm).items())]
+    return [value for _, value in sorted(item.samples[arm].items())]

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from medbench.spec.declared import Declared, Resolved
 
 BASELINE, TREATMENT = "baseline", "treatment"
+PAIR = (BASELINE, TREATMENT)
+"""The arms of a gain."""
 HOME = "id"
 AT = " at "
 """Between the name of an arm and that of an evaluation set, where a term is on another than its item."""
