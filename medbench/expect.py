@@ -594,7 +594,7 @@ def _change(
     """What accepting a judgement would change."""
     if judgement.state != "judged":
         return Change(judgement.id, None, None, f"{judgement.state}: {judgement.reason}")
-    seeds = judgement.n_seeds
+    seeds = min(map(len, judgement.samples.values()))
     if seeds < FEWEST_SEEDS:
         why = f"{seeds} seed an arm says nothing of how far the next may lie; run at least {FEWEST_SEEDS}"
         return Change(judgement.id, None, None, why)

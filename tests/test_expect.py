@@ -18,7 +18,6 @@ from medbench.expect import (
     Calibration,
     Change,
     Expectations,
-    Samples,
     check,
     load,
     measured,
@@ -32,6 +31,7 @@ from tests.judging import judgement
 
 TODAY = Accepted(date="2026-12-01", commit="1a2b3c4", reason="first acceptance", jax="0.10.2")
 ARMS = ("baseline", "treatment")
+ARMS_NOW = {"baseline": "bit-random-r", "treatment": "bit-m-r"}
 
 
 @pytest.fixture(autouse=True)
@@ -266,7 +266,7 @@ def test_items_of_the_same_runs_do_not_make_the_prior_surer(root):
 
 def test_one_accepted_seed_gives_no_band(root):
     of_three = accepted(root).accepted[0]
-    of_one = replace(of_three, samples=Samples(baseline={1: 0.81}, treatment={1: 0.83}))
+    of_one = replace(of_three, samples={"baseline": {1: 0.81}, "treatment": {1: 0.83}})
     result = check(samples([0.5], [0.5], first=2), Expectations((of_one,)))
     assert (result.status, result.detail) == ("not-compared", "no value could be compared")
 
@@ -284,8 +284,7 @@ def test_an_arm_at_its_ceiling_leaves_the_bands_of_the_others_as_they_are(root):
     flat = replace(
         samples([1.0, 1.0, 1.0], [1.0, 0.999999, 1.0]),
         id="chest/flat/id",
-        baseline="flat-small",
-        treatment="flat-large",
+        arms={"baseline": "flat-small", "treatment": "flat-large"},
     )
     later = samples([0.81, 0.80], TREAT[:2], first=6)
     without = check(later, accepted(root / "without", judgement(), *others))
@@ -363,9 +362,9 @@ def test_a_move_to_or_from_inconclusive_is_only_told(root, verdict):
 
 def test_changed_backbones_are_named_as_suspects_of_a_drift(root):
     expectations = accepted(root)
-    drifted = check(samples([0.7, 0.8, 0.82], TREAT, baseline="bit-random-r"), expectations)
+    drifted = check(samples([0.7, 0.8, 0.82], TREAT, arms=ARMS_NOW), expectations)
     assert drifted.detail.endswith("outside; baseline was bit-s-r, is bit-random-r")
-    assert check(judgement(baseline="bit-random-r"), expectations).detail == "unchanged"
+    assert check(judgement(arms=ARMS_NOW), expectations).detail == "unchanged"
 
 
 @pytest.mark.parametrize("state", ["judged", "missing"])
@@ -454,7 +453,7 @@ cohort: 'phantoms:mammography', labels: 'single-label: benign, malignant'}
   rule: {same-seeds: numeric@1, new-seeds: moderated-prediction-familywise@3}
   environment: cpu
   cohort_fingerprint: f1
-  backbones: {baseline: bit-s-r, treatment: bit-m-r}
+  arms: {baseline: bit-s-r, treatment: bit-m-r}
   accepted: {date: 2026-12-01, commit: 1a2b3c4, reason: first acceptance, jax: 0.10.2}
   groups:
     sex:
@@ -478,7 +477,7 @@ def test_values_are_kept_to_six_decimals_and_in_the_order_of_seeds(root):
     values = {"baseline": {12: 2 / 3, 3: 1 / 7}, "treatment": {12: 6 / 7, 3: 13 / 21}}
     effect = Interval(value=1 / 3, low=1 / 7, high=2 / 3)
     (entry,) = accepted(root, judgement(samples=values, effect=effect)).accepted
-    assert list(entry.samples.baseline.items()) == [(3, 0.142857), (12, 0.666667)]
+    assert list(entry.samples["baseline"].items()) == [(3, 0.142857), (12, 0.666667)]
     assert entry.effect == Interval(value=0.333333, low=0.142857, high=0.666667)
 
 
@@ -497,7 +496,7 @@ def test_an_update_touches_what_was_selected_and_nothing_else(root):
     assert change.before == before[1]
     assert change.after == after[1]
     assert after[1].accepted == later
-    assert after[1].samples.baseline == {1: 0.9, 2: 0.9, 3: 0.9}
+    assert after[1].samples["baseline"] == {1: 0.9, 2: 0.9, 3: 0.9}
     assert (root / "embedded/chest/scale-data.yaml").stat().st_mtime_ns == chest
     assert load(root, "public").accepted == ()
 
@@ -520,7 +519,7 @@ def test_accepting_new_items_leaves_accepted_ones_alone(root):
     assert kept.why_kept == "it has accepted values already"
     assert added.before is None
     assert [e.item[-2:] for e in load(root, "embedded").accepted] == ["id", "/b"]
-    assert load(root, "embedded").accepted[0].samples.baseline[1] == 0.81
+    assert load(root, "embedded").accepted[0].samples["baseline"][1] == 0.81
 
 
 def test_an_item_that_was_not_judged_is_kept(root):
@@ -528,7 +527,7 @@ def test_an_item_that_was_not_judged_is_kept(root):
     idle = judgement(state="missing", reason="one class")
     (change,) = accept([idle], root)
     assert change == Change("mammography/scale-data/id", None, None, "missing: one class")
-    assert load(root, "embedded").accepted[0].samples.baseline[1] == 0.81
+    assert load(root, "embedded").accepted[0].samples["baseline"][1] == 0.81
 
 
 def test_an_update_is_refused_in_continuous_integration(root, monkeypatch):

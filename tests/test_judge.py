@@ -14,8 +14,9 @@ from scipy.stats import nct, t, ttest_rel
 from sklearn.metrics import roc_auc_score
 
 from medbench import judge as judging
+from medbench import over_patients
 from medbench.errors import MedbenchError
-from medbench.judge import REPLICATES, judge
+from medbench.judge import judge
 from medbench.judgement import Interval, Judgement, Settle
 from medbench.metrics import Metric, metric_named
 from medbench.metrics.estimates import Estimates
@@ -181,7 +182,7 @@ def test_judging_twice_gives_the_same_record(metric):
 def test_the_record_says_how_the_interval_was_made(metric, interval):
     result = judge(planned(metric=metric), claim(), study(gain=0.3))
     assert result.interval == interval
-    assert result.replicates == (REPLICATES if interval == "bootstrap" else 0)
+    assert result.replicates == (over_patients.REPLICATES if interval == "bootstrap" else 0)
 
 
 @pytest.mark.parametrize("metric", ["roc_auc", "nll", "brier", "balanced_accuracy"])
@@ -588,7 +589,7 @@ def test_judging_needs_no_jax():
 
 def test_verdicts_are_wrong_no_more_often_than_the_level(monkeypatch):
     """Arms that do not differ, at margin 0: each of two wrong verdicts in at most 5 of 100 studies."""
-    monkeypatch.setattr(judging, "REPLICATES", 100)
+    monkeypatch.setattr(over_patients, "REPLICATES", 100)
     verdicts = [
         judge(planned(), claim(margin=0.0), study(n_patients=60, noise=0.6, rng=rng)).verdict
         for rng in range(150)

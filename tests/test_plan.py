@@ -20,7 +20,6 @@ from medbench.spec.metrics import BUILT_IN, GroupGap
 from medbench.spec.records import (
     Architecture,
     Arm,
-    Arms,
     Claim,
     FixedRecipe,
     HyperRule,
@@ -65,10 +64,10 @@ COHORTS: Mapping[str, Noise] = {"chest": Noise(), "skin": Noise(name="skin", shi
 
 
 def claim(name: str, **changes: object) -> Claim:
-    arms = Arms(
-        baseline=Arm(upstream="random", architecture="tiny"),
-        treatment=Arm(upstream="big", architecture="tiny"),
-    )
+    arms = {
+        "baseline": Arm(upstream="random", architecture="tiny"),
+        "treatment": Arm(upstream="big", architecture="tiny"),
+    }
     fields = {
         "claim": name,
         "statement": "Bigger is better.",
@@ -190,10 +189,10 @@ def test_an_item_carries_the_definition_of_its_metric_and_of_the_one_that_is_com
 def test_items_keep_their_ids_when_their_backbones_change(suite):
     ids = [item.id for item in items(suite, tier="small", cohorts=COHORTS)]
     for name in list(suite.claims):
-        arms = Arms(
-            baseline=Arm(upstream="lost", architecture="tiny"),
-            treatment=Arm(upstream="random", architecture="tiny"),
-        )
+        arms = {
+            "baseline": Arm(upstream="lost", architecture="tiny"),
+            "treatment": Arm(upstream="random", architecture="tiny"),
+        }
         if suite.claims[name].arms:
             suite.claims[name] = msgspec.structs.replace(suite.claims[name], arms={"small": arms})
     assert [item.id for item in items(suite, tier="small", cohorts=COHORTS)] == ids

@@ -136,7 +136,11 @@ def test_the_nearest_words_are_named_for_each_word_that_no_name_has():
 def test_the_suite_of_this_project_has_the_names_that_its_folder_gives():
     suite = load_suite(Path(__file__).parents[1] / "benchmarks")
     item = Item(
-        task="chest", claim="scale-data", evaluation_set="id", metric="roc_auc", baseline="a", treatment="b"
+        task="chest",
+        claim="scale-data",
+        evaluation_set="id",
+        metric="roc_auc",
+        arms={"baseline": "a", "treatment": "b"},
     )
     folder, claims, file, name = names_of(item, suite)
     assert (folder, claims, name) == ("benchmarks", "claims", "chest/scale-data/id[a,b]")
