@@ -182,16 +182,16 @@ class Expectations:
         return {key: self._prior(*key) for key in keys}
 
     def _prior(self, metric: str, environment: str) -> SeedSpread:
-        alike = [
-            (e, arm)
-            for e in self.accepted
-            if (e.definition.metric, e.environment) == (metric, environment)
-            for arm in ARMS
-        ]
+        scores = {}
+        for e in self.accepted:
+            if (e.definition.metric, e.environment) == (metric, environment):
+                task, _, evaluation_set = e.item.split("/", 2)
+                for arm in ARMS:  # several items may have a score of the same runs as an arm
+                    scores[task, getattr(e.backbones, arm), evaluation_set] = list(e.values(arm).values())
         return prior_spread(
-            [list(e.values(arm).values()) for e, arm in alike],
-            # Items of a task are scores of the same runs where they have a backbone in common.
-            arms=len({(e.item.partition("/")[0], getattr(e.backbones, arm)) for e, arm in alike}),
+            scores.values(),
+            # Evaluation sets of a task are scored with the same runs.
+            arms=len({(task, backbone) for task, backbone, _ in scores}),
             least=self.tolerance(metric, environment) / SAFETY,  # what machines alone make
         )
 

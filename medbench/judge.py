@@ -7,6 +7,7 @@ What was accepted earlier plays no part here (that is `expect`), nor what a verd
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from math import ceil, inf
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -49,6 +50,8 @@ FEWEST_OF_A_CLASS = 10
 FEWEST_RESAMPLED = 20
 """The same where the interval is by the bootstrap: the smallest number that was studied (docs/gate.md, by
 `medbench.gate.scarce`)."""
+CERTIFIED_CLASSES, CERTIFIED_PATIENTS, CERTIFIED_OF_A_CLASS = 2, 100, 20
+"""Where intervals were measured to hold (docs/gate.md)."""
 FEWEST_BEHIND = 10
 """Patients on whom a difference must effectively rest. Of areas near 1, with fewer, the patients who would be
 ranked differently were hardly drawn, and the spread looks small (docs/gate.md, by `medbench.gate.scarce`)."""
@@ -104,7 +107,6 @@ def judge(
         evaluation_set=item.evaluation_set,
         statement=claim.statement,
         metric=metric.identity,
-        certified=metric.spec.certified,
         baseline=item.baseline,
         treatment=item.treatment,
         state="not-run",
@@ -256,12 +258,13 @@ def _with_verdict(
     judgement = replace(judgement, **over_patients.facts)
     if over_patients.undefined:
         return replace(judgement, state="missing", reason=over_patients.undefined)
-    spread = Spread.of(by_seed, patients=over_patients.variance, n_patients=patients).widened(
-        over_patients.floor
-    )
-    mean = float(np.mean(by_seed))
+    spread = Spread.of(by_seed, patients=over_patients.variance, n_patients=patients)
+    mean, bias = float(np.mean(by_seed)), over_patients.floor
     low, high = limits(mean, spread)
-    judgement = replace(judgement, state="judged", effect=Interval(value=mean, low=low, high=high))
+    effect = Interval(value=mean, low=low - bias, high=high + bias)
+    judgement = replace(
+        judgement, state="judged", effect=effect, certified=_certified(metric, scored, patients)
+    )
     reason = why_no_verdict(
         spread,
         behind=over_patients.behind,
@@ -271,24 +274,25 @@ def _with_verdict(
     if reason:
         return replace(judgement, **_verdicts(None, claim), note=reason)
     claimed = PREDICATES[claim.predicate](claim.margin)
-    unseen = _unseen(claimed, metric, scored["treatment"])
-    judgement = replace(judgement, **_verdicts(judgement.effect, claim, unseen))
-    if judgement.verdict == "inconclusive" and 0 < claim.margin <= unseen:
-        return replace(judgement, note=_why_not_excluded(judgement, unseen))
+    unseen = _unseen(claimed, metric, scored)
+    certain = claimed.narrowed(bias + unseen)
     judgement = replace(
         judgement,
-        p=p_value(mean, claimed, spread),
-        power=power(claim.relevant_effect, claimed, spread),
-        detectable=detectable(claimed, spread),
+        **_verdicts(effect, claim, unseen),
+        p=p_value(mean, certain, spread),
+        power=power(claim.relevant_effect, certain, spread),
+        detectable=detectable(certain, spread),
     )
+    if judgement.verdict == "inconclusive" and verdict(effect, claimed) == "supported":
+        return replace(judgement, note=_why_not_excluded(judgement, claimed, unseen))
     if judgement.verdict != "inconclusive":
         return judgement
     settle = Settle(
-        patients=patients_that_settle(mean, claimed, spread),
-        seeds=seeds_that_settle(mean, claimed, spread),
-        both=patients_and_seeds_that_settle(mean, claimed, spread),
+        patients=patients_that_settle(mean, certain, spread),
+        seeds=seeds_that_settle(mean, certain, spread),
+        both=patients_and_seeds_that_settle(mean, certain, spread),
     )
-    better = low > 0 and claim.predicate == "superiority"
+    better = effect.low > 0 and claim.predicate == "superiority"
     note = f"the treatment is better, but whether by more than {claim.margin:g} is open" if better else ""
     return replace(judgement, settle=settle, note=note)
 
@@ -346,7 +350,7 @@ def _by_bootstrap(item: str, metric: Metric, scored: Mapping[str, Mapping[int, S
         reason = f"{metric.name} is undefined in most replicates of the patients: {reason}"
         return _OverPatients(facts=facts, undefined=reason)
     without, there, _ = _reweighted_effects(metric, scored, weights_without(patients, REPLICATES))
-    random = np.random.default_rng(draws)
+    random = np.random.default_rng(draws.spawn(1)[0])
     floor = max(noise_floor(metric, next(iter(scored[arm].values())), random) for arm in ARMS)
     return _OverPatients(
         facts=facts,
@@ -403,29 +407,52 @@ def why_no_verdict(spread: Spread, *, behind: float, resampled: bool, cluster: s
     return ""
 
 
-def _unseen(claimed: Claimed, metric: Metric, scored: Mapping[int, Sample]) -> float:
+def _certified(metric: Metric, scored: Mapping[str, Mapping[int, Sample]], patients: int) -> bool:
+    """Whether intervals were measured to hold for such data: one finding, enough patients, of each class."""
+    one = next(iter(scored["baseline"].values())).predictions
+    return (
+        metric.spec.certified
+        and one.target.kind == "single-label"
+        and len(one.target.classes) == CERTIFIED_CLASSES
+        and len(np.unique(one.patient)) >= CERTIFIED_PATIENTS
+        and patients >= CERTIFIED_OF_A_CLASS
+    )
+
+
+def _unseen(claimed: Claimed, metric: Metric, scored: Mapping[str, Mapping[int, Sample]]) -> float:
     """What patients of a kind that is not among these may cost, by the claims that seeing nothing supports.
 
-    Those are the claims that arms without any difference would fulfil; for others it is 0.
+    Those are the claims that arms without any difference would fulfil; for others it is 0. A loss is the
+    treatment's, a difference may be that of either arm.
     """
     if claimed.low >= 0:
         return 0.0
-    return float(np.mean([most_unseen(metric, sample, LEVEL) for sample in scored.values()]))
-
-
-def _why_not_excluded(judgement: Judgement, unseen: float) -> str:
-    """Why a difference that was not seen is not excluded."""
-    return (
-        f"{judgement.cluster}s of a kind that by chance is not among these may cost {unseen:.2g}, "
-        f"and the margin is {judgement.margin:g}: nothing is concluded from fewer than "
-        f"{unseen / judgement.margin:.1f} times as many"
+    at_risk = ARMS if claimed.high < inf else ("treatment",)
+    return max(
+        float(np.mean([most_unseen(metric, sample, LEVEL) for sample in scored[arm].values()]))
+        for arm in at_risk
     )
+
+
+def _why_not_excluded(judgement: Judgement, claimed: Claimed, unseen: float) -> str:
+    """Why a difference that was not seen is not excluded, and how many patients would do."""
+    assert judgement.effect is not None
+    room = min(judgement.effect.low - claimed.low, claimed.high - judgement.effect.high)
+    return (
+        f"within the margin of {judgement.margin:g}, but {judgement.cluster}s of a kind that by chance is "
+        f"not among these may cost {unseen:.2g}: to exclude them takes {_rounded_up(unseen / room)} times "
+        "as many"
+    )
+
+
+def _rounded_up(factor: float) -> str:
+    return f"{ceil(round(10 * factor, 6)) / 10:g}"
 
 
 def _verdicts(effect: Interval | None, claim: Claim, unseen: float = 0.0) -> dict[str, Verdict]:
     """The verdict at the margin, at half of it and at twice it; inconclusive without an effect.
 
-    A claim that arms without any difference fulfil is not supported within what `unseen` patients may cost.
+    A claim is supported only if it would be were the effect worse by what `unseen` patients may cost.
     """
     claimed = PREDICATES[claim.predicate]
     margins = {
@@ -436,6 +463,8 @@ def _verdicts(effect: Interval | None, claim: Claim, unseen: float = 0.0) -> dic
     verdicts: dict[str, Verdict] = {}
     for name, margin in margins.items():
         drawn = "inconclusive" if effect is None else verdict(effect, claimed(margin))
-        hidden = drawn == "supported" and 0 < margin <= unseen
-        verdicts[name] = "inconclusive" if hidden else drawn
+        if effect is not None and drawn == "supported":
+            certain = verdict(effect, claimed(margin).narrowed(unseen))
+            drawn = "supported" if certain == "supported" else "inconclusive"
+        verdicts[name] = drawn
     return verdicts
