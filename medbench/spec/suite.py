@@ -146,7 +146,7 @@ def _check_folder(root: Path) -> None:
     """The folder is a suite, and holds no file that would silently not be read."""
     makes = f"A suite has {', '.join(_FILES)}, perhaps {_METRICS}, and the folders {' and '.join(_FOLDERS)}."
     if not root.is_dir():
-        raise MedbenchError(f"{shown(root)}: no such folder. {makes}")
+        raise MedbenchError(f"{shown(root)}: no such folder. {makes} Run where it is, or name it.")
     for path in sorted(root.glob("*.y*ml")):
         if path.name not in (*_FILES, _METRICS):
             raise MedbenchError(f"{shown(path)}: no file of a suite. {makes}")
@@ -359,6 +359,11 @@ def _check_claim(document: Document[Claim], suite: Suite) -> None:
     declared.expect(
         "why this margin", "margin_reason", found="nothing", holds=bool(claim.margin_reason.strip())
     )
+    width = min(_width(claim, suite.tasks[task], suite) for task in claim.tasks)
+    for field in ("margin", "relevant_effect"):
+        found = getattr(claim, field)
+        expected = f"less than {width:g}, the width of the metric's range (is it in percent?),"
+        declared.expect(expected, field, found=f"{found:g}", holds=abs(found) < width)
     claimed = PREDICATES[claim.predicate](claim.margin)
     declared.expect(
         {
@@ -370,6 +375,13 @@ def _check_claim(document: Document[Claim], suite: Suite) -> None:
         found=f"{claim.relevant_effect:g}",
         holds=claimed.low < claim.relevant_effect < claimed.high,
     )
+
+
+def _width(claim: Claim, task: Task, suite: Suite) -> float:
+    """Of the range of the claim's metric, or of the one that it compares between groups."""
+    spec = suite.metrics[task.primary if claim.metric == PRIMARY else claim.metric]
+    inner = suite.metrics[spec.of] if isinstance(spec, OF_ANOTHER) else spec
+    return inner.high - inner.low
 
 
 def _check_arm(claim: _Declared, arm: Arm, suite: Suite, *steps: str) -> None:
