@@ -35,14 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Exit status: 0 if every bar is met, 1 if one is not (false alarms, detections or coverage), 2 if "
         "nothing could be measured. With --quick, which is held to no bar, 1 if false alarms are surely "
-        "above 5 %% and else 0."
+        "above 5 % and else 0."
     )
     parser.add_argument(
         "--nights", type=_count, metavar="N", help="unchanged nights of each kind (default: 4000)"
     )
     parser.add_argument("--seed", type=_count, default=1, help="of all random streams (default: 1)")
     parser.add_argument("--workers", type=_count, default=1, metavar="N", help="processes (default: 1)")
-    parser.add_argument("--quick", action="store_true", help="a glance, in half a minute: rates alone")
+    parser.add_argument("--quick", action="store_true", help="a glance, in a minute or two: rates, no bars")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here")
     parser.add_argument("--write", type=Path, metavar="FILE.md", help="write the page of docs/ here")
     parser.add_argument("--tier", default="embedded", metavar="NAME", help="default: embedded")
@@ -77,6 +77,8 @@ def run(args: argparse.Namespace) -> int:
             "are like. Measure it by ci/calibrate.sh."
         )
     for file in filter(None, (args.json, args.write)):
+        if file.is_dir():
+            raise MedbenchError(f"{file}: a folder. Name a file in it.")
         if not file.absolute().parent.is_dir():
             raise MedbenchError(
                 f"{file}: {file.absolute().parent} is no folder. Make it, or name another file."

@@ -6,6 +6,7 @@ What was accepted earlier plays no part here (that is `expect`), nor what a verd
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from math import ceil, inf
 from typing import Literal, Protocol
 
 import numpy as np
@@ -44,6 +45,8 @@ FEWEST_OF_A_CLASS = 10
 FEWEST_RESAMPLED = 20
 """The same where the interval is by the bootstrap: the smallest number that was studied (docs/gate.md, by
 `medbench.gate.scarce`)."""
+CERTIFIED_CLASSES, CERTIFIED_PATIENTS, CERTIFIED_OF_A_CLASS = 2, 100, 20
+"""Where intervals were measured to hold (docs/gate.md)."""
 FEWEST_BEHIND = 10
 """Patients on whom a difference must effectively rest. Of areas near 1, with fewer, the patients who would be
 ranked differently were hardly drawn, and the spread looks small (docs/gate.md, by `medbench.gate.scarce`)."""
@@ -100,7 +103,6 @@ def judge(
         evaluation_set=item.evaluation_set,
         statement=claim.statement,
         metric=metric.identity,
-        certified=metric.spec.certified,
         attribute=item.attribute,
         arms=item.arms,
         state="not-run",
@@ -263,12 +265,11 @@ def _with_sum(judgement: Judgement, claim: Claim, evidence: Evidence) -> Judgeme
     judgement = replace(judgement, **over_patients.facts)
     if over_patients.undefined:
         return replace(judgement, state="missing", reason=over_patients.undefined)
-    spread = Spread.of(by_seed, patients=over_patients.variance, n_patients=evidence.patients).widened(
-        over_patients.floor
-    )
-    mean = float(np.mean(by_seed))
+    spread = Spread.of(by_seed, patients=over_patients.variance, n_patients=evidence.patients)
+    mean, bias = float(np.mean(by_seed)), over_patients.floor
     low, high = limits(mean, spread)
-    judgement = replace(judgement, state="judged", effect=Interval(value=mean, low=low, high=high))
+    effect = Interval(value=mean, low=low - bias, high=high + bias)
+    judgement = replace(judgement, state="judged", effect=effect, certified=_certified(evidence))
     reason = why_no_verdict(
         spread,
         behind=over_patients.behind,
@@ -279,23 +280,24 @@ def _with_sum(judgement: Judgement, claim: Claim, evidence: Evidence) -> Judgeme
         return replace(judgement, **verdicts(None, claim), note=reason)
     claimed = PREDICATES[claim.predicate](claim.margin)
     unseen = _unseen(claimed, evidence)
-    judgement = replace(judgement, **verdicts(judgement.effect, claim, unseen))
-    if judgement.verdict == "inconclusive" and 0 < claim.margin <= unseen:
-        return replace(judgement, note=_why_not_excluded(judgement, unseen))
+    certain = claimed.narrowed(bias + unseen)
     judgement = replace(
         judgement,
-        p=p_value(mean, claimed, spread),
-        power=power(claim.relevant_effect, claimed, spread),
-        detectable=detectable(claimed, spread),
+        **verdicts(effect, claim, unseen),
+        p=p_value(mean, certain, spread),
+        power=power(claim.relevant_effect, certain, spread),
+        detectable=detectable(certain, spread),
     )
+    if judgement.verdict == "inconclusive" and verdict(effect, claimed) == "supported":
+        return replace(judgement, note=_why_not_excluded(judgement, claimed, unseen))
     if judgement.verdict != "inconclusive":
         return judgement
     settle = Settle(
-        patients=patients_that_settle(mean, claimed, spread),
-        seeds=seeds_that_settle(mean, claimed, spread),
-        both=patients_and_seeds_that_settle(mean, claimed, spread),
+        patients=patients_that_settle(mean, certain, spread),
+        seeds=seeds_that_settle(mean, certain, spread),
+        both=patients_and_seeds_that_settle(mean, certain, spread),
     )
-    better = low > 0 and claim.predicate == "superiority"
+    better = effect.low > 0 and claim.predicate == "superiority"
     note = f"there is a gain, but whether of more than {claim.margin:g} is open" if better else ""
     return replace(judgement, settle=settle, note=note)
 
@@ -358,35 +360,58 @@ def why_no_verdict(spread: Spread, *, behind: float, resampled: bool, cluster: s
     return ""
 
 
+def _certified(evidence: Evidence) -> bool:
+    """Whether intervals were measured to hold for such data: one finding, enough patients, of each class."""
+    sets = [sample.predictions for sample in evidence.sets.values()]
+    target = sets[0].target
+    return (
+        evidence.metric.spec.certified
+        and target.kind == "single-label"
+        and len(target.classes) == CERTIFIED_CLASSES
+        and min(len(np.unique(of.patient)) for of in sets) >= CERTIFIED_PATIENTS
+        and evidence.patients >= CERTIFIED_OF_A_CLASS
+    )
+
+
 def _unseen(claimed: Claimed, evidence: Evidence) -> float:
     """What patients of a kind that is not among these may cost, by the claims that seeing nothing supports.
 
-    Those are the claims that arms without any difference would fulfil; for others it is 0.
+    Those are the claims that arms without any difference would fulfil; for others it is 0. A loss is the
+    treatment's, a difference may be that of either arm.
     """
     if claimed.low >= 0:
         return 0.0
-    favoured = [term.name for term in evidence.terms if term.weight > 0]
-    costs = [
-        most_unseen(evidence.metric, sample, LEVEL)
-        for name in favoured
-        for sample in evidence.scored[name].values()
-    ]
-    return float(np.mean(costs))
-
-
-def _why_not_excluded(judgement: Judgement, unseen: float) -> str:
-    """Why a difference that was not seen is not excluded."""
-    return (
-        f"{judgement.cluster}s of a kind that by chance is not among these may cost {unseen:.2g}, "
-        f"and the margin is {judgement.margin:g}: nothing is concluded from fewer than "
-        f"{unseen / judgement.margin:.1f} times as many"
+    at_risk = [term for term in evidence.terms if term.weight > 0 or claimed.high < inf]
+    by_set = dict.fromkeys((term.evaluation_set for term in at_risk), 0.0)
+    for term in at_risk:
+        samples = evidence.scored[term.name].values()
+        cost = float(np.mean([most_unseen(evidence.metric, sample, LEVEL) for sample in samples]))
+        by_set[term.evaluation_set] = max(by_set[term.evaluation_set], cost)
+    return sum(
+        cost * sum(max(term.weight, 0.0) for term in evidence.terms if term.evaluation_set == name)
+        for name, cost in by_set.items()
     )
+
+
+def _why_not_excluded(judgement: Judgement, claimed: Claimed, unseen: float) -> str:
+    """Why a difference that was not seen is not excluded, and how many patients would do."""
+    assert judgement.effect is not None
+    room = min(judgement.effect.low - claimed.low, claimed.high - judgement.effect.high)
+    return (
+        f"within the margin of {judgement.margin:g}, but {judgement.cluster}s of a kind that by chance is "
+        f"not among these may cost {unseen:.2g}: to exclude them takes {_rounded_up(unseen / room)} times "
+        "as many"
+    )
+
+
+def _rounded_up(factor: float) -> str:
+    return f"{ceil(round(10 * factor, 6)) / 10:g}"
 
 
 def verdicts(effect: Interval | None, claim: Claim, unseen: float = 0.0) -> dict[str, Verdict]:
     """The verdict at the margin, at half of it and at twice it; inconclusive without an effect.
 
-    A claim that arms without any difference fulfil is not supported within what `unseen` patients may cost.
+    A claim is supported only if it would be were the effect worse by what `unseen` patients may cost.
     """
     claimed = PREDICATES[claim.predicate]
     margins = {
@@ -397,6 +422,8 @@ def verdicts(effect: Interval | None, claim: Claim, unseen: float = 0.0) -> dict
     verdicts: dict[str, Verdict] = {}
     for name, margin in margins.items():
         drawn = "inconclusive" if effect is None else verdict(effect, claimed(margin))
-        hidden = drawn == "supported" and 0 < margin <= unseen
-        verdicts[name] = "inconclusive" if hidden else drawn
+        if effect is not None and drawn == "supported":
+            certain = verdict(effect, claimed(margin).narrowed(unseen))
+            drawn = "supported" if certain == "supported" else "inconclusive"
+        verdicts[name] = drawn
     return verdicts

@@ -136,6 +136,11 @@ def _judge_results(args: argparse.Namespace) -> int:
     margin = MARGIN if args.margin is None else args.margin
     share = SHARE if args.share is None else args.share
     scales = load_scales(args.backbones)
+    if metric is not None and margin >= metric.high - metric.low:
+        raise MedbenchError(
+            f"--margin {margin:g}: {metric.name} lies between {metric.low:g} and {metric.high:g}, so no gain "
+            "could exceed it. Is it in percent? Divide by 100."
+        )
     results = read_results(args.results, args.columns, scales, metric)
     claims = judge_results(results, scales, higher_is_better=higher_is_better, margin=margin, share=share)
     report = ResultsReport(

@@ -57,8 +57,8 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     statement: str
     metric: str
     """Name and version, such as `roc_auc@1`."""
-    certified: bool = True
-    """Whether intervals of this metric were measured to hold (docs/gate.md)."""
+    certified: bool = False
+    """Whether intervals of this metric were measured to hold on such data (docs/gate.md)."""
     attribute: str = ""
     """Whose sub-groups are compared, for claims on each attribute."""
     arms: dict[str, str]

@@ -297,23 +297,42 @@ def test_fewer_than_three_seeds_conclude_nothing_and_the_note_says_how_many_to_a
     assert shown(study(gain=3.0, n_patients=200)).verdict == "supported"
 
 
-def test_what_was_not_drawn_may_cost_the_margin_and_the_note_says_how_many_times_the_patients():
+def test_what_was_not_drawn_is_added_to_what_was_and_the_note_says_how_many_times_the_patients():
     """Arms that agree on nearly everything: the interval is narrow, and a kind of patient may be missing."""
     runs = study(n_patients=150, noise=0.05)
     few = judge(planned(), claim(predicate="non-inferiority", margin=0.02, relevant_effect=0.0), runs)
     assert few.effect.low > -0.01
     assert (few.verdict, few.verdict_at_half_margin) == ("inconclusive", "inconclusive")
     assert few.verdict_at_twice_margin == "inconclusive"
-    unseen, times = map(float, re.findall(r"may cost (\S+), .* fewer than (\S+) times as many", few.note)[0])
+    unseen, times = map(float, re.findall(r"may cost (\S+): to exclude them takes (\S+) times", few.note)[0])
     # 50 patients have it; the share of them that one cohort in twenty misses, times the area that they lose.
     assert 0.5 * 0.058 < unseen < 0.058
-    assert times == pytest.approx(unseen / 0.02, abs=0.06)
-    assert (few.p, few.power, few.settle) == (None, None, None)
-    enough = judge(planned(), claim(predicate="non-inferiority", margin=0.06, relevant_effect=0.0), runs)
+    assert times == pytest.approx(unseen / (few.effect.low + 0.02), rel=0.06)
+    assert few.settle is None
+    assert few.p > 0.05
+    enough = judge(planned(), claim(predicate="non-inferiority", margin=0.07, relevant_effect=0.0), runs)
     assert (enough.verdict, enough.verdict_at_half_margin) == ("supported", "inconclusive")
     assert enough.p < 0.05
+    just = few.effect.low - unseen  # a margin that either of the two alone would leave room for
+    both = judge(
+        planned(), claim(predicate="non-inferiority", margin=-just * 0.97, relevant_effect=0.0), runs
+    )
+    assert both.verdict == "inconclusive"
     better = judge(planned(), claim(predicate="superiority", margin=0.0), study(n_patients=150, gain=1.0))
     assert better.verdict == "supported"  # which no unseen patient is needed for
+
+
+def test_of_equivalence_the_unseen_of_either_arm_count(monkeypatch):
+    runs = study(n_patients=150, noise=0.05)
+    bad = {id(run.scored) for run in runs["baseline"].values()}
+    monkeypatch.setattr(
+        judging, "most_unseen", lambda metric, sample, level: 0.2 * (id(sample.predictions) in bad)
+    )
+    verdicts = [
+        judge(planned(), claim(predicate=predicate, margin=0.1, relevant_effect=0.0), runs).verdict
+        for predicate in ("non-inferiority", "equivalence")
+    ]
+    assert verdicts == ["supported", "inconclusive"]
 
 
 def test_a_clear_loss_is_refuted_whoever_was_not_drawn():
@@ -322,15 +341,16 @@ def test_a_clear_loss_is_refuted_whoever_was_not_drawn():
     assert result.verdict == "refuted"
 
 
-def test_a_folded_metric_has_the_floor_of_its_noise_in_its_interval(monkeypatch):
+@pytest.mark.parametrize("floor", [0.001, 0.02, 3.0])
+def test_a_folded_metric_has_limits_further_out_by_the_floor_of_its_noise(monkeypatch, floor):
     monkeypatch.setattr(judging, "noise_floor", lambda *_: 0.0)
     without = judge(planned(metric="ece"), claim(), study(n_patients=90))
-    monkeypatch.setattr(judging, "noise_floor", lambda metric, sample, random: 3.0)
+    monkeypatch.setattr(judging, "noise_floor", lambda metric, sample, random: floor)
     within = judge(planned(metric="ece"), claim(), study(n_patients=90))
     assert within.effect.value == without.effect.value
-    for further in (without.effect.low - within.effect.low, within.effect.high - without.effect.high):
-        assert further == pytest.approx(3.0, rel=0.05)  # and a little more, for the degrees of freedom
-        assert further > 3.0
+    assert without.effect.low - within.effect.low == pytest.approx(floor)
+    assert within.effect.high - without.effect.high == pytest.approx(floor)
+    assert within.p > without.p
 
 
 def test_a_resampled_difference_that_rests_on_few_patients_concludes_nothing():

@@ -106,7 +106,8 @@ def test_a_large_study_concludes(predicate, gain, margin, expected):
     assert result.note == ""
 
 
-def test_equivalence_has_both_one_sided_p_values_in_its_own():
+def test_equivalence_has_both_one_sided_p_values_in_its_own(monkeypatch):
+    monkeypatch.setattr("medbench.judge.most_unseen", lambda *_: 0.01)  # of either arm alike
     runs = study(n_patients=200, gain=0.2)
     swapped = {"baseline": runs["treatment"], "treatment": runs["baseline"]}
     two_sided = judged("equivalence", runs, margin=0.05).p

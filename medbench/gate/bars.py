@@ -17,6 +17,7 @@ CAUGHT = (
     ("seed deviations", float(DEVIATIONS), "new seeds", "one arm"),
 )
 """Change, size, night and arms that are to be caught, in worlds like the stored runs."""
+NOT_STUDIED = "not studied where it is promised"
 LEVEL_OF_ALL = 0.05
 """Probability that any cell of tiny cohorts looks too high by chance, shared over the cells."""
 CERTIFIED = ("roc_auc", "delta roc_auc", "brier", "nll")
@@ -34,8 +35,8 @@ def bars(
     return [
         of_false_alarms(alarm),
         *(of_detection(planted[*wanted, "stored"]) for wanted in CAUGHT),
-        *(of_coverage(of_metric[metric]) for metric in CERTIFIED if metric in of_metric),
-        *([of_scarce(on_tiny)] if on_tiny else []),
+        *(of_coverage(of_metric.get(metric, _not_studied(metric))) for metric in CERTIFIED),
+        of_scarce(on_tiny),
     ]
 
 
@@ -62,7 +63,7 @@ def of_detection(found: Detection) -> Bar:
 
 def of_coverage(of: Certificate) -> Bar:
     """Intervals of a metric that is to be certified."""
-    measured = "not studied where it is promised"
+    measured = NOT_STUDIED
     if of.lowest is not None:
         c = of.lowest
         together = min(of.together.values(), key=lambda rate: rate.low)
@@ -84,17 +85,26 @@ def of_scarce(cells: Sequence[Scarce]) -> Bar:
     """No claim that just does not hold is supported more often than its level, as far as so few tell."""
     from scipy.special import bdtrc  # noqa: PLC0415 (slow to import)
 
+    what = "claims on tiny cohorts, supported although they just do not hold"
+    wanted = f"in no cell significantly more than {LEVEL:.0%}"
+    if not cells:
+        return Bar(what=what, wanted=wanted, measured=NOT_STUDIED, met=False)
+
     def chance(cell: Scarce) -> float:
         """Of so many or more being supported at the nominal rate."""
         return float(bdtrc(round(cell.rate * cell.cohorts) - 1, cell.cohorts, LEVEL))
 
     worst = min(cells, key=chance)
     return Bar(
-        what="claims on tiny cohorts, supported although they just do not hold",
-        wanted=f"in no cell significantly more than {LEVEL:.0%}",
+        what=what,
+        wanted=wanted,
         measured=f"{worst.rate:.1%} [{worst.low:.1%}, {worst.high:.1%}] of {worst.cohorts} ({worst.kind}, "
         f"{worst.predicate}, {worst.n_patients} patients, {worst.n_seeds} seeds), the worst of {len(cells)} "
         f"cells; {sum(round(cell.rate * cell.cohorts) for cell in cells)} of "
         f"{sum(cell.cohorts for cell in cells):,} in all",
         met=chance(worst) * len(cells) > LEVEL_OF_ALL,
     )
+
+
+def _not_studied(metric: str) -> Certificate:
+    return Certificate(metric=metric, certified=False, lowest=None, cells=0, error=0.0, together={})

@@ -321,7 +321,9 @@ def _tiny(result: GateReport) -> list[str]:
         (
             "Cohorts of a few patients whose true effect is the margin itself, so that no claim holds and "
             "each is wrongly supported in 5 of 100 by design: arms apart in everything, arms near the "
-            "metric's ceiling, seeds that differ much, and arms that agree on all patients but one in 25. "
+            "metric's ceiling, seeds that differ much, and arms that agree on all patients but one in 25, "
+            "and arms of which half the loss shows in one patient of a hundred. Fewer than ten patients of a "
+            "class are never judged, and resampled metrics need twenty. "
             "Judged by medbench itself; how it takes care is told in [judging.md](judging.md)."
         ),
         "",

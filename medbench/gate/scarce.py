@@ -117,8 +117,10 @@ WORLDS = {
     "near the ceiling": World((Arm(3.2, strange=0.4), Arm(2.7, 0.7, 1.5, 0.5, 0.6))),
     "seeds that differ": World((Arm(1.5), Arm(1.3, 0.8, 1.3, 0.3, 0.8)), shared=0.97, between_seeds=0.25),
     "alike but for a few": World((Arm(2.0), Arm(2.0)), shared=1 - TINY**2, between_seeds=0.002, failed=0.08),
+    "half of it hidden": World((Arm(2.0), Arm(1.93)), shared=0.97, between_seeds=0.05, failed=0.02),
 }
-"""In the last one arms agree on all patients but one in 25, of whom a tiny cohort has none."""
+"""In the fourth arms agree on all patients but one in 25, of whom a tiny cohort has none; in the last, half
+of the loss is seen everywhere, the rest in one patient of a hundred."""
 
 
 class Cell(NamedTuple):

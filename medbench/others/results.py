@@ -19,6 +19,9 @@ from medbench.others.scales import Scales
 ROLES = ("backbone", "fraction", "seed", "value")
 """What `--columns` names a column for."""
 
+LARGEST = 1e100
+"""Of a metric's values: their squares are summed."""
+
 
 @dataclass(frozen=True)
 class Results:
@@ -156,6 +159,10 @@ def _value(cell: str, column: str, place: str, metric: Metric | None) -> float:
         raise MedbenchError(
             f"{place}: expected a finite number in column `{column}`, found `{cell}`. "
             "A run without a value is no run: leave the row out."
+        )
+    if abs(value) > LARGEST:
+        raise MedbenchError(
+            f"{place}: {cell} in column `{column}` is too large to be squared. Use another unit."
         )
     if metric is not None and not metric.low <= value <= metric.high:
         percent = " Is it in percent? Divide by 100." if metric.high < value <= 100 * metric.high else ""

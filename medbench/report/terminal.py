@@ -113,7 +113,7 @@ def remarks(claim: ClaimResult) -> list[str]:
             f"{claim.undefined_replicates} of {claim.replicates} bootstrap replicates were undefined"
         )
     if not claim.certified and claim.effect is not None:
-        texts.append(f"intervals of {claim.metric} are not certified (docs/gate.md)")
+        texts.append(f"intervals of {claim.metric} are not certified for such data (docs/gate.md)")
     if claim.cluster != "patient":
         texts.append(f"patients are not known: clustered by `{claim.cluster}`, intervals may be too narrow")
     distinct: list[str] = []

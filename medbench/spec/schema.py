@@ -52,11 +52,14 @@ def run(args: argparse.Namespace) -> int:
     """Write the schemas, say how editors find them, and return the exit status."""
     if args.out.exists() and not args.out.is_dir():
         raise MedbenchError(f"{args.out}: not a folder. Name another one by --out.")
-    args.out.mkdir(parents=True, exist_ok=True)
-    for name, schema in json_schemas().items():
-        (args.out / name).write_text(
-            json.dumps(schema, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+        for name, schema in json_schemas().items():
+            text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+            (args.out / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        message = f"{args.out}: cannot be written ({error.strerror}). Name another folder by --out."
+        raise MedbenchError(message) from error
     folder = args.out.absolute().as_posix()
     settings = {"yaml.schemas": {f"{folder}/{name}": files for name, (_, files) in FILES.items()}}
     print(f"{len(FILES)} schemas written to {args.out}.")

@@ -21,7 +21,16 @@ from medbench.spec.effects import (
     Slope,
 )
 from medbench.spec.loader import Document, load_document, shown
-from medbench.spec.metrics import BUILT_IN, OF_ANOTHER, OF_GROUPS, Brier, Metrics, pools_home, ungrouped
+from medbench.spec.metrics import (
+    BUILT_IN,
+    OF_ANOTHER,
+    OF_GROUPS,
+    AnyMetric,
+    Brier,
+    Metrics,
+    pools_home,
+    ungrouped,
+)
 from medbench.spec.records import PRIMARY, Arm, Backbones, Claim, FixedRecipe, Recipes, Suite, Task, Tiers
 
 SUMS_TO_0 = 1e-9
@@ -157,7 +166,7 @@ def _check_folder(root: Path) -> None:
     """The folder is a suite, and holds no file that would silently not be read."""
     makes = f"A suite has {', '.join(_FILES)}, perhaps {_METRICS}, and the folders {' and '.join(_FOLDERS)}."
     if not root.is_dir():
-        raise MedbenchError(f"{shown(root)}: no such folder. {makes}")
+        raise MedbenchError(f"{shown(root)}: no such folder. {makes} Run where it is, or name it.")
     for path in sorted(root.glob("*.y*ml")):
         if path.name not in (*_FILES, _METRICS):
             raise MedbenchError(f"{shown(path)}: no file of a suite. {makes}")
@@ -350,7 +359,7 @@ def _check_claim(document: Document[Claim], suite: Suite) -> None:
         expected, "seeds", found=claim.seeds, holds=claim.seeds == 0 or 2 <= claim.seeds <= fewest
     )
     _check_metric(declared, claim, suite)
-    _check_margin(declared, claim)
+    _check_margin(declared, claim, suite)
 
 
 def _check_metric(declared: _Declared, claim: Claim, suite: Suite) -> None:
@@ -424,7 +433,7 @@ def _check_side(declared: _Declared, claim: Claim, tier: str, arms: dict[str, Ar
         )
 
 
-def _check_margin(declared: _Declared, claim: Claim) -> None:
+def _check_margin(declared: _Declared, claim: Claim, suite: Suite) -> None:
     """The margin and the relevant effect fit the predicate, and the margin has a reason."""
     needs_room = claim.predicate != "superiority"
     declared.expect(
@@ -436,6 +445,11 @@ def _check_margin(declared: _Declared, claim: Claim) -> None:
     declared.expect(
         "why this margin", "margin_reason", found="nothing", holds=bool(claim.margin_reason.strip())
     )
+    width = min(_width(claim, suite.tasks[task], suite) for task in claim.tasks)
+    for field in ("margin", "relevant_effect"):
+        found = getattr(claim, field)
+        expected = f"less than {width:g}, the width of the metric's range (is it in percent?),"
+        declared.expect(expected, field, found=f"{found:g}", holds=abs(found) < width)
     claimed = PREDICATES[claim.predicate](claim.margin)
     declared.expect(
         {
@@ -447,6 +461,19 @@ def _check_margin(declared: _Declared, claim: Claim) -> None:
         found=f"{claim.relevant_effect:g}",
         holds=claimed.low < claim.relevant_effect < claimed.high,
     )
+
+
+def _width(claim: Claim, task: Task, suite: Suite) -> float:
+    """Of the range of the claim's metric, or of the one that it compares between groups; 1 for shares."""
+    if isinstance(claim.effect, DataSaved):
+        return 1.0
+
+    def named(metric: str) -> AnyMetric:
+        return suite.metrics[task.primary if metric == PRIMARY else metric]
+
+    spec = named(claim.metric)
+    inner = named(spec.of) if isinstance(spec, OF_ANOTHER) else spec
+    return inner.high - inner.low
 
 
 def _check_arm(claim: _Declared, arm: Arm, suite: Suite, *steps: str) -> None:

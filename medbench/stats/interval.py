@@ -6,7 +6,6 @@ Three to five seeds cannot be resampled honestly, so variances are added and a t
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
-from statistics import NormalDist
 from typing import Protocol, Self
 
 import numpy as np
@@ -41,6 +40,10 @@ class Claimed:
     def bounds(self) -> tuple[tuple[float, int], ...]:
         """Each finite bound, with 1 where the effect must lie above it and -1 where below."""
         return tuple((b, sign) for b, sign in ((self.low, 1), (self.high, -1)) if abs(b) < inf)
+
+    def narrowed(self, by: float) -> "Claimed":
+        """The effects of which the claim still holds when they are wrong by up to so much; perhaps none."""
+        return Claimed(self.low + by, self.high - by)
 
     def denial(self, effect: float) -> "Claimed | None":
         """The side beyond the bound on which an effect lies outside; None where it lies within."""
@@ -103,14 +106,6 @@ class Spread:
         if self.n_seeds > 1:
             uncertainty += share**2 / (self.n_seeds - 1)
         return self.variance**2 / uncertainty
-
-    def widened(self, by: float) -> "Spread":
-        """With a bias of up to so much, as more variance over patients.
-
-        Limits known from many patients and seeds then lie further out by that bias.
-        """
-        error = self.standard_error + by / NormalDist().inv_cdf(1 - LEVEL)
-        return replace(self, patients=error**2 - self.seeds / self.n_seeds) if by else self
 
     def with_patients(self, factor: float) -> "Spread":
         """What is to be expected with `factor` times the patients."""

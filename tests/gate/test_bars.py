@@ -99,12 +99,24 @@ def test_each_bar_is_of_its_own_measurement():
     ]
     metrics = [certificate(name, certified=name != "brier") for name in ("nll", "brier", "delta ece")]
     found = bars(alarm(160, 4000), [*of_others, *of_stored], metrics, [tiny(1)])
-    assert [bar.met for bar in found] == [True, False, False, True, False, True, True]
+    assert [bar.met for bar in found] == [True, False, False, True, False, False, False, True, True]
     assert [bar.measured[:5] for bar in found[1:4]] == ["90.0%", "94.0%", "98.0%"]
-    assert [bar.what for bar in found[4:6]] == [
-        "coverage of brier, nominal 95 %",
-        "coverage of nll, nominal 95 %",
+    assert [bar.what for bar in found[4:8]] == [
+        f"coverage of {metric}, nominal 95 %" for metric in ("roc_auc", "delta roc_auc", "brier", "nll")
     ]
+    assert [bar.measured for bar in found[4:6]] == ["not studied where it is promised"] * 2
+
+
+def test_a_bar_that_nothing_was_measured_for_is_not_met():
+    assert not any(
+        bar.met
+        for bar in bars(
+            alarm(160, 4000),
+            [detection(0, change, size, night=night, arms=arms) for change, size, night, arms in CAUGHT],
+            [],
+            [],
+        )[1:]
+    )
 
 
 def test_one_cell_of_tiny_cohorts_that_is_surely_above_the_level_misses_the_bar():

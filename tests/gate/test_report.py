@@ -11,6 +11,7 @@ from medbench.gate.page import page
 from medbench.gate.parts import Findings
 from medbench.gate.rates import ARMS_HIT, DEVIATIONS, DROPS, NIGHTS, NUMBERS, WORLDS, Planted
 from medbench.gate.report import oracle, report, summary
+from medbench.gate.scarce import Cell
 from medbench.gate.share import share
 from tests.gate.conftest import suite_of
 from tests.gate.test_coverage import held
@@ -57,6 +58,8 @@ def findings(*, heavy: int = 900, kurtosis: float = 0.0, caught: int = 2000) -> 
             "stored": rng.normal(kurtosis, 0.3, 500).tolist(),
             "heavy": rng.normal(kurtosis + 1, 0.3, 500).tolist(),
         },
+        supported=Counter({Cell("nll", "equivalence", 60, 3): 4}),
+        claims=Counter({Cell("nll", "equivalence", 60, 3): 100}),
         agreed=Counter({"same alarm": 9, "same verdict": 8}),
         items=10,
         tallies={
@@ -157,13 +160,13 @@ def test_the_lowest_promised_cell_is_found_and_how_surely_it_is_known():
 
 def test_every_measured_bar_is_on_the_page_and_in_the_summary():
     result = reported(findings())
-    assert len(result.bars) == 8
+    assert len(result.bars) == 9
     assert all(bar.met for bar in result.bars)
     for bar in result.bars:
         assert f"| {bar.what} | {bar.wanted} | {bar.measured} | yes |" in page(result)
         assert f"met     {bar.what}: {bar.measured}" in summary(result)
     missed = reported(findings(caught=1899))
-    assert [bar.met for bar in missed.bars] == [True, False, False, False] + [True] * 4
+    assert [bar.met for bar in missed.bars] == [True, False, False, False] + [True] * 5
     assert "| **no** |" in page(missed)
     assert "NOT MET AUC drop" in summary(missed)
 

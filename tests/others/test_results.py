@@ -105,6 +105,7 @@ def test_a_table_without_all_data_says_what_stands_for_it(read):
         ("auc", "n/a", "row 5: expected a number in column `auc`, found `n/a`."),
         ("auc", "NaN", "row 5: expected a finite number in column `auc`, found `NaN`."),
         ("auc", "inf", "row 5: expected a finite number in column `auc`, found `inf`."),
+        ("auc", "1e200", "row 5: 1e200 in column `auc` is too large to be squared. Use another unit."),
     ],
 )
 def test_a_cell_that_means_nothing_is_told_with_its_row(read, column, cell, message):

@@ -17,6 +17,7 @@ def judgement(item="chest/scale-data/id", **changes):
         "evaluation_set": evaluation_set,
         "statement": "More photographs help.",
         "metric": "roc_auc@1",
+        "certified": True,
         "arms": {"baseline": "bit-small-r14x0.5", "treatment": "bit-large-r14x0.5"},
         "state": "judged",
         "verdict": "supported",

@@ -64,7 +64,7 @@ def test_notes_say_what_would_settle_it_and_what_to_doubt():
         )
     )
     shown = text(made)
-    assert "intervals of ece/equal-width-15@1 are not certified (docs/gate.md)" in shown
+    assert "intervals of ece/equal-width-15@1 are not certified for such data (docs/gate.md)" in shown
     assert "clearly positive, but the margin is open" in shown
     assert "7 of 1000 bootstrap replicates were undefined" in shown
     assert "clustered by `study`" in shown

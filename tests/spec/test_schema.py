@@ -65,6 +65,8 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "s").write_text("")
     with pytest.raises(MedbenchError, match=r"s: not a folder"):
         run(argparse.Namespace(out=tmp_path / "s"))
+    with pytest.raises(MedbenchError, match=r"s.below: cannot be written \(Not a directory\)"):
+        run(argparse.Namespace(out=tmp_path / "s" / "below"))
 
 
 def test_every_file_of_the_suite_has_a_schema():

@@ -177,6 +177,22 @@ MISTAKES = [
         "bench/claims/ood.yaml:12: expected at least 0 for `margin` in claim `ood-robustness`, found -0.005.",
     ),
     Mistake(
+        "a margin in percent",
+        OOD,
+        "margin: 0.005",
+        "margin: 2",
+        "bench/claims/ood.yaml:12: expected less than 1, the width of the metric's range (is it in "
+        "percent?), for `margin` in claim `ood-robustness`, found 2.",
+    ),
+    Mistake(
+        "a relevant effect in percent",
+        OOD,
+        "relevant_effect: 0.03",
+        "relevant_effect: 3",
+        "bench/claims/ood.yaml:14: expected less than 1, the width of the metric's range (is it in "
+        "percent?), for `relevant_effect` in claim `ood-robustness`, found 3.",
+    ),
+    Mistake(
         "a relevant effect within the margin",
         OOD,
         "relevant_effect: 0.03",
@@ -973,7 +989,7 @@ FILES_OF_A_SUITE = (
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (remove_the_suite, f"bench: no such folder. {FILES_OF_A_SUITE}"),
+        (remove_the_suite, f"bench: no such folder. {FILES_OF_A_SUITE} Run where it is, or name it."),
         (remove_the_tiers, f"bench/tiers.yaml: no such file. {FILES_OF_A_SUITE}"),
         (misname_the_tiers, f"bench/tier.yaml: no file of a suite. {FILES_OF_A_SUITE}"),
         (leave_a_claim_outside_its_folder, f"bench/ood.yaml: no file of a suite. {FILES_OF_A_SUITE}"),
