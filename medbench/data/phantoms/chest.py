@@ -64,10 +64,10 @@ class Setting:
         default_factory=lambda: {
             "site-1": Detector(),
             "site-2": Detector(
-                brightness=0.62, contrast=0.9, grain=0.013, sharpening=0.0, marker=(0.8, -0.9)
+                brightness=0.66, contrast=0.9, grain=0.013, sharpening=0.0, marker=(0.8, -0.9)
             ),
             "site-3": Detector(
-                brightness=0.55, contrast=1.08, sharpening=0.7, collimated=0.3, marker=(0.88, -0.6)
+                brightness=0.6, contrast=1.08, sharpening=0.7, collimated=0.3, marker=(0.88, -0.6)
             ),
         }
     )
@@ -154,10 +154,10 @@ def draw(rng: np.random.Generator, case: Case, setting: Setting) -> NDArray[np.u
         lung = anatomy.lung(chest, side)
         lungs, fluids = lungs + lung * (1 - 0.93 * pool), fluids + lung * pool
     air = lungs * (1 - 0.88 * heart)
-    depth = 0.42 + 0.03 * rng.standard_normal()
+    depth = 0.37 + 0.03 * rng.standard_normal()
     marks = 0.13 * anatomy.vessels(rng, chest, upper=0.6 + 0.7 * wet)
     found = findings.edema(rng, chest, wet) + findings.nodules(rng, chest, spots)
-    marks = marks + found - 0.8 * (found * air).sum() / air.sum()
+    marks = marks + found - 0.6 * (found * air).sum() / air.sum()
 
     film = 0.78 * body - depth * air + air * marks
     film = film + 0.14 * np.maximum(heart * (0.4 + 0.6 * ramp(-0.6, 0.1, chest.y)), fluids)

@@ -44,13 +44,13 @@ class Chest:
     def wall(self, y: float) -> float:
         """Half width of the rib cage at a height: about half an ellipse, straight below."""
         up = max(0.35 - y, 0.0) / 1.17
-        return self.half * math.sqrt(max(1 - up**2.25, 0.01))
+        return self.half * math.sqrt(max(1 - up**2.7, 0.01))
 
     @cached_property
     def cage(self) -> Field:
         """The same at every point."""
         up = np.maximum(0.35 - self.y, 0) / 1.17
-        return self.half * np.sqrt(np.maximum(1 - up**2.25, 0.01))
+        return self.half * np.sqrt(np.maximum(1 - up**2.7, 0.01))
 
     @cached_property
     def across(self) -> Field:
@@ -147,9 +147,9 @@ def windpipe(chest: Chest) -> Field:
 
 
 def bones(rng: np.random.Generator, chest: Chest, *, old: bool) -> Field:
-    """Ribs behind (round) and in front (steeper, fainter), clavicles, shoulder blades and heads, vertebrae."""
+    """Ribs behind (round) and in front (steeper, fainter), clavicles, shoulders, vertebrae."""
     strength = (0.8 if old else 1.0) * (1 + 0.15 * rng.standard_normal())
-    return strength * (1.2 * _ribs(rng, chest) + _shoulders(rng, chest)) + _spine(rng, chest)
+    return strength * (_ribs(rng, chest) + _shoulders(rng, chest)) + _spine(rng, chest)
 
 
 def _ribs(rng: np.random.Generator, chest: Chest) -> Field:
@@ -163,7 +163,7 @@ def _ribs(rng: np.random.Generator, chest: Chest) -> Field:
         np.cos(2 * np.pi * ((chest.y + steep * turn - 0.14 * chest.across) / spacing + start)), 0.1
     )
     front = _tube(np.cos(2 * np.pi * ((chest.y - 1.5 * steep * turn) / (1.15 * spacing) + 2 * start)), 0.35)
-    return inside * thick * (0.062 * behind + 0.042 * front * ramp(0.25, 0.6, chest.across))
+    return inside * thick * (0.095 * behind + 0.075 * front * ramp(0.25, 0.6, chest.across))
 
 
 def _tube(wave: Field, level: float) -> Field:
@@ -184,7 +184,7 @@ def _shoulders(rng: np.random.Generator, chest: Chest) -> Field:
     blade = edge(medial, 0.015) * edge(0.12 - y - 1.2 * (u - reach), 0.03) * ramp(-0.72, -0.6, y)
     blade = blade * (0.5 + np.exp(-(((medial - 0.02) / 0.025) ** 2)))
     head = edge(1 - ((u - 0.97) / 0.13) ** 2 - ((y + 0.56) / 0.14) ** 2, 0.2)
-    return 0.12 * clavicles + 0.035 * blade + 0.13 * head
+    return 0.16 * clavicles + 0.05 * blade + 0.14 * head
 
 
 def _spine(rng: np.random.Generator, chest: Chest) -> Field:

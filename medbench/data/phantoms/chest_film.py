@@ -27,7 +27,7 @@ class Detector:
       marker: (x, y) of the side marker.
     """
 
-    brightness: float = 0.58
+    brightness: float = 0.63
     contrast: float = 1.0
     grain: float = 0.009
     softness: float = 0.5
@@ -43,13 +43,13 @@ def expose(
     film = blur(film, detector.softness + 0.25 * portable + rng.uniform(0, 0.25))
     film = film + detector.sharpening * (film - blur(film, 3.0))
     film = film + body * (0.03 + 0.03 * portable) * (X * rng.standard_normal() + Y * rng.standard_normal())
-    contrast = detector.contrast * math.exp(0.1 * rng.standard_normal()) * (0.88 if portable else 1.0)
+    contrast = detector.contrast * math.exp(0.14 * rng.standard_normal()) * (0.88 if portable else 1.0)
     mean = (film * body).sum() / body.sum()
     bright = detector.brightness + 0.05 * rng.standard_normal()
     film = body * (bright - 0.5 + contrast * (film - mean)) + 0.5 * body
     film = film + 0.05 * portable * rng.uniform(0, 1) * (1 - body)
     film = film + detector.grain * rng.uniform(0.6, 1.4) * noise(rng, 1.0) * (0.4 + film)
-    film = 0.5 + 0.5 * np.tanh(2.2 * (film - 0.5)) / math.tanh(1.15)
+    film = 0.5 + 0.5 * np.tanh(1.8 * (film - 0.5)) / math.tanh(0.95)
     film = np.maximum(film, 0.85 * _marker(rng, detector))
     if rng.random() < detector.collimated:
         film = film * _frame(rng)

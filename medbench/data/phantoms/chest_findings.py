@@ -43,7 +43,7 @@ def edema(rng: np.random.Generator, chest: Chest, strength: float) -> Field:
     spread = 0.6 + 0.4 * ramp(-0.4, 0.4, chest.y)
     wings = np.exp(-(((u - 0.3) / 0.26) ** 2) - ((v - 0.06) / 0.4) ** 2)
     haze = wings * np.clip(0.6 + 0.6 * clouds(rng, 16, 3), 0, 2)
-    return strength * (0.22 * net * spread + 0.36 * haze)
+    return strength * (0.27 * net * spread + 0.36 * haze)
 
 
 def nodules(rng: np.random.Generator, chest: Chest, strength: float) -> Field:
@@ -54,7 +54,7 @@ def nodules(rng: np.random.Generator, chest: Chest, strength: float) -> Field:
         y = -0.5 + (chest.dome(side) + 0.44) * rng.uniform(0, 1)
         inner, outer = 0.24 + 0.12 * (side == LEFT and y > -0.1), chest.wall(y) - 0.1
         x = side * (inner + (outer - inner) * rng.uniform(0, 1))
-        radius = rng.uniform(0.065, 0.11)
+        radius = rng.uniform(0.07, 0.12)
         squared = ((chest.x - x) ** 2 + (chest.y - y) ** 2) / radius**2
         result = np.maximum(result, rng.uniform(0.7, 1.0) / (1 + squared * squared * squared))
-    return 0.48 * strength * result
+    return 0.6 * strength * result
