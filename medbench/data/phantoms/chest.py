@@ -33,11 +33,11 @@ _BEDSIDE = np.array([0.1, 0.3, 0.3, 0.0])
 _AGE = np.array([0.012, 0.006, 0.004, 0.004])
 """Severity a year beyond 55."""
 
-THRESHOLD = 0.45
-REPORT_ERROR, CONSENSUS_ERROR = 0.6, 0.55
+THRESHOLD = 0.35
+REPORT_ERROR, CONSENSUS_ERROR = 0.48, 0.42
 """Standard deviation of the reading error of one report, and of several readers' consensus."""
 
-DOUBT = np.array([0.333, 0.17, 0.281, 0.221])
+DOUBT = np.array([0.256, 0.125, 0.216, 0.176])
 """How near the threshold a report says `uncertain`. It makes the shares those among CheXpert's positive,
 negative and uncertain training labels of cardiomegaly (.175), effusion (.087) and edema (.151); for
 nodules it is .12, our choice."""
@@ -123,7 +123,7 @@ def cases(rng: np.random.Generator, setting: Setting) -> list[Case]:
 
 def _severities(rng: np.random.Generator) -> NDArray[np.float64]:
     """Standard normal severities by finding, correlated through heart failure."""
-    return 1.3 * (_FAILURE * rng.standard_normal() + _OWN * rng.standard_normal(len(CLASSES)))
+    return _FAILURE * rng.standard_normal() + _OWN * rng.standard_normal(len(CLASSES))
 
 
 def _labels(rng: np.random.Generator, severity: NDArray[np.float64], setting: Setting) -> NDArray[np.int8]:
@@ -140,13 +140,13 @@ def draw(rng: np.random.Generator, case: Case, setting: Setting) -> NDArray[np.u
     """A film, (SIZE, SIZE, 1) uint8; dense tissue is bright."""
     portable = case.attributes["view"] == "AP"
     old = case.attributes["age"] in ("60-74", "75 and over")
-    large, fluid, wet, spots = (visible(severity) for severity in case.severity)
+    large, fluid, wet, spots = (visible(0.3 + 1.7 * (severity - THRESHOLD)) for severity in case.severity)
     lost = findings.bases(rng)
     high = (0.2 * (1 - fluid) * lost[0], 0.2 * (1 - fluid) * lost[1])
     chest = anatomy.pose(rng, portable=portable, shallow=setting.shallow * portable, high=high)
 
     body = anatomy.trunk(rng, chest)
-    ratio = 0.42 + 0.02 * portable + 0.21 * large + 0.015 * rng.standard_normal()
+    ratio = 0.41 + 0.02 * portable + 0.23 * large + 0.015 * rng.standard_normal()
     heart = anatomy.heart(rng, chest, ratio=ratio, old=old)
     lungs, fluids = np.zeros_like(body), np.zeros_like(body)
     for side, share in ((RIGHT, lost[0]), (LEFT, lost[1])):
@@ -160,7 +160,7 @@ def draw(rng: np.random.Generator, case: Case, setting: Setting) -> NDArray[np.u
     marks = marks + found - 0.6 * (found * air).sum() / air.sum()
 
     film = 0.78 * body - depth * air + air * marks
-    film = film + 0.14 * np.maximum(heart * (0.4 + 0.6 * ramp(-0.6, 0.1, chest.y)), fluids)
+    film = film + 0.17 * np.maximum(heart * (0.4 + 0.6 * ramp(-0.6, 0.1, chest.y)), fluids)
     film = film - 0.13 * anatomy.windpipe(chest)
     film = film + body * (1 - 0.5 * heart) * anatomy.bones(rng, chest, old=old)
     film = film + body * anatomy.soft_tissue(rng, chest, female=case.attributes["sex"] == "female")

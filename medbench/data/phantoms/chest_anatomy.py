@@ -67,7 +67,7 @@ def pose(rng: np.random.Generator, *, portable: bool, shallow: float, high: tupl
       shallow: how much higher the diaphragm stands in this setting.
       high: how much higher each dome stands in this patient, right and left.
     """
-    scale = 1.04 + 0.07 * rng.standard_normal() + 0.05 * portable
+    scale = 1.04 + 0.06 * rng.standard_normal() + 0.05 * portable
     tilt = 0.03 * rng.standard_normal()
     x = (X - 0.06 * rng.standard_normal()) / scale
     y = (Y - 0.06 * rng.standard_normal()) / scale
@@ -163,7 +163,7 @@ def _ribs(rng: np.random.Generator, chest: Chest) -> Field:
         np.cos(2 * np.pi * ((chest.y + steep * turn - 0.14 * chest.across) / spacing + start)), 0.1
     )
     front = _tube(np.cos(2 * np.pi * ((chest.y - 1.5 * steep * turn) / (1.15 * spacing) + 2 * start)), 0.35)
-    return inside * thick * (0.095 * behind + 0.075 * front * ramp(0.25, 0.6, chest.across))
+    return inside * thick * (0.08 * behind + 0.06 * front * ramp(0.25, 0.6, chest.across))
 
 
 def _tube(wave: Field, level: float) -> Field:

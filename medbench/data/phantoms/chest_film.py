@@ -43,7 +43,7 @@ def expose(
     film = blur(film, detector.softness + 0.25 * portable + rng.uniform(0, 0.25))
     film = film + detector.sharpening * (film - blur(film, 3.0))
     film = film + body * (0.03 + 0.03 * portable) * (X * rng.standard_normal() + Y * rng.standard_normal())
-    contrast = detector.contrast * math.exp(0.14 * rng.standard_normal()) * (0.88 if portable else 1.0)
+    contrast = detector.contrast * math.exp(0.1 * rng.standard_normal()) * (0.88 if portable else 1.0)
     mean = (film * body).sum() / body.sum()
     bright = detector.brightness + 0.05 * rng.standard_normal()
     film = body * (bright - 0.5 + contrast * (film - mean)) + 0.5 * body

@@ -32,7 +32,7 @@ def effusion(rng: np.random.Generator, chest: Chest, side: int, amount: float) -
     top = level - climb + 0.04 * np.clip(0.4 - v, 0, 1)
     pool = edge(chest.y - top, 0.05 + 0.03 * chest.portable)
     veil = ramp(level - 0.7, level + 0.25, chest.y)
-    lying = 0.75 * chest.portable * rng.uniform(0, 1)
+    lying = 0.6 * chest.portable * rng.uniform(0, 1)
     return blunt * ((1 - lying) * pool + lying * 0.75 * veil)
 
 
