@@ -1,9 +1,10 @@
 """Generated chest films: frontal views with heart failure's three findings and nodules, in graded subtlety.
 
 Cardiomegaly is the heart's width to the chest's; effusion fills the angle at the base, then has a level or
-veils; edema is a net of septa, haze about the hila and wide upper vessels; nodules are few and round. What
-takes a lung's base, fluid or a high dome, is drawn to equal extent, and exposure sets the mean, so that
-brightness alone says little. Left out: every other disease, children, lateral views.
+veils; edema is a net of septa, haze about the hila and wide upper vessels; nodules are few and round.
+Brightness alone says little: exposure sets the trunk's mean; a base is lost to fluid or, without it, to a
+high dome; lungs with edema or nodules are drawn more aerated, by most of what these add. Left out: every
+other disease, children, lateral views, and a build of the body that a patient's films would share.
 """
 
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ from medbench.spec.runs import Target
 CLASSES = ("cardiomegaly", "effusion", "edema", "nodule")
 
 _FAILURE = np.array([0.65, 0.65, 0.7, 0.0])
-"""What heart failure has in each finding; the rest is each finding's own."""
+"""How much of each finding, in the order of CLASSES, comes from heart failure; the rest is its own."""
 _OWN = np.array([0.76, 0.76, 0.714, 1.0])
 _LASTING = np.array([0.95, 0.8, 0.75, 0.95])
 """How much of a severity stays from film to film."""
@@ -41,7 +42,6 @@ DOUBT = np.array([0.256, 0.125, 0.216, 0.176])
 """How near the threshold a report says `uncertain`. It makes the shares those among CheXpert's positive,
 negative and uncertain training labels of cardiomegaly (.175), effusion (.087) and edema (.151); for
 nodules it is .12, our choice."""
-
 
 IMPLANTED = 0.05
 """Share of upright films with a pacemaker."""
@@ -89,7 +89,7 @@ HOSPITAL_B = Setting(
             softness=0.8,
             sharpening=1.2,
             collimated=0.7,
-            marker=(-0.86, -0.8),
+            marker=(0.84, 0.8),
         )
     }
 )
@@ -136,13 +136,18 @@ def _labels(rng: np.random.Generator, severity: NDArray[np.float64], setting: Se
     return labels
 
 
+def _drawn(severity: float) -> float:
+    """The share of a finding's full appearance that is drawn: half near the threshold of reporting."""
+    return visible(0.3 + 1.7 * (severity - THRESHOLD))
+
+
 def draw(rng: np.random.Generator, case: Case, setting: Setting) -> NDArray[np.uint8]:
     """A film, (SIZE, SIZE, 1) uint8; dense tissue is bright."""
     portable = case.attributes["view"] == "AP"
     old = case.attributes["age"] in ("60-74", "75 and over")
-    large, fluid, wet, spots = (visible(0.3 + 1.7 * (severity - THRESHOLD)) for severity in case.severity)
+    large, fluid, wet, spots = (_drawn(severity) for severity in case.severity)
     lost = findings.bases(rng)
-    high = (0.2 * (1 - fluid) * lost[0], 0.2 * (1 - fluid) * lost[1])
+    high = (0.26 * (1 - fluid) * lost[0], 0.26 * (1 - fluid) * lost[1])
     chest = anatomy.pose(rng, portable=portable, shallow=setting.shallow * portable, high=high)
 
     body = anatomy.trunk(rng, chest)
@@ -157,7 +162,7 @@ def draw(rng: np.random.Generator, case: Case, setting: Setting) -> NDArray[np.u
     depth = 0.37 + 0.03 * rng.standard_normal()
     marks = 0.13 * anatomy.vessels(rng, chest, upper=0.6 + 0.7 * wet)
     found = findings.edema(rng, chest, wet) + findings.nodules(rng, chest, spots)
-    marks = marks + found - 0.6 * (found * air).sum() / air.sum()
+    marks = marks + found - 0.85 * (found * air).sum() / air.sum()
 
     film = 0.78 * body - depth * air + air * marks
     film = film + 0.17 * np.maximum(heart * (0.4 + 0.6 * ramp(-0.6, 0.1, chest.y)), fluids)

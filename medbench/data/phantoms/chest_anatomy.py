@@ -68,9 +68,9 @@ def pose(rng: np.random.Generator, *, portable: bool, shallow: float, high: tupl
       high: how much higher each dome stands in this patient, right and left.
     """
     scale = 1.04 + 0.06 * rng.standard_normal() + 0.05 * portable
-    tilt = 0.03 * rng.standard_normal()
-    x = (X - 0.06 * rng.standard_normal()) / scale
-    y = (Y - 0.06 * rng.standard_normal()) / scale
+    tilt = 0.04 * rng.standard_normal()
+    x = (X - 0.07 * rng.standard_normal()) / scale
+    y = (Y - 0.07 * rng.standard_normal()) / scale
     x, y = x + tilt * y, y - tilt * x
     breath = 0.46 - shallow + 0.09 * rng.standard_normal()
     apart = 0.05 + 0.025 * rng.standard_normal()

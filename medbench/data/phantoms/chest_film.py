@@ -92,7 +92,7 @@ def _tracheal_tube(rng: np.random.Generator, chest: Chest) -> Field:
 
 def _venous_line(rng: np.random.Generator, chest: Chest) -> Field:
     """From one side of the neck to above the right atrium."""
-    side = rng.integers(2) * 2 - 1
+    side = int(rng.integers(2)) * 2 - 1
     way = side * 0.3 * (1 - ramp(-0.85, -0.45, chest.y)) - 0.09 * ramp(-0.7, -0.3, chest.y)
     line = np.exp(-(((chest.x - way) / 0.009) ** 2))
     return 0.16 * line * (1 - ramp(-0.02, 0.02, chest.y + 0.06 * rng.standard_normal()))
@@ -109,10 +109,8 @@ def _pacemaker(rng: np.random.Generator, chest: Chest) -> Field:
     x, y = 0.5 + 0.04 * rng.standard_normal(), -0.42 + 0.05 * rng.standard_normal()
     box = edge(1 - ((chest.x - x) / 0.1) ** 4 - ((chest.y - y) / 0.085) ** 4, 0.15)
     way = -0.1 + (x + 0.1) * (1 - ramp(y - 0.1, y + 0.35, chest.y)) + 0.22 * ramp(0.1, 0.32, chest.y)
-    wire = (
-        np.exp(-(((chest.x - way) / 0.01) ** 2)) * ramp(y - 0.08, y, chest.y) * (1 - ramp(0.3, 0.33, chest.y))
-    )
-    return np.maximum(0.4 * box, 0.18 * wire)
+    within = ramp(y - 0.08, y, chest.y) * (1 - ramp(0.3, 0.33, chest.y))
+    return np.maximum(0.4 * box, 0.18 * within * np.exp(-(((chest.x - way) / 0.01) ** 2)))
 
 
 def _leads(rng: np.random.Generator) -> Field:

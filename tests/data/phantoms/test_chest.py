@@ -1,7 +1,6 @@
-"""What the chest phantoms promise: CheXpert-like reports, findings where they belong, no shortcut by brightness."""
-
 import numpy as np
 import pytest
+from scipy import ndimage
 from sklearn.metrics import roc_auc_score
 
 from medbench.data.phantoms import chest, chest_anatomy, chest_film, chest_findings
@@ -26,7 +25,7 @@ def many(setting, patients: int) -> list[list[Case]]:
 
 
 def film(seed: int, *present: str, view: str = "PA", devices: str = "no", setting=HOME) -> np.ndarray:
-    """A film of a 40-59 year old man with some findings in full and the others absent, (SIZE, SIZE) in levels."""
+    """A film of a man of 40-59 years, some findings in full, the others absent: (SIZE, SIZE) levels."""
     severity = np.array([PRESENT if name in present else ABSENT for name in CLASSES])
     site = next(iter(setting.detectors))
     attributes = {"age": "40-59", "sex": "male", "view": view, "site": site, "devices": devices}
@@ -51,7 +50,9 @@ def test_doubt_is_about_findings_near_the_threshold():
     films = [case for films in many(REPORTED, 3000) for case in films]
     labels, severity = (np.array([getattr(c, name) for c in films]) for name in ("labels", "severity"))
     for k in range(len(CLASSES)):
-        doubtful, sure = (np.abs(severity[m, k] - THRESHOLD).mean() for m in (labels[:, k] < 0, labels[:, k] >= 0))
+        doubtful, sure = (
+            np.abs(severity[m, k] - THRESHOLD).mean() for m in (labels[:, k] < 0, labels[:, k] >= 0)
+        )
         assert doubtful < 0.6 * sure
         assert severity[labels[:, k] == 0, k].mean() < severity[labels[:, k] < 0, k].mean()
         assert severity[labels[:, k] < 0, k].mean() < severity[labels[:, k] == 1, k].mean()
@@ -64,18 +65,13 @@ def test_training_and_validation_are_reported_and_every_evaluation_set_is_agreed
         assert np.isin(cohort.examples(split).labels, (0, 1)).all()
 
 
-def test_a_consensus_errs_less_than_a_report():
-    """Where the report has no doubt; both are scored by the same severities' AUC."""
-
-    def oracle(setting):
-        films = [case for films in many(setting, 3000) for case in films]
-        labels, scores = (np.array([getattr(c, name) for c in films]) for name in ("labels", "oracle"))
-        hard = np.abs(scores - THRESHOLD) < 1
-        return [roc_auc_score(labels[m, k], scores[m, k]) for k in range(4) for m in [hard[:, k] & (labels[:, k] >= 0)]]
-
-    everything = chest.Setting(consensus=True)
+def test_labels_follow_severity_but_for_a_readers_error():
+    films = [case for films in many(HOME, 3000) for case in films]
+    labels, above = np.array([c.labels for c in films]), np.array([c.severity - THRESHOLD for c in films])
+    wrong = labels != (above > 0)
+    assert wrong[np.abs(above) > 1.2].mean() < 0.01
+    assert 0.35 < wrong[np.abs(above) < 0.1].mean() < 0.65
     assert chest.CONSENSUS_ERROR < chest.REPORT_ERROR
-    assert min(oracle(everything)) > 0.75
 
 
 def test_every_finding_is_shown_by_enough_patients_in_every_set_and_larger_group(cohort):
@@ -206,13 +202,13 @@ def test_edema_roughens_the_lungs_and_leaves_shoulders_alone():
     assert 0.85 < elsewhere < 1.15
 
 
-def test_nodules_are_round_opacities_within_the_lungs():
+def test_nodules_are_few_and_lie_within_the_lungs():
     stand = centred_chest()
-    for seed in range(10):
+    for seed in range(30):
         spots = chest_findings.nodules(np.random.default_rng(seed), stand, 1.0)
-        assert 0.3 < spots.max() <= 0.48
-        bright = spots > 0.24
-        assert 0.004 < bright.mean() < 0.12
+        bright = spots > 0.3
+        assert 0.003 < bright.mean() < 0.05
+        assert 1 <= ndimage.label(bright)[1] <= 7
         assert not bright[(np.abs(X) > 0.78) | (Y > 0.6) | (Y < -0.65)].any()
 
 
@@ -223,7 +219,9 @@ def test_a_subtle_finding_changes_less_than_a_plain_one():
             values = np.array([severity if c == name else ABSENT for c in CLASSES])
             attributes = {"age": "40-59", "sex": "male", "view": "PA", "site": "site-1", "devices": "no"}
             case = Case(values, np.zeros(4, np.int8), values, attributes)
-            images = [chest.draw(np.random.default_rng(s), case, HOME)[:, :, 0].astype(float) for s in range(4)]
+            images = [
+                chest.draw(np.random.default_rng(s), case, HOME)[:, :, 0].astype(float) for s in range(4)
+            ]
             changes.append(np.mean([np.abs(image - film(s)).mean() for s, image in enumerate(images)]))
         assert changes[0] < changes[1] < changes[2], name
 
@@ -234,7 +232,8 @@ def test_exposure_sets_the_trunks_mean_whatever_is_in_it():
     thin = 0.4 + 0.2 * X
     body = np.ones_like(X)
     once, denser = (
-        chest_film.expose(stream(1), density, body, detector, portable=False) for density in (thin, thin + 0.3)
+        chest_film.expose(stream(1), density, body, detector, portable=False)
+        for density in (thin, thin + 0.3)
     )
     assert np.abs(once.astype(int) - denser.astype(int)).max() <= 1
 
