@@ -115,6 +115,55 @@ def curve(
     return np.exp(-0.5 * np.minimum(np.abs(aside / width), 6) ** 2) * edge(length - np.abs(along), 0.05)
 
 
+def strokes(x: Field, y: Field, weight: Field, width: float) -> Field:
+    """Lines through points half a pixel apart, each point with a weight: about that high, overlaps capped at 1.
+
+    Much cheaper than `curve` for many lines, and they may bend at will: hairs, vessels, streaks, marks.
+
+    Args:
+      x: (n,) coordinates in [-1, 1]; points outside are left out.
+      y: (n,) coordinates.
+      weight: (n,) heights in [0, 1].
+      width: standard deviation of the cross-section in pixels.
+    """
+    column, row = (x + 1) * (SIZE / 2) - 0.5, (y + 1) * (SIZE / 2) - 0.5
+    i, j = np.floor(row).astype(np.int64), np.floor(column).astype(np.int64)
+    down, right = row - i, column - j
+    total = np.zeros(SIZE * SIZE)
+    for di, dj, share in (
+        (0, 0, (1 - down) * (1 - right)),
+        (0, 1, (1 - down) * right),
+        (1, 0, down * (1 - right)),
+        (1, 1, down * right),
+    ):
+        seen = (i + di >= 0) & (i + di < SIZE) & (j + dj >= 0) & (j + dj < SIZE)
+        at = (i + di) * SIZE + j + dj
+        total += np.bincount(at[seen], (weight * share)[seen], SIZE * SIZE)
+    crest = 0.5 * width * math.sqrt(2 * math.pi)
+    lines = blur(total.reshape(SIZE, SIZE).astype(np.float32), width)
+    return np.minimum(crest * lines, 1)
+
+
+def lattice(rng: np.random.Generator, pitch: float, disorder: float) -> Field:
+    """A honeycomb, from 1 in the middle of its holes down to -0.5 on its knots, randomly turned and warped.
+
+    Args:
+      rng: the image's stream.
+      pitch: from hole to hole, in pixels.
+      disorder: standard deviation of the warp, in pitches.
+    """
+    turn = rng.uniform(0, math.pi / 3)
+    wave = 4 * math.pi / (math.sqrt(3) * pitch * 2 / SIZE)
+    warp = disorder * pitch * 2 / SIZE
+    grain = round(1.6 * pitch)
+    x, y = X + warp * noise(rng, grain), Y + warp * noise(rng, grain)
+    total: Field = np.zeros_like(X)
+    for third in range(3):
+        angle = turn + third * math.pi / 3
+        total += np.cos(wave * math.cos(angle) * x + wave * math.sin(angle) * y)
+    return total / 3
+
+
 def waves(rng: np.random.Generator, angle: Field, orders: Iterable[int]) -> Field:
     """A random periodic function of the angle, smoother for lower orders: what makes an outline uneven."""
     total = np.zeros_like(angle)
