@@ -34,7 +34,7 @@ RESEMBLES = np.array(
 )
 """(7, 7) by a lesion's kind (row), the shares of the class that it resembles beside."""
 
-READING_ERROR = 0.32
+READING_ERROR = 0.33
 """Standard deviation of what histology and readers add to each class's strength; in no pixel."""
 
 ALIKE = 0.3

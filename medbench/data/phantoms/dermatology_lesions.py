@@ -21,7 +21,7 @@ LOOKS: Mapping[str, Mapping[str, float]] = {
     "bkl": {"ragged": 0.3, "sharp": 1.0, "yellow": 0.8, "milia": 1.0, "fissures": 1.0, "wax": 1.0},
     "df": {"red": 0.3, "rim": 1.0, "scar": 1.0},
     "mel": {"ragged": 1.0, "sharp": 0.4, "uneven": 1.0, "broken": 0.8, "veil": 1.0, "streaks": 0.9, "dots": 0.9},
-    "nv": {"sharp": 0.2, "net": 1.0, "globules": 0.6},
+    "nv": {"sharp": 0.2, "red": 0.1, "net": 1.0, "globules": 0.6},
     "vasc": {"ragged": 0.3, "sharp": 0.8, "red": 1.1, "lacunae": 1.0},
 }
 """How strongly a plain example of each class shows each criterion, in [0, 1]; absent is 0."""
@@ -143,7 +143,7 @@ def _place(rng: np.random.Generator, amounts: Mapping[str, float], scale: float)
     along = (dx * math.cos(tilt) + dy * math.sin(tilt)) / (radius * stretch)
     across = (dy * math.cos(tilt) - dx * math.sin(tilt)) / (radius / stretch)
     angle = np.arctan2(across, along)
-    rough = 0.05 + 0.22 * amounts["ragged"]
+    rough = 0.05 + 0.18 * amounts["ragged"]
     uneven = waves(rng, angle, range(2, 8)) + 0.8 * clouds(rng, 22, 4)
     inside = 1 - np.sqrt(along * along + across * across) + rough * uneven
     width = 0.06 + 0.26 * (1 - min(amounts["sharp"], 1.0)) * rng.uniform(0.5, 1.0)
@@ -152,7 +152,7 @@ def _place(rng: np.random.Generator, amounts: Mapping[str, float], scale: float)
 
 def _body(rng: np.random.Generator, place: Place, tissue: Tissue, amounts: Mapping[str, float]) -> None:
     """The lesion's ground: brown or red, even or in patches, with a fine grain."""
-    load = rng.uniform(0.55, 1.1)
+    load = rng.uniform(0.65, 1.2)
     red = min(0.05 + 0.95 * amounts["red"], 1.0) * rng.uniform(0.7, 1.0)
     grain, patches = clouds(rng, 14, 4), clouds(rng, 26, 4)
     profile = 1 + 0.25 * rng.uniform(-1, 1) * (place.inside - 0.4) + 0.2 * grain
@@ -165,8 +165,9 @@ def _body(rng: np.random.Generator, place: Place, tissue: Tissue, amounts: Mappi
 
 def _net(rng: np.random.Generator, place: Place, tissue: Tissue, amount: float) -> None:
     """A regular brown net that fades towards the border."""
-    lines = ramp(0.35, -0.35, lattice(rng, rng.uniform(6.5, 9), 0.2))
-    tissue.melanin += amount * 0.8 * (lines - 0.3) * place.mask * ramp(-0.05, 0.35, place.inside)
+    lines = ramp(0.35, -0.35, lattice(rng, rng.uniform(6, 9), 0.22))
+    strength = ramp(-1.5, 1.0, clouds(rng, 24, 2)) * ramp(-0.05, 0.35, place.inside)
+    tissue.melanin += amount * 0.9 * (lines - 0.3) * place.mask * strength
 
 
 def _rim(rng: np.random.Generator, place: Place, tissue: Tissue, amount: float) -> None:
@@ -205,15 +206,16 @@ def _streaks(rng: np.random.Generator, place: Place, tissue: Tissue, amount: flo
         x, y = place.x + near * math.cos(angle), place.y + near * math.sin(angle)
         lines.append(walk(rng, x, y, angle, place.radius * rng.uniform(0.12, 0.35), 0.2))
     x, y = np.concatenate(lines, axis=1)
-    tissue.melanin += amount * 1.3 * strokes(x, y, np.full(len(x), 0.8), 1.2)
+    tissue.melanin += amount * 1.3 * strokes(x, y, np.full(len(x), 0.8), 1.0)
 
 
 def _veil(rng: np.random.Generator, place: Place, tissue: Tissue, amount: float) -> None:
     """A blue-grey, whitish veil over a part, and grey pepper round it."""
     region = clouds(rng, 30, 3) - rng.uniform(0, 0.5)
     veil = edge(region, 0.3) * place.mask
-    pepper = ramp(1.2, 2.0, noise(rng, 2.2)) * place.mask
-    tissue.dermal += amount * (0.9 * veil + 0.7 * pepper)
+    fine = noise(rng, 3)
+    pepper = ramp(1.0, 2.0, fine) * place.mask
+    tissue.dermal += amount * (veil * (0.9 + 0.15 * fine) + 0.7 * pepper)
     tissue.melanin -= amount * 0.3 * veil * tissue.melanin
     tissue.white += amount * 0.2 * veil
 
@@ -247,7 +249,7 @@ def _tree(rng: np.random.Generator, place: Place, tissue: Tissue, amount: float)
                 walk(rng, *trunk[:, at].tolist(), angle, place.radius * rng.uniform(0.3, 0.8), 0.5)
             )
     (tx, ty), (bx, by) = np.concatenate(trunks, axis=1), np.concatenate(twigs, axis=1)
-    vessels = strokes(tx, ty, np.full(len(tx), 0.9), 1.1) + strokes(bx, by, np.full(len(bx), 0.7), 0.8)
+    vessels = strokes(tx, ty, np.full(len(tx), 0.9), 0.95) + strokes(bx, by, np.full(len(bx), 0.7), 0.7)
     tissue.blood += amount * 1.5 * vessels
 
 
@@ -270,9 +272,9 @@ def _crust(rng: np.random.Generator, place: Place, tissue: Tissue, amount: float
 
 def _strawberry(rng: np.random.Generator, place: Place, tissue: Tissue, amount: float) -> None:
     """A red false net round whitish follicles."""
-    holes = lattice(rng, rng.uniform(11, 14), 0.28)
+    holes = lattice(rng, rng.uniform(9, 13), 0.22)
     tissue.blood += amount * 0.75 * (ramp(0.4, -0.2, holes) - 0.4) * place.mask
-    tissue.white += amount * 0.45 * ramp(0.45, 0.95, holes) * place.mask
+    tissue.white += amount * 0.4 * ramp(0.4, 1.0, holes) * place.mask
 
 
 def _scale(rng: np.random.Generator, place: Place, tissue: Tissue, amount: float) -> None:
@@ -291,8 +293,8 @@ def _milia(rng: np.random.Generator, place: Place, tissue: Tissue, amount: float
 
 def _fissures(rng: np.random.Generator, place: Place, tissue: Tissue, amount: float) -> None:
     """Dark winding furrows between ridges, like a brain's."""
-    furrows = np.exp(-0.5 * np.minimum(np.abs(noise(rng, 13)) / 0.18, 6) ** 2)
-    tissue.melanin += amount * 1.2 * (furrows - 0.15) * place.mask
+    furrows = np.exp(-0.5 * np.minimum(np.abs(noise(rng, 12)) / 0.2, 6) ** 2)
+    tissue.melanin += amount * 0.9 * (furrows - 0.15) * place.mask
 
 
 def _wax(rng: np.random.Generator, place: Place, tissue: Tissue, amount: float) -> None:
@@ -311,12 +313,12 @@ def _scar(rng: np.random.Generator, place: Place, tissue: Tissue, amount: float)
 
 def _lacunae(rng: np.random.Generator, place: Place, tissue: Tissue, amount: float) -> None:
     """Round red, purple or blackish lagoons between pale septa."""
-    holes = lattice(rng, rng.uniform(11, 17), 0.3)
-    lagoons = ramp(-0.45, -0.1, holes) * place.mask
+    holes = lattice(rng, rng.uniform(11, 17), 0.36)
+    lagoons = ramp(-0.5, -0.15, holes) * place.mask
     purple = rng.uniform(0, 0.8) * ramp(-0.5, 1.5, clouds(rng, 24, 2))
     tissue.blood += amount * 0.9 * (lagoons - 0.2 * place.mask)
     tissue.dermal += amount * purple * lagoons
-    tissue.white += amount * 0.35 * (place.mask - lagoons)
+    tissue.white += amount * 0.3 * (place.mask - lagoons)
 
 
 LAYERS: Mapping[str, Layer] = {

@@ -72,7 +72,7 @@ def dermatoscope(rng: np.random.Generator, picture: Picture) -> Picture:
     picture = _soft(picture, 0.4 + lens.uniform(0, 0.5)) * (tint * math.exp(0.04 * cast.standard_normal()))
     radius = np.sqrt(X * X + Y * Y)
     picture = picture * (1 - lens.uniform(0, 0.3) * ramp(0.5, 1.5, radius))[:, :, None]
-    if lens.random() < 0.05:
+    if lens.random() < 0.04:
         tube = edge(lens.uniform(1.02, 1.2) - radius, 0.025)
         picture = picture * (0.04 + 0.96 * tube[:, :, None])
     return picture + 0.008 * noise(lens, 1.0)[:, :, None]
