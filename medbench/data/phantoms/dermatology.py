@@ -34,7 +34,7 @@ RESEMBLES = np.array(
 )
 """(7, 7) by a lesion's kind (row), the shares of the class that it resembles beside."""
 
-READING_ERROR = 0.33
+READING_ERROR = 0.34
 """Standard deviation of what histology and readers add to each class's strength; in no pixel."""
 
 ALIKE = 0.3
@@ -95,9 +95,9 @@ def cases(rng: np.random.Generator, setting: Setting) -> list[Case]:
 
 def _strengths(rng: np.random.Generator, kind: int) -> NDArray[np.float64]:
     """(7,) how much a lesion is of each class: of its kind, less of another, hardly of the rest."""
-    strengths = 0.15 * rng.standard_normal(len(CLASSES))
+    strengths = 0.16 * rng.standard_normal(len(CLASSES))
     strengths[kind] += 1
-    strengths[rng.choice(len(CLASSES), p=RESEMBLES[kind])] += rng.uniform(0, 0.6)
+    strengths[rng.choice(len(CLASSES), p=RESEMBLES[kind])] += rng.uniform(0, 0.65)
     return strengths
 
 
@@ -116,8 +116,8 @@ def draw(rng: np.random.Generator, case: Case, setting: Setting) -> NDArray[np.u
     growth.fade(CONTRAST[skin_type - 1])
     mottle(ground, growth, case.traits)
     skin = skin_colour(skin_type, case.traits)
-    picture = growth.lit(skin) * (0.85 / float(skin.max())) ** 0.5
-    picture = hairs(hair, picture, 0.45 if case.attributes["sex"] == "male" else 0.25)
+    picture = growth.lit(skin) * (0.85 / float(skin.max())) ** 0.3
+    picture = hairs(hair, picture, 0.32 if case.attributes["sex"] == "male" else 0.18)
     picture = phone(camera, picture) if setting.phone else dermatoscope(camera, picture)
     return to_bytes(picture)
 
@@ -125,10 +125,10 @@ def draw(rng: np.random.Generator, case: Case, setting: Setting) -> NDArray[np.u
 def mixture(strengths: NDArray[np.float64]) -> NDArray[np.float64]:
     """(7,) shares of the classes' looks that are drawn at some strengths; they sum to 1.
 
-    A lesion looks like its strongest class alone where it leads by 0.3 or more, and between two classes
+    A lesion looks like its strongest class alone where it leads by 0.45 or more, and between two classes
     where neither leads. Additions, products and divisions only.
     """
-    near = np.clip(strengths - (strengths.max() - 0.3), 0, None)
+    near = np.clip(strengths - (strengths.max() - 0.45), 0, None)
     return near / near.sum()
 
 

@@ -18,8 +18,8 @@ CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 LOOKS: Mapping[str, Mapping[str, float]] = {
     "akiec": {"ragged": 0.6, "red": 0.8, "yellow": 0.3, "strawberry": 1.0, "scale": 1.0, "crust": 0.3},
     "bcc": {"ragged": 0.4, "red": 0.6, "nests": 1.0, "tree": 1.0, "pearl": 1.0, "crust": 0.4},
-    "bkl": {"ragged": 0.3, "sharp": 1.0, "yellow": 0.8, "milia": 1.0, "fissures": 1.0, "wax": 1.0},
-    "df": {"red": 0.3, "rim": 1.0, "scar": 1.0},
+    "bkl": {"ragged": 0.3, "sharp": 1.0, "yellow": 1.1, "milia": 1.0, "fissures": 1.0, "wax": 1.0},
+    "df": {"red": 0.7, "rim": 1.0, "scar": 1.0},
     "mel": {"ragged": 1.0, "sharp": 0.4, "uneven": 1.0, "broken": 0.8, "veil": 1.0, "streaks": 0.9, "dots": 0.9},
     "nv": {"sharp": 0.2, "red": 0.1, "net": 1.0, "globules": 0.6},
     "vasc": {"ragged": 0.3, "sharp": 0.8, "red": 1.1, "lacunae": 1.0},
@@ -114,7 +114,7 @@ def criteria(rng: np.random.Generator, mixture: NDArray[np.float64]) -> dict[str
     for share, name in zip(mixture, CLASSES, strict=True):
         for criterion, strength in LOOKS[name].items():
             amounts[criterion] += float(share) * strength
-    shown = rng.uniform(0.65, 1.1, len(amounts)) * (rng.random(len(amounts)) > 0.1)
+    shown = rng.uniform(0.75, 1.1, len(amounts)) * (rng.random(len(amounts)) > 0.05)
     return {
         criterion: amount * float(own)
         for (criterion, amount), own in zip(amounts.items(), shown, strict=True)
@@ -136,8 +136,8 @@ def lesion(rng: np.random.Generator, tissue: Tissue, amounts: Mapping[str, float
 
 def _place(rng: np.random.Generator, amounts: Mapping[str, float], scale: float) -> Place:
     """An oval with a more or less uneven and sharp outline."""
-    x, y = 0.12 * rng.standard_normal(), 0.12 * rng.standard_normal()
-    radius = scale * rng.uniform(0.44, 0.68)
+    x, y = 0.15 * rng.standard_normal(), 0.15 * rng.standard_normal()
+    radius = scale * rng.uniform(0.46, 0.72)
     tilt, stretch = rng.uniform(0, math.pi), rng.uniform(1.0, 1.25)
     dx, dy = X - x, Y - y
     along = (dx * math.cos(tilt) + dy * math.sin(tilt)) / (radius * stretch)
@@ -155,7 +155,7 @@ def _body(rng: np.random.Generator, place: Place, tissue: Tissue, amounts: Mappi
     load = rng.uniform(0.65, 1.2)
     red = min(0.05 + 0.95 * amounts["red"], 1.0) * rng.uniform(0.7, 1.0)
     grain, patches = clouds(rng, 14, 4), clouds(rng, 26, 4)
-    profile = 1 + 0.25 * rng.uniform(-1, 1) * (place.inside - 0.4) + 0.2 * grain
+    profile = 1 + rng.uniform(-1, 1) * (place.inside - 0.4) + 0.2 * grain
     ground = load * place.mask * np.clip(profile + 0.75 * amounts["uneven"] * patches, 0.1, 2.2)
     yellow = min(0.05 + 0.6 * amounts["yellow"], 1.0) * (1 - red)
     tissue.melanin += (1 - red - yellow) * ground
@@ -174,7 +174,7 @@ def _rim(rng: np.random.Generator, place: Place, tissue: Tissue, amount: float) 
     """A delicate net round the border only."""
     lines = ramp(0.1, -0.3, lattice(rng, rng.uniform(5, 7), 0.2))
     ring = ramp(-0.2, 0.15, place.inside) * ramp(0.75, 0.3, place.inside)
-    tissue.melanin += amount * 0.7 * (lines - 0.1) * ring
+    tissue.melanin += amount * 0.9 * (lines - 0.1) * ring
 
 
 def _broken(rng: np.random.Generator, place: Place, tissue: Tissue, amount: float) -> None:
@@ -293,8 +293,8 @@ def _milia(rng: np.random.Generator, place: Place, tissue: Tissue, amount: float
 
 def _fissures(rng: np.random.Generator, place: Place, tissue: Tissue, amount: float) -> None:
     """Dark winding furrows between ridges, like a brain's."""
-    furrows = np.exp(-0.5 * np.minimum(np.abs(noise(rng, 12)) / 0.2, 6) ** 2)
-    tissue.melanin += amount * 0.9 * (furrows - 0.15) * place.mask
+    furrows = np.exp(-0.5 * np.minimum(np.abs(noise(rng, 12)) / 0.24, 6) ** 2)
+    tissue.melanin += amount * 1.1 * (furrows - 0.18) * place.mask
 
 
 def _wax(rng: np.random.Generator, place: Place, tissue: Tissue, amount: float) -> None:
@@ -305,10 +305,16 @@ def _wax(rng: np.random.Generator, place: Place, tissue: Tissue, amount: float) 
 
 
 def _scar(rng: np.random.Generator, place: Place, tissue: Tissue, amount: float) -> None:
-    """A white patch in the middle, with a few white lines."""
-    patch = edge(place.inside - rng.uniform(0.3, 0.5) + 0.12 * clouds(rng, 16, 3), 0.15)
-    tissue.white += amount * 0.8 * patch * (0.85 + 0.15 * clouds(rng, 10, 3))
-    tissue.melanin -= amount * 0.6 * patch * tissue.melanin
+    """A whitish patch about the middle with shiny white lines, some across the others."""
+    off = 0.25 * rng.standard_normal() * (X - place.x) / place.radius
+    patch = edge(place.inside + off - rng.uniform(0.35, 0.55) + 0.12 * clouds(rng, 16, 3), 0.1)
+    lie, lines = rng.uniform(0, math.pi), []
+    for x, y in np.stack(_scatter(rng, place, rng.integers(8, 16), spread=0.25, aside=0.0), axis=1).tolist():
+        across = math.pi / 2 if rng.random() < 0.4 else 0.0
+        lines.append(walk(rng, x, y, lie + across, place.radius * rng.uniform(0.15, 0.35), 0.1))
+    x, y = np.concatenate(lines, axis=1)
+    tissue.white += amount * (0.26 * patch + 0.5 * strokes(x, y, np.full(len(x), 0.8), 0.9))
+    tissue.melanin -= amount * 0.25 * patch * tissue.melanin
 
 
 def _lacunae(rng: np.random.Generator, place: Place, tissue: Tissue, amount: float) -> None:

@@ -41,8 +41,8 @@ def mottle(rng: np.random.Generator, tissue: Tissue, traits: NDArray[np.float64]
     _, redness, sun = (float(trait) for trait in traits)
     fine, coarse = clouds(rng, 18, 5), clouds(rng, 40, 5)
     sun = min(max(sun, 0.0), 2.0)
-    tissue.melanin += 0.035 * fine + 0.09 * sun * ramp(0.2, 2.2, fine)
-    tissue.blood += 0.10 * (1 + 0.5 * redness) + 0.04 * coarse + 0.09 * sun * ramp(0.0, 2.2, coarse - fine)
+    tissue.melanin += 0.03 * fine + 0.06 * sun * ramp(0.2, 2.2, fine)
+    tissue.blood += 0.10 * (1 + 0.5 * redness) + 0.035 * coarse + 0.06 * sun * ramp(0.0, 2.2, coarse - fine)
 
 
 def hairs(rng: np.random.Generator, picture: Picture, hairiness: float) -> Picture:
@@ -52,7 +52,7 @@ def hairs(rng: np.random.Generator, picture: Picture, hairiness: float) -> Pictu
     if rng.random() > hairiness:
         return picture
     lines = []
-    for _ in range(rng.integers(2, 14)):
+    for _ in range(rng.integers(2, 11)):
         x, y = rng.uniform(-1.2, 1.2, 2).tolist()
         lines.append(walk(rng, x, y, lie + 0.35 * rng.standard_normal(), rng.uniform(0.5, 1.8), 0.3))
     x, y = np.concatenate(lines, axis=1)
