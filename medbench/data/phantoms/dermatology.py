@@ -1,4 +1,21 @@
-"""Generated pictures of skin lesions of seven classes, as a dermatoscope or a smartphone would take them.
+"""Generated pictures of single skin lesions, as a dermatoscope or a smartphone takes them; seven classes.
+
+Drawn: the classes of HAM10000 by their dermoscopic criteria. nv (naevus): a regular net or globules, even
+and round. mel (melanoma): ragged, in several colours, a broken net, blue-grey veil, streaks, black dots. bkl
+(benign keratosis): sharply bordered, waxy and yellow-brown, furrows, milia and plugs. bcc (basal cell
+carcinoma): blue-grey nests, branching vessels, pearly ground, erosion. akiec (actinic keratosis, Bowen): red,
+the strawberry's false net, scale. df (dermatofibroma): a delicate net about a whitish middle. vasc: red and
+purple lagoons. A lesion is of one kind and resembles a second, more or less; where neither leads, it looks
+between them, and histology and readers err beyond what is seen. Size, place and darkness are drawn apart from
+the class. Patients have one to three lesions in the same skin; older skin has more freckles, and age says
+which classes are likely. Hairs, gel, ink, scales, vignettes, casts and light come and go by chance.
+
+Unlike life: naevi are three in ten instead of HAM10000's 67 %, and no class is under 7 %, because statistics
+need all of them; skin type says nothing of the class, and in dark skin each is as frequent as in light.
+
+Left out: sites (face, palms, nails, mucosa), several lesions in a picture, regression, collision and growth,
+amelanotic melanoma, crystalline and polarised light beyond a scar's white lines, depth of focus, and
+everything larger than a lesion.
 """
 
 from dataclasses import dataclass
@@ -7,8 +24,9 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from medbench.data.phantoms.dermatology_lesions import CLASSES, Tissue, criteria, lesion
+from medbench.data.phantoms.dermatology_lesions import CLASSES, criteria, lesion
 from medbench.data.phantoms.dermatology_pictures import dermatoscope, hairs, mottle, phone, skin_colour
+from medbench.data.phantoms.dermatology_tissue import Tissue
 from medbench.data.phantoms.domain import Case, Domain, age_band
 from medbench.data.phantoms.texture import to_bytes
 from medbench.spec.runs import Target
@@ -40,13 +58,20 @@ READING_ERROR = 0.34
 ALIKE = 0.3
 """Probability that a further lesion of a patient is of the same kind as the one before."""
 
-CONTRAST = (1.0, 1.0, 0.97, 0.88, 0.78, 0.68)
+CONTRAST = (1.0, 1.0, 0.96, 0.86, 0.74, 0.62)
 """How much of a lesion's pigment and blood is seen in skin of types 1 to 6."""
+
+HAIRY = {"female": 0.18, "male": 0.32}
+"""Share of pictures with hairs."""
 
 
 @dataclass(frozen=True)
 class Lesion(Case):
-    """A case with what its pixels need beside: `traits` (3,), tone, redness and sun of the patient's skin."""
+    """A lesion and the skin that it is in; its severity is the strength of each class.
+
+    Attributes:
+      traits: (3,) tone, redness and sun of the patient's skin.
+    """
 
     traits: NDArray[np.float64]
 
@@ -106,30 +131,29 @@ def _lead(strengths: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array([own - np.delete(strengths, k).max() for k, own in enumerate(strengths)])
 
 
-def draw(rng: np.random.Generator, case: Case, setting: Setting) -> NDArray[np.uint8]:
-    """A colour picture of a lesion, (SIZE, SIZE, 3) uint8."""
-    case = cast("Lesion", case)
-    ground, looks, body, hair, camera = rng.spawn(5)
-    skin_type = int(case.attributes["skin_type"])
-    growth = Tissue.empty()
-    lesion(body, growth, criteria(looks, mixture(case.severity)), 0.75 if setting.phone else 1.0)
-    growth.fade(CONTRAST[skin_type - 1])
-    mottle(ground, growth, case.traits)
-    skin = skin_colour(skin_type, case.traits)
-    picture = growth.lit(skin) * (0.85 / float(skin.max())) ** 0.3
-    picture = hairs(hair, picture, 0.32 if case.attributes["sex"] == "male" else 0.18)
-    picture = phone(camera, picture) if setting.phone else dermatoscope(camera, picture)
-    return to_bytes(picture)
-
-
 def mixture(strengths: NDArray[np.float64]) -> NDArray[np.float64]:
     """(7,) shares of the classes' looks that are drawn at some strengths; they sum to 1.
 
-    A lesion looks like its strongest class alone where it leads by 0.45 or more, and between two classes
-    where neither leads. Additions, products and divisions only.
+    A lesion looks like its strongest class alone where that leads by 0.45 or more, and between classes
+    where none leads.
     """
     near = np.clip(strengths - (strengths.max() - 0.45), 0, None)
     return near / near.sum()
+
+
+def draw(rng: np.random.Generator, case: Case, setting: Setting) -> NDArray[np.uint8]:
+    """A colour picture of a lesion, (SIZE, SIZE, 3) uint8."""
+    traits = cast("Lesion", case).traits
+    growth, looks, ground, hair, camera = rng.spawn(5)
+    skin_type = int(case.attributes["skin_type"])
+    tissue = Tissue.empty()
+    lesion(growth, tissue, criteria(looks, mixture(case.severity)), 0.75 if setting.phone else 1.0)
+    tissue.fade(CONTRAST[skin_type - 1])
+    mottle(ground, tissue, traits)
+    skin = skin_colour(skin_type, traits)
+    exposure = (0.85 / float(skin.max())) ** 0.3
+    picture = hairs(hair, exposure * tissue.lit(skin), HAIRY[case.attributes["sex"]])
+    return to_bytes(phone(camera, picture) if setting.phone else dermatoscope(camera, picture))
 
 
 DOMAIN = Domain(

@@ -8,8 +8,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from medbench.data.phantoms.dermatology_lesions import Tissue, walk
-from medbench.data.phantoms.texture import Field, X, Y, blob, blur, clouds, edge, noise, ramp, strokes
+from medbench.data.phantoms.dermatology_tissue import Tissue
+from medbench.data.phantoms.domain import SIZE
+from medbench.data.phantoms.texture import Field, X, Y, blob, blur, clouds, edge, noise, ramp, strokes, walk
 
 SKIN = np.array(
     [
@@ -26,6 +27,13 @@ SKIN = np.array(
 
 CASTS = np.array([[0.02, -0.12, 0.02], [-0.08, -0.02, 0.06], [0.04, -0.02, -0.08]])
 """(3, 3) what dermatoscopes add to the logarithm of red, green and blue: pink, lilac, peach."""
+
+DARK_HAIR = np.array([0.14, 0.10, 0.09], dtype=np.float32)
+PALE_HAIR = np.array([0.80, 0.78, 0.72], dtype=np.float32)
+INK = np.array([0.30, 0.22, 0.55], dtype=np.float32)
+BLACK = np.array([0.1, 0.1, 0.1], dtype=np.float32)
+LIGHT = np.array([1.0, 1.0, 1.0], dtype=np.float32)
+"""(3,) colours of what lies on the skin."""
 
 Picture = NDArray[np.floating]
 """(SIZE, SIZE, 3) single-precision colours, red green blue, in [0, 1] or so."""
@@ -54,11 +62,10 @@ def hairs(rng: np.random.Generator, picture: Picture, hairiness: float) -> Pictu
     lines = []
     for _ in range(rng.integers(2, 11)):
         x, y = rng.uniform(-1.2, 1.2, 2).tolist()
-        lines.append(walk(rng, x, y, lie + 0.35 * rng.standard_normal(), rng.uniform(0.5, 1.8), 0.3))
-    x, y = np.concatenate(lines, axis=1)
-    cover = rng.uniform(0.45, 0.85) * strokes(x, y, np.full(len(x), 0.8), rng.uniform(0.4, 0.6))
-    colour = np.float32((0.8, 0.78, 0.72)) if pale else np.float32((0.14, 0.10, 0.09))
-    return _over(picture, cover, colour)
+        angle = lie + 0.35 * rng.standard_normal()
+        lines.append(walk(rng, x, y, angle=angle, length=rng.uniform(0.5, 1.8), wander=0.3))
+    cover = strokes(np.concatenate(lines, axis=1), 0.8, rng.uniform(0.4, 0.6))
+    return _over(picture, rng.uniform(0.45, 0.85) * cover, PALE_HAIR if pale else DARK_HAIR)
 
 
 def dermatoscope(rng: np.random.Generator, picture: Picture) -> Picture:
@@ -95,8 +102,8 @@ def phone(rng: np.random.Generator, picture: Picture) -> Picture:
         x, y = math.cos(tilt), math.sin(tilt)
         limb = edge(light.uniform(0.75, 1.1) + X * x + Y * y - 0.2 * (X * y - Y * x) ** 2, 0.05)
         picture = picture * (0.15 + 0.85 * limb[:, :, None])
-    grain = np.stack([noise(lens, 1.3) for _ in range(3)], axis=2)
-    return picture + 0.018 * grain
+    grain, chroma = 0.015 * noise(lens, 1.3), 0.01 * noise(lens, 1.6)
+    return picture + np.stack([grain + chroma, grain, grain - chroma], axis=2)
 
 
 def _bubbles(rng: np.random.Generator, picture: Picture) -> Picture:
@@ -105,36 +112,33 @@ def _bubbles(rng: np.random.Generator, picture: Picture) -> Picture:
     for _ in range(rng.integers(2, 9)):
         x, y = rng.uniform(-1, 1, 2).tolist()
         radius = rng.uniform(0.03, 0.11)
-        around = np.arange(0, 2 * math.pi, 1 / (128 * radius))
+        around = np.arange(0, 2 * math.pi, 1 / (SIZE * radius))
         rings.append(np.stack([x + radius * np.cos(around), y + radius * np.sin(around)]))
-        lights.append(np.array([[x - 0.4 * radius], [y - 0.4 * radius]]))
-    (rx, ry), (lx, ly) = np.concatenate(rings, axis=1), np.concatenate(lights, axis=1)
-    bright = 0.3 * strokes(rx, ry, np.full(len(rx), 0.8), 0.7) + 0.5 * strokes(lx, ly, np.full(len(lx), 2.0), 0.9)
-    return _over(picture, bright, np.float32((1, 1, 1)))
+        lights.append([x - 0.4 * radius, y - 0.4 * radius])
+    bright = 0.25 * strokes(np.concatenate(rings, axis=1), 1.0, 0.7)
+    return _over(picture, bright + 0.5 * strokes(np.array(lights).T, 2.0, 0.9), LIGHT)
 
 
 def _ink(rng: np.random.Generator, picture: Picture) -> Picture:
     """A surgeon's violet line beside or round the lesion."""
     x, y = rng.uniform(-0.15, 0.15, 2).tolist()
     radius, start = rng.uniform(0.65, 0.95), rng.uniform(0, 2 * math.pi)
-    around = start + np.arange(0, rng.uniform(0.8, 5.5), 1 / (128 * radius))
-    wobble = radius * (1 + 0.08 * np.cos(2 * around) + 0.03 * np.cos(5 * around + start))
-    line = strokes(x + wobble * np.cos(around), y + wobble * np.sin(around), np.full(len(around), 1.0), 1.6)
-    return _over(picture, 0.7 * line * (0.8 + 0.2 * noise(rng, 3)), np.float32((0.30, 0.22, 0.55)))
+    around = start + np.arange(0, rng.uniform(0.8, 5.5), 1 / (SIZE * radius))
+    away = radius * (1 + 0.08 * np.cos(2 * around) + 0.03 * np.cos(5 * around + start))
+    line = strokes(np.stack([x + away * np.cos(around), y + away * np.sin(around)]), 1.0, 1.6)
+    return _over(picture, 0.7 * line * (0.8 + 0.2 * noise(rng, 3)), INK)
 
 
 def _ruler(rng: np.random.Generator, picture: Picture) -> Picture:
     """A millimetre scale along a side."""
     pitch, side = rng.uniform(0.1, 0.16), rng.integers(4)
-    along = np.arange(-1, 1, pitch)
-    lengths = np.where(np.arange(len(along)) % 5 == 0, 0.2, 0.1)
-    ticks = [
-        np.stack([np.full(n, place), np.linspace(0.85, 0.85 + n / 128, n)])
-        for place, n in zip(along, (lengths * 128).astype(int), strict=True)
-    ]
+    ticks = []
+    for number, place in enumerate(np.arange(-1, 1, pitch).tolist()):
+        points = np.arange(0, 0.1 if number % 5 else 0.2, 1 / SIZE)
+        ticks.append(np.stack([np.full(len(points), place), 0.85 + points]))
     u, v = np.concatenate(ticks, axis=1)
-    x, y = ((u, v), (v, u), (u, -v), (-v, u))[side]
-    return _over(picture, 0.8 * strokes(x, y, np.full(len(x), 1.0), 0.6), np.float32((0.1, 0.1, 0.1)))
+    turned = np.stack(((u, v), (v, u), (u, -v), (-v, u))[side])
+    return _over(picture, 0.8 * strokes(turned, 1.0, 0.6), BLACK)
 
 
 def _over(picture: Picture, cover: Field, colour: NDArray[np.float32]) -> Picture:

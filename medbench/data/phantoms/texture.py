@@ -115,18 +115,17 @@ def curve(
     return np.exp(-0.5 * np.minimum(np.abs(aside / width), 6) ** 2) * edge(length - np.abs(along), 0.05)
 
 
-def strokes(x: Field, y: Field, weight: Field, width: float) -> Field:
-    """Lines through points half a pixel apart, each point with a weight: about that high, overlaps capped at 1.
+def strokes(points: NDArray[np.float64], height: float, width: float) -> Field:
+    """Thin lines through points half a pixel apart; where they cross, height 1 at most.
 
-    Much cheaper than `curve` for many lines, and they may bend at will: hairs, vessels, streaks, marks.
+    Cheaper than `curve` where there are several, and they bend at will: hairs, vessels, streaks, marks.
 
     Args:
-      x: (n,) coordinates in [-1, 1]; points outside are left out.
-      y: (n,) coordinates.
-      weight: (n,) heights in [0, 1].
+      points: (2, n) x and y; those outside the picture are left out.
+      height: of a line; a lone point makes a spot a fifth as high, over its width.
       width: standard deviation of the cross-section in pixels.
     """
-    column, row = (x + 1) * (SIZE / 2) - 0.5, (y + 1) * (SIZE / 2) - 0.5
+    column, row = (points + 1) * (SIZE / 2) - 0.5
     i, j = np.floor(row).astype(np.int64), np.floor(column).astype(np.int64)
     down, right = row - i, column - j
     total = np.zeros(SIZE * SIZE)
@@ -137,11 +136,30 @@ def strokes(x: Field, y: Field, weight: Field, width: float) -> Field:
         (1, 1, down * right),
     ):
         seen = (i + di >= 0) & (i + di < SIZE) & (j + dj >= 0) & (j + dj < SIZE)
-        at = (i + di) * SIZE + j + dj
-        total += np.bincount(at[seen], (weight * share)[seen], SIZE * SIZE)
-    crest = 0.5 * width * math.sqrt(2 * math.pi)
-    lines = blur(total.reshape(SIZE, SIZE).astype(np.float32), width)
-    return np.minimum(crest * lines, 1)
+        total += np.bincount(((i + di) * SIZE + j + dj)[seen], share[seen], SIZE * SIZE)
+    crest = height * 0.5 * width * math.sqrt(2 * math.pi)
+    return np.minimum(crest * blur(total.reshape(SIZE, SIZE).astype(np.float32), width), 1)
+
+
+def walk(
+    rng: np.random.Generator, x: float, y: float, *, angle: float, length: float, wander: float
+) -> NDArray[np.float64]:
+    """(2, n) points of a winding line, half a pixel apart, for `strokes`.
+
+    Args:
+      rng: draws the way it winds.
+      x: where it starts, in [-1, 1].
+      y: where it starts.
+      angle: in which direction.
+      length: its length; the picture is 2 wide.
+      wander: how far it bends and swings over a length of 0.5, in radians.
+    """
+    step = 1 / SIZE
+    way = step * np.arange(max(2, int(length / step)))
+    bend, phase = rng.standard_normal(), rng.uniform(0, 2 * math.pi)
+    swing = np.sin(way * (2 * math.pi / rng.uniform(0.3, 0.8)) + phase) - math.sin(phase)
+    heading = angle + wander * (2 * bend * way + 0.6 * swing)
+    return np.stack([x + step * np.cumsum(np.cos(heading)), y + step * np.cumsum(np.sin(heading))])
 
 
 def lattice(rng: np.random.Generator, pitch: float, disorder: float) -> Field:
