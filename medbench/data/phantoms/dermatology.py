@@ -86,7 +86,7 @@ class Setting:
       phone: a smartphone at a distance instead of a dermatoscope on the skin.
     """
 
-    skin: tuple[float, ...] = (0.2, 0.35, 0.27, 0.12, 0.04, 0.02)
+    skin: tuple[float, ...] = (0.17, 0.31, 0.26, 0.15, 0.07, 0.04)
     age: float = 52.0
     phone: bool = False
 

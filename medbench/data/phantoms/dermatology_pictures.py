@@ -76,7 +76,7 @@ def dermatoscope(rng: np.random.Generator, picture: Picture) -> Picture:
     if marks.random() < 0.08:
         picture = _ink(marks, picture) if marks.random() < 0.5 else _ruler(marks, picture)
     tint = np.exp((cast.uniform(0, 1, 3)[:, None] ** 2 * CASTS).sum(axis=0).astype(np.float32))
-    picture = _soft(picture, 0.4 + lens.uniform(0, 0.5)) * (tint * math.exp(0.04 * cast.standard_normal()))
+    picture = _soft(picture, 0.35 + lens.uniform(0, 0.4)) * (tint * math.exp(0.04 * cast.standard_normal()))
     radius = np.sqrt(X * X + Y * Y)
     picture = picture * (1 - lens.uniform(0, 0.3) * ramp(0.5, 1.5, radius))[:, :, None]
     if lens.random() < 0.04:
