@@ -128,7 +128,7 @@ def open_phantoms(domain: str, *, patients: int | None = None) -> PhantomCohort:
     module = import_module(f"medbench.data.phantoms.{domain}")
     declared = cast("Domain", module.DOMAIN)
     train, validation, evaluation = declared.patients
-    usual = {split: evaluation for split in declared.settings} | {TRAIN: train, VALIDATION: validation}
+    usual = dict.fromkeys(declared.settings, evaluation) | {TRAIN: train, VALIDATION: validation}
     return PhantomCohort(declared, usual if patients is None else dict.fromkeys(usual, patients))
 
 
