@@ -68,9 +68,9 @@ class Difficulty:
 
 
 def difficulty(cohort: PhantomCohort) -> list[Difficulty]:
-    """Difficulty by finding: every class, or the second of two, without uncertain labels.
+    """Difficulty by finding: every class, or the second of two. Draws `train` and `id` once.
 
-    Draws `train` and `id` once.
+    Uncertain labels are left out.
     """
     from sklearn.metrics import roc_auc_score  # noqa: PLC0415, heavy to import
 
@@ -121,11 +121,11 @@ def main() -> None:
     """Print the table of docs/phantoms.md."""
     parser = argparse.ArgumentParser(prog="python -m medbench.data.phantoms.difficulty", description=__doc__)
     parser.add_argument("domains", nargs="*", default=DOMAINS, metavar="DOMAIN", help=", ".join(DOMAINS))
-    print("domain        finding    positive  oracle  linear  texture   (AUC on id)")
+    print("domain        finding        positive  oracle  linear  texture   (AUC on id)")
     for domain in parser.parse_args().domains:
         for row in difficulty(open_phantoms(domain)):
             figures = "   ".join(f"{auc:.3f}" for auc in (row.positive, row.oracle, *row.readings.values()))
-            print(f"{row.domain:13} {row.finding:10} {figures}", flush=True)
+            print(f"{row.domain:13} {row.finding:14} {figures}", flush=True)
 
 
 if __name__ == "__main__":
