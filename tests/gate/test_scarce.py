@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from medbench import judge as judging
+from medbench import over_patients
 from medbench.data.cohort import ID
 from medbench.gate import scarce as module
 from medbench.gate.scarce import (
@@ -34,7 +34,7 @@ from tests.metrics.handmade import BINARY
 @pytest.fixture(autouse=True)
 def _fewer(monkeypatch):
     """Seconds instead of minutes."""
-    monkeypatch.setattr(judging, "REPLICATES", 200)
+    monkeypatch.setattr(over_patients, "REPLICATES", 200)
     monkeypatch.setattr(module, "_POPULATION", 6_000)
     for cached in (true_effect, module._everybody):
         cached.cache_clear()
