@@ -20,7 +20,8 @@ from medbench.errors import MedbenchError, NotInSessionError, nearest
 from medbench.execute.local import locate, obtain
 from medbench.execute.progress import Event, Sink
 from medbench.identity import code_fingerprint, run_id, spec_id
-from medbench.judge import Runs, judge
+from medbench.judge import judge
+from medbench.judged import Judged, key_of
 from medbench.judgement import Check, Judgement
 from medbench.models import weights
 from medbench.plan import arms_of, items, make_plan, run_spec
@@ -150,6 +151,7 @@ class Study:
         self.campaign: Campaign | None = None
         self.failures = Failures()
         self._obtained: dict[str, StoredRun | None] = {}
+        self._judged = Judged(self._store.cache("judged"))
 
     @classmethod
     def open(cls, root: Path, options: Options) -> "Study":
@@ -302,13 +304,17 @@ class Study:
         """
         planned = self._planned(item_id)
         self._obtain_all(planned.all_runs)
-        runs: Runs = {
+        runs = {
             arm: {seed: self._obtained[spec_id(spec)] for seed, spec in specs.items()}
             for arm, specs in planned.runs.items()
         }
-        cohort = self._cohort(planned.item.task)
-        claim = self.suite.claims[planned.item.claim]
-        return judge(planned, claim, runs, generated=cohort.generated, cluster=cohort.cluster)
+        cohort, claim = self._cohort(planned.item.task), self.suite.claims[planned.item.claim]
+        key = key_of(planned, claim, runs, generated=cohort.generated, cluster=cohort.cluster)
+        judgement = self._judged.get(key)
+        if judgement is None:
+            judgement = judge(planned, claim, runs, generated=cohort.generated, cluster=cohort.cluster)
+            self._judged.put(key, judgement)
+        return judgement
 
     def result(self, item_id: str) -> ItemResult:
         """Judge an item, compare it with what was accepted, and say what that means for the session.
