@@ -124,7 +124,7 @@ def judge(
         return replace(judgement, state="missing", reason=reason)
     scored = {
         term.name: {
-            seed: _sample(run, metric, term.evaluation_set, planned.units)
+            seed: sample_of(run, metric, term.evaluation_set, planned.units)
             for seed, run in there[term.arm].items()
         }
         for term in planned.terms
@@ -176,8 +176,8 @@ def _runs_there(planned: PlannedItem, runs: Runs) -> dict[str, dict[int, JudgedR
     return f"no run of {', '.join(absent)}" if absent else there
 
 
-def _sample(run: JudgedRun, metric: Metric, evaluation_set: str, units: Sequence[Unit]) -> Sample:
-    """What the metric looks at of one run."""
+def sample_of(run: JudgedRun, metric: Metric, evaluation_set: str, units: Sequence[Unit]) -> Sample:
+    """What the metric looks at of one run on one evaluation set, images joined to what is scored."""
 
     def scored(name: str) -> Predictions:
         return joined(run.predictions(name), units)
