@@ -13,8 +13,8 @@ shifts:
 """
 
 NIH_ADULT = """\
-# Films of adults (ChestX-ray14) mapped to the paediatric label. Five of them say pneumonia; `infiltration`, an opacity
-# of the airspace in that set's words, stands in for it.
+# Films of adults (ChestX-ray14) mapped to the paediatric label. Five of them say pneumonia; `infiltration`,
+# an opacity of the airspace in that set's words, stands in for it.
 domain: chest
 root: {images}/chest_nih64
 table: manifest.csv
