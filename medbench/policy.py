@@ -64,7 +64,7 @@ def _category(judgement: Judgement, check: Check) -> tuple[Category, str]:
             "inconclusive",
             judgement.note,
             settle_sentence(judgement.settle, judgement.cluster),
-            check.detail,
+            "" if check.status == "no-expectation" else check.detail,
         )
     if check.status in {"ok", "not-compared"}:
         as_accepted = "refuted, as accepted" if check.accepted_verdict == "refuted" else ""

@@ -378,7 +378,7 @@ class Study:
         if task not in self._cohorts:
             return "no cohort"
         if claim.evaluate == "each-shift" and not self._cohorts[task].shifts:
-            return "the cohort declares no shift"
+            return "the cohort has no shift"
         return f"the cohort has no attribute {' or '.join(self.suite.tasks[task].attributes)}"
 
     def why_no_items(self) -> str:

@@ -408,7 +408,7 @@ def test_what_was_accepted_for_a_cohort_of_another_domain_has_not_vanished(proje
 
 def test_two_backbones_of_ones_own_replace_the_arms(project):
     report, result = project.report("--backbones=bit-random-r14x0.5,bit-small-r14x0.5", "-k", "chest")
-    assert {(claim["baseline"], claim["treatment"]) for claim in report["claims"]} == {
+    assert {tuple(claim["arms"].values()) for claim in report["claims"]} == {
         ("bit-random-r14x0.5", "bit-small-r14x0.5")
     }
     assert "speak of bit-random-r14x0.5 and bit-small-r14x0.5 only" in result.stdout.str()

@@ -32,6 +32,7 @@ def summary(report: Report) -> list[Line]:
         lines.append(Line(_aligned(cells, widths), _markup(claim.red, claim.category)))
         lines += [Line(f"    {text}", {"light": True}) for text in remarks(claim)]
     known = {claim.id for claim in report.claims}
+    lines += [Line(text, {"light": True}) for text in uncertified(report)]
     lines += [
         Line(f"{check.id}: {check.status}. {check.detail}".rstrip(), {"red": True})
         for check in report.expectations
@@ -166,8 +167,6 @@ def remarks(claim: ClaimResult) -> list[str]:
         texts.append(
             f"{claim.undefined_replicates} of {claim.replicates} bootstrap replicates were undefined"
         )
-    if not claim.certified and claim.effect is not None:
-        texts.append(f"intervals of {claim.metric} are not certified for such data (docs/gate.md)")
     if claim.cluster != "patient":
         texts.append(f"patients are not known: clustered by `{claim.cluster}`, intervals may be too narrow")
     distinct: list[str] = []
@@ -175,6 +174,13 @@ def remarks(claim: ClaimResult) -> list[str]:
         if not any(text in known for known in distinct):
             distinct.append(text)
     return distinct
+
+
+def uncertified(report: Report) -> list[str]:
+    """Of which metrics intervals were not measured to hold on such data, in one line."""
+    metrics = dict.fromkeys(claim.metric for claim in report.claims if claim.effect and not claim.certified)
+    named = ", ".join(dict.fromkeys(metric.partition("-by-")[0] for metric in metrics))
+    return [f"not certified for such data: intervals of {named} (docs/gate.md)"] if metrics else []
 
 
 def provenance(report: Report) -> str:

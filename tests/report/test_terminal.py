@@ -65,7 +65,7 @@ def test_notes_say_what_would_settle_it_and_what_to_doubt():
         )
     )
     shown = text(made)
-    assert "intervals of ece/equal-width-15@1 are not certified for such data (docs/gate.md)" in shown
+    assert "not certified for such data: intervals of ece/equal-width-15@1 (docs/gate.md)" in shown
     assert "clearly positive, but the margin is open" in shown
     assert "7 of 1000 bootstrap replicates were undefined" in shown
     assert "clustered by `study`" in shown
@@ -155,8 +155,8 @@ def test_what_was_asked_is_counted_and_what_has_no_item_is_named_with_the_reason
             asked("scale-data", "chest", ["id"]),
             asked("gap", "chest", ["id"], ["sex", "age"]),
             asked("ood", "chest", ["id", "icu"]),
-            asked("ood", "derm", why="the cohort declares no shift"),
-            asked("drop", "derm", why="the cohort declares no shift"),
+            asked("ood", "derm", why="the cohort has no shift"),
+            asked("drop", "derm", why="the cohort has no shift"),
         ],
     )
     assert terminal.asked(shown) == [
@@ -164,7 +164,7 @@ def test_what_was_asked_is_counted_and_what_has_no_item_is_named_with_the_reason
             "asked: 3 claims on 1 task, 1 shift and 2 attributes: 3 pairs of claim and task, 4 items; "
             "1 judged here"
         ),
-        "not asked on derm: ood, drop (the cohort declares no shift)",
+        "not asked on derm: ood, drop (the cohort has no shift)",
     ]
     assert set(terminal.asked(shown)) <= set(text(shown).splitlines())
 
