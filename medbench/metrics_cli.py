@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from medbench.metrics import Metric, metric_named
+from medbench.packaged import HERE, chosen
 from medbench.spec.suite import load_suite
 
 
@@ -14,9 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "suite",
         type=Path,
         nargs="?",
-        default=Path("benchmarks"),
         metavar="SUITE",
-        help="folder of declarations (default: benchmarks)",
+        help="folder of declarations (default: benchmarks; without such a folder medbench's own suite)",
     )
 
 
@@ -26,13 +26,14 @@ def run(args: argparse.Namespace) -> int:
     Raises:
       MedbenchError: a declaration is wrong.
     """
-    declared = load_suite(args.suite).metrics
+    suite = chosen(args.suite)
+    declared = load_suite(suite).metrics
     rows = [("name", "better", "range", "intervals", "identity", "what it is")]
     rows += [_row(metric_named(name, declared)) for name in declared]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
-    more = args.suite / "metrics.yaml"
+    more = suite / "metrics.yaml" if args.suite or HERE.exists() else "the metrics.yaml of your suite"
     print(f"\nMore may be declared in {more}; docs/metrics.md has the kinds and their parameters.")
     print("Certified: intervals were measured to hold, see docs/gate.md. Of others, take them with care.")
     return 0
