@@ -136,8 +136,8 @@ def _refuse_another_suite(benchmarks: Path) -> None:
     there = sorted([*benchmarks.glob("*.y*ml"), *benchmarks.glob("claims/**/*.yaml")])
     if there and not (benchmarks / HEAD).exists():
         raise MedbenchError(
-            f"{benchmarks}: has {there[0].relative_to(benchmarks)} and no {HEAD}, so it is a suite by itself, "
-            "or something else. Name another folder: medbench init DIR. If it is to add to medbench's suite, "
+            f"{benchmarks}: has {there[0].relative_to(benchmarks)} and no {HEAD}, so it is a whole suite or "
+            "something else. Name another folder: medbench init DIR. If it is to add to medbench's suite, "
             f"write `extends: medbench` into {benchmarks / HEAD}."
         )
 

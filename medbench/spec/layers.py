@@ -14,12 +14,13 @@ from medbench.errors import MedbenchError, nearest
 from medbench.spec.declared import Declared
 from medbench.spec.loader import Document, Place, load_document, shown
 from medbench.spec.metrics import Metrics
-from medbench.spec.records import Backbones, Claim, Recipes, Replaces, SuiteFile, Task, Tiers
+from medbench.spec.records import Backbones, Claim, Recipes, Replaces, SuiteFile, Synthesis, Task, Tiers
 
 HEAD = "suite.yaml"
 """The file by which a suite extends medbench's; claims of the latter come in by it."""
 KINDS = {
     "claims": "claim",
+    "syntheses": "synthesis",
     "tasks": "task",
     "architectures": "architecture",
     "upstreams": "upstream",
@@ -28,13 +29,13 @@ KINDS = {
     "metrics": "metric",
 }
 """What is declared by name, and what one of it is called."""
-_FOLDERS: dict[str, type[Declared]] = {"claims": Claim, "tasks": Task}
+_FOLDERS: dict[str, type[Declared]] = {"claims": Claim, "syntheses": Synthesis, "tasks": Task}
 """Kinds of which each has a file of its own."""
-_WHOLE = ("backbones.yaml", "recipes.yaml", "tiers.yaml")
-_METRICS = "metrics.yaml"
+_FILES = ("backbones.yaml", "recipes.yaml", "tiers.yaml")
+_METRICS, _SYNTHESES = "metrics.yaml", "syntheses"
 _MAKES = (
-    f"A suite has {', '.join(_WHOLE)}, perhaps {_METRICS}, and the folders {' and '.join(_FOLDERS)}; or "
-    f"{HEAD}, and what of these it adds to medbench's own."
+    f"A suite has {', '.join(_FILES)}, the folders claims and tasks, and perhaps {_METRICS} and the folder "
+    f"{_SYNTHESES}; or {HEAD}, and what of these it adds to medbench's own."
 )
 
 T = TypeVar("T")
@@ -107,7 +108,9 @@ def _read(root: Path) -> Layer:
         recipes=single("recipes.yaml", Recipes),
         tiers=single("tiers.yaml", Tiers),
         metrics=single(_METRICS, Metrics),
-        folders={kind: _load_all(root / kind, may_be_empty=extends) for kind in _FOLDERS},
+        folders={
+            kind: _load_all(root / kind, may_be_empty=extends or kind == _SYNTHESES) for kind in _FOLDERS
+        },
     )
 
 
@@ -118,9 +121,9 @@ def _check_folder(root: Path) -> None:
             f"{shown(root)}: no such folder. {_MAKES} Run where it is, name it, or make one: `medbench init`."
         )
     for path in sorted(root.glob("*.y*ml")):
-        if path.name not in (*_WHOLE, _METRICS, HEAD):
+        if path.name not in (*_FILES, _METRICS, HEAD):
             raise MedbenchError(f"{shown(path)}: no file of a suite. {_MAKES}")
-    for name in () if (root / HEAD).is_file() else _WHOLE:
+    for name in () if (root / HEAD).is_file() else _FILES:
         if not (root / name).is_file():
             raise MedbenchError(f"{shown(root / name)}: no such file. {_MAKES}")
     for folder in _FOLDERS:

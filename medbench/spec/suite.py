@@ -41,6 +41,7 @@ from medbench.spec.records import (
     Recipes,
     Replaces,
     Suite,
+    Synthesis,
     Task,
     Tiers,
 )
@@ -54,8 +55,8 @@ _METRIC_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 def load_suite(root: Path) -> Suite:
     """Read `claims/`, `tasks/`, `backbones.yaml`, `recipes.yaml` and `tiers.yaml` below `root`.
 
-    And `metrics.yaml`, where there is one. With a `suite.yaml` all of these may be missing: they are added
-    to those of the suite that it extends.
+    And `metrics.yaml` and `syntheses/`, where they are there. With a `suite.yaml` all of these may be
+    missing: they are added to medbench's own.
 
     Raises:
       MedbenchError: a file is missing or wrong (see `load_yaml`), names something that is not declared,
@@ -114,6 +115,8 @@ def _check(layer: Layer, suite: Suite) -> None:
         _check_task(task, suite)
     for claim in layer.folders["claims"].values():
         _check_claim(claim, suite)
+    for synthesis in layer.folders["syntheses"].values():
+        _check_synthesis(synthesis, suite)
 
 
 def backbone_named(suite: Suite, name: str) -> Arm:
@@ -362,6 +365,19 @@ def _check_claim(document: Document[Claim], suite: Suite) -> None:
     )
     _check_metric(declared, claim, suite)
     _check_margin(declared, claim, suite)
+
+
+def _check_synthesis(document: Document[Synthesis], suite: Suite) -> None:
+    synthesis = document.value
+    declared = _Declared(document, (), "synthesis", synthesis.synthesis)
+    declared.expect("at least one task", "tasks", found="none", holds=bool(synthesis.tasks))
+    declared.expect_once(synthesis.tasks, "tasks")
+    for i, task in enumerate(synthesis.tasks):
+        declared.expect_known("task", task, suite.tasks, "tasks", i)
+    declared.expect("at least one", "properties", found="none", holds=bool(synthesis.properties))
+    for name, asked in synthesis.properties.items():
+        for field in asked.__struct_fields__:
+            declared.expect_known("claim", getattr(asked, field), suite.claims, "properties", name, field)
 
 
 def _check_metric(declared: _Declared, claim: Claim, suite: Suite) -> None:

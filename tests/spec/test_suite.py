@@ -981,8 +981,8 @@ def remove_the_claims(root):
 
 
 FILES_OF_A_SUITE = (
-    "A suite has backbones.yaml, recipes.yaml, tiers.yaml, perhaps metrics.yaml, and the folders claims and "
-    "tasks; or suite.yaml, and what of these it adds to medbench's own."
+    "A suite has backbones.yaml, recipes.yaml, tiers.yaml, the folders claims and tasks, and perhaps "
+    "metrics.yaml and the folder syntheses; or suite.yaml, and what of these it adds to medbench's own."
 )
 MAKE_ONE = "Run where it is, name it, or make one: `medbench init`."
 
