@@ -6,7 +6,8 @@ from pathlib import Path
 from setuptools import Command, setup
 from setuptools.command.build import build
 
-FOLDERS = ("benchmarks", "expectations")
+TRAVELS = {"benchmarks": "*.yaml", "expectations": "*"}
+"""By folder, the files that travel: declarations, but no weights that somebody put beside them."""
 INSIDE = Path("medbench", "_suite")
 
 
@@ -37,9 +38,10 @@ class BuildSuite(Command):
             shutil.copyfile(source, built)
 
     def get_source_files(self):
-        """Every file of the folders, relative to the repository, but what Python or an editor left there."""
-        files = [path for folder in FOLDERS for path in Path(folder).rglob("*") if path.is_file()]
-        return sorted(str(path) for path in files if not any(part[0] in "._" for part in path.parts))
+        """Every file that travels, relative to the repository; hidden ones do not."""
+        files = [path for folder, pattern in TRAVELS.items() for path in Path(folder).rglob(pattern)]
+        hidden = [path for path in files if any(part.startswith(".") for part in path.parts)]
+        return sorted(str(path) for path in files if path.is_file() and path not in hidden)
 
     def get_output_mapping(self):
         """The source of each built file."""
