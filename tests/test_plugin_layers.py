@@ -1,4 +1,4 @@
-"""A project's own suite laid over the one that travels: what is collected, compared, accepted, complained of."""
+"""A project's own suite laid over the one that travels: what is collected, compared, accepted and refused."""
 
 import pytest
 import yaml

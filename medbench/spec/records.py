@@ -149,8 +149,8 @@ class Upstream(Declared, frozen=True, kw_only=True):
 class Backbones(Declared, frozen=True, kw_only=True):
     """The file `backbones.yaml`."""
 
-    architectures: dict[str, Architecture]
-    upstreams: dict[str, Upstream]
+    architectures: dict[str, Architecture] = msgspec.field(default_factory=dict)
+    upstreams: dict[str, Upstream] = msgspec.field(default_factory=dict)
 
 
 class HyperRule(Declared, frozen=True, kw_only=True, tag="hyperrule", tag_field="kind"):
