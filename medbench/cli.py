@@ -13,6 +13,7 @@ from medbench import __version__
 from medbench.errors import MedbenchError
 
 COMMANDS = {
+    "init": ("medbench.init_cli", "start a suite of your own that has medbench's claims"),
     "plan": ("medbench.plan_cli", "list the runs that a selection of claims needs"),
     "metrics": ("medbench.metrics_cli", "list the metrics that claims may name, and what they mean"),
     "cohort": ("medbench.data.cohort_cli", "check a folder of your own images"),
@@ -29,6 +30,9 @@ the road:
   pytest benchmarks                       judge every claim on generated images, in minutes on a CPU
   pytest benchmarks -k mammography        one domain; -k takes names of domains, claims, sets, backbones
   medbench plan -k mammography            what that would train, without training it
+
+  in a repository of your own:
+  medbench init                           a suite that has all of this, and to which you add
 
   on your own images:
   medbench cohort check DIR               is the folder with cohort.yaml sound?

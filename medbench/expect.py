@@ -120,6 +120,21 @@ class Expectations:
     lost: frozenset[_Key] = frozenset()
     """What the index of the tier lists and no file holds any more."""
 
+    def over(self, base: "Expectations", *, replaced: Callable[[str], bool]) -> "Expectations":
+        """These laid over those of the suite that this one extends.
+
+        An entry hides the base's for the same item and device class, as a lost one does.
+
+        Args:
+          base: what medbench accepted.
+          replaced: whether an item, by its id, is of a claim or task that was declared anew: what the base
+            has for such an item does not hold.
+        """
+        own = {_key(each) for each in self.accepted} | self.lost
+        below = tuple(e for e in base.accepted if _key(e) not in own and not replaced(e.item))
+        lost = frozenset(key for key in base.lost - own if not replaced(key[0]))
+        return Expectations(self.accepted + below, self.calibration + base.calibration, self.lost | lost)
+
     def nearest(self, item: str, environments: Sequence[str]) -> Expectation | None:
         """The item's values on one of the device classes, else on the nearest class there is.
 
@@ -220,6 +235,11 @@ class _Comparison:
         return self.distance > 1
 
 
+def beside(suite: Path) -> Path:
+    """Where what was accepted for the suite in a folder is kept."""
+    return suite.absolute().parent / "expectations"
+
+
 def load(root: Path, tier: str) -> Expectations:
     """Read what was accepted for a tier, and the calibration of the numeric tolerance.
 
@@ -241,7 +261,7 @@ def load(root: Path, tier: str) -> Expectations:
                     f"{path}: item `{expectation.item}` does not belong here; "
                     f"expected `{path.parent.name}/{path.stem}/…`. Move it to its own file."
                 )
-            key = (expectation.item, expectation.environment)
+            key = _key(expectation)
             if key in accepted:
                 raise MedbenchError(f"{path}: item `{key[0]}` stands here twice for {key[1]}. Delete one.")
             field, contradiction = _contradiction(expectation)
@@ -261,6 +281,10 @@ def load(root: Path, tier: str) -> Expectations:
     numeric = root / "numeric.yaml"
     calibration = _calibrated(numeric) if numeric.exists() else []
     return Expectations(tuple(accepted.values()), tuple(calibration), listed - accepted.keys())
+
+
+def _key(expectation: Expectation) -> _Key:
+    return expectation.item, expectation.environment
 
 
 def _calibrated(path: Path) -> list[Calibration]:
@@ -528,10 +552,12 @@ def update(
     reason: str,
     provenance: Callable[[str], Accepted],
     only_new: bool = False,
+    known: Expectations | None = None,
 ) -> list[Change]:
     """Accept judged items; touches no other item and no other device class.
 
     An item whose values have not changed keeps its provenance. An item that was not judged is kept.
+    Nothing is written for values that the suite's base has already.
 
     Args:
       judgements: the selected items.
@@ -540,6 +566,7 @@ def update(
       reason: why the new values are right.
       provenance: of an item's values, by its id; may refuse by a MedbenchError.
       only_new: leave items alone that have something accepted on their device class (`--expect=new`).
+      known: what holds before, where that is more than `root` has: see `Expectations.over`.
 
     Returns:
       One change an item, before and after.
@@ -556,15 +583,16 @@ def update(
     if not reason.strip():
         raise MedbenchError('an update of expectations needs --reason "why the new values are right".')
     before = load(root, tier)
-    old = {(e.item, e.environment): e for e in before.accepted}
-    changes = [_change(judgement, old, provenance, only_new=only_new) for judgement in judgements]
+    old = {_key(each): each for each in before.accepted}
+    held = {_key(each): each for each in (known or before).accepted}
+    changes = [_change(judgement, held, provenance, only_new=only_new) for judgement in judgements]
     touched = {
         (c.item, c.after.environment): c.after for c in changes if c.after is not None and c.after != c.before
     }
     if touched:  # the index first: cut off in between, what it lists and no file holds is accepted again
         _write(root / tier / INDEX, _by_device_class({*old, *touched, *before.lost}))
-    for path in {_file(root, tier, item) for item, _ in touched}:
-        _write(path, [e for e in (old | touched).values() if _file(root, tier, e.item) == path])
+    for path in {file_of(root, tier, item) for item, _ in touched}:
+        _write(path, [e for e in (old | touched).values() if file_of(root, tier, e.item) == path])
     return changes
 
 
@@ -650,7 +678,8 @@ def _in_words(expectation: Expectation) -> str:
     return f"{expectation.verdict}, effect {expectation.effect.value:+.4f} ({means})"
 
 
-def _file(root: Path, tier: str, item: str) -> Path:
+def file_of(root: Path, tier: str, item: str) -> Path:
+    """Where an item's accepted values are kept."""
     task, claim = item.split("/")[:2]
     return root / tier / task / f"{claim}.yaml"
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import msgspec
 
-from medbench import __version__
+from medbench import __version__, packaged
 from medbench.environment import commit
 from medbench.errors import MedbenchError
-from medbench.expect import load
+from medbench.expect import beside, load
 from medbench.gate.bars import HIGHEST_RATE
 from medbench.gate.measured import GateReport
 from medbench.gate.page import page
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     if not (args.expectations / args.tier).is_dir():
         raise MedbenchError(
             f"{args.expectations / args.tier}: no accepted values, which simulated nights are like. "
-            "Run in the repository, or name the folder with --expectations."
+            f"Name another folder with --expectations; medbench's own is {beside(packaged.suite())}."
         )
     expectations = load(args.expectations, args.tier)
     Suite.of(expectations)  # refuses what a simulation cannot take, before it starts

@@ -1,9 +1,15 @@
 """`medbench metrics`: the metrics that claims and tasks of a suite may name, and what each of them means."""
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from medbench.metrics import Metric, metric_named
+from medbench.packaged import HERE, chosen
+from medbench.spec.metrics import OF_ANOTHER, PRIMARY
+from medbench.spec.records import Suite
 from medbench.spec.suite import load_suite
 
 
@@ -14,9 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "suite",
         type=Path,
         nargs="?",
-        default=Path("benchmarks"),
         metavar="SUITE",
-        help="folder of declarations (default: benchmarks)",
+        help="folder of declarations (default: benchmarks; without such a folder medbench's own suite)",
     )
 
 
@@ -26,16 +31,27 @@ def run(args: argparse.Namespace) -> int:
     Raises:
       MedbenchError: a declaration is wrong.
     """
-    declared = load_suite(args.suite).metrics
+    root = chosen(args.suite)
     rows = [("name", "better", "range", "intervals", "identity", "what it is")]
-    rows += [_row(metric_named(name, declared)) for name in declared]
+    rows += [_row(metric) for metric in _metrics(load_suite(root))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
-    more = args.suite / "metrics.yaml"
+    more = root / "metrics.yaml" if args.suite or HERE.exists() else "the metrics.yaml of your own suite"
     print(f"\nMore may be declared in {more}; docs/metrics.md has the kinds and their parameters.")
     print("Certified: intervals were measured to hold, see docs/gate.md. Of others, take them with care.")
     return 0
+
+
+def _metrics(suite: Suite) -> Iterator[Metric]:
+    """Each metric; one that compares groups in the task's own, for each metric that a task has as its own."""
+    primaries = dict.fromkeys(task.primary for task in suite.tasks.values())
+    for name, spec in suite.metrics.items():
+        if isinstance(spec, OF_ANOTHER) and spec.of == PRIMARY:
+            for primary in primaries:
+                yield metric_named(name, suite.metrics | {name: msgspec.structs.replace(spec, of=primary)})
+        else:
+            yield metric_named(name, suite.metrics)
 
 
 def _row(metric: Metric) -> tuple[str, str, str, str, str, str]:

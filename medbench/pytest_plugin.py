@@ -75,8 +75,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--expectations",
         metavar="DIR",
-        help="accepted values to compare with (default: `expectations` beside the suite; none with "
-        "--cohort or --backbones)",
+        help="accepted values to compare with (default: `expectations` beside the suite, laid over "
+        "medbench's where the suite extends that; none with --cohort or --backbones)",
     )
     group.addoption(
         "--expect",
@@ -155,11 +155,12 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect the claims of declared suites, and no other YAML."""
+    """Collect the claims of declared suites, inherited ones by `suite.yaml`, and no other YAML."""
     if file_path.suffix != ".yaml":
         return None
+    path = file_path.resolve()
     for suite in _suites(parent.config):
-        if suite / "claims" in file_path.resolve().parents:
+        if suite / "claims" in path.parents or path == suite / "suite.yaml":
             return _bench(parent.config).claim_file(parent, file_path, suite)
     return None
 

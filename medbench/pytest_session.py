@@ -30,6 +30,7 @@ from medbench.execute.progress import (
     side_by_side,
     this_worker,
 )
+from medbench.expect import file_of
 from medbench.pytest_items import ClaimFile, ResultItem, VanishedItem
 from medbench.pytest_plugin import backbone_names, given_path, given_paths
 from medbench.pytest_workers import Instructions, Workers
@@ -37,6 +38,7 @@ from medbench.report import terminal
 from medbench.report.record import ItemResult, Report, Session, build, merge_runs
 from medbench.report.terminal import count
 from medbench.selection import name_of, names_of, why_nothing
+from medbench.spec.layers import HEAD
 from medbench.spec.loader import concerns
 from medbench.spec.runs import Plan
 from medbench.store import Campaign, Failures, Store
@@ -124,7 +126,7 @@ class Bench:
         except MedbenchError as error:
             collected = [
                 file
-                for file in (suite / "claims").rglob("*.yaml")
+                for file in (suite / HEAD, *(suite / "claims").rglob("*.yaml"))
                 if any(file.is_relative_to(path) for path in given_paths(self._config))
             ]
             if not any(concerns(error, file) for file in collected):
@@ -149,9 +151,8 @@ class Bench:
         for suite in self._suites:
             study = self._studies.get(suite)
             if isinstance(study, Study) and self._asked_whole(suite):
-                folder = study.options.expectations / study.options.tier
                 items += [
-                    VanishedItem.of(session, check, folder / f"{check.id.rpartition('/')[0]}.yaml")
+                    VanishedItem.of(session, check, file_of(study.accepted_in, study.options.tier, check.id))
                     for check in study.vanished()
                 ]
 
@@ -458,7 +459,8 @@ class Bench:
         """Whether all claims of a suite are asked for: a part says nothing about the rest."""
         here = self._config.invocation_params.dir
         given = [(here / arg).resolve() for arg in self._config.args if "::" not in arg]
-        return any((suite / "claims").is_relative_to(path) for path in given)
+        sources = [suite / name for name in ("claims", HEAD) if (suite / name).exists()]
+        return all(any(source.is_relative_to(path) for path in given) for source in sources)
 
     # Progress.
 
@@ -508,14 +510,14 @@ class Bench:
         refusal = self._told.refusal if self._told is not None else self._workers.refusal
         if refusal:
             raise MedbenchError(refusal)
-        study = Study.open(suite, self._options(suite))
+        study = Study.open(suite, self._options())
         study.report = self._progress()
         study.campaign = self._campaign()
         if self._told is not None:
             study.failures = Failures(Path(self._told.folder) / "failed")
         return study
 
-    def _options(self, suite: Path) -> Options:
+    def _options(self) -> Options:
         option = self._config.option
         own = bool(option.cohort or option.backbones)
         baseline, treatment = backbone_names(option.backbones) if option.backbones else ("", "")
@@ -523,7 +525,7 @@ class Bench:
         return Options(
             tier=option.tier,
             store=self._store.root,
-            expectations=given or suite.parent / "expectations",
+            expectations=given,
             compare=bool(given) or not own,
             runs=option.runs,
             expect=option.expect,

@@ -45,7 +45,8 @@ class Options:
     Attributes:
       tier: name of the tier.
       store: folder of finished runs.
-      expectations: folder of accepted values and reference runs; it need not exist.
+      expectations: folder of accepted values and reference runs, which need not exist; None for that beside
+        the suite, laid over what medbench accepted where the suite extends medbench's.
       compare: whether to compare with the accepted values; they say nothing about a cohort or backbones
         of the user's own, whereas a reference run is found by its content and serves anyone.
       runs: train what is missing, nothing, or everything.
@@ -60,7 +61,7 @@ class Options:
 
     tier: str
     store: Path
-    expectations: Path
+    expectations: Path | None = None
     compare: bool = True
     runs: Literal["auto", "never", "force"] = "auto"
     expect: Literal["check", "new", "update"] = "check"
@@ -124,6 +125,7 @@ class Study:
     Attributes:
       suite: the declarations.
       options: what was chosen for the session.
+      accepted_in: folder that values are accepted into.
       expectations: what was accepted for the tier; empty where nothing is to be compared with.
       references: accepted runs, which are loaded instead of trained.
       items: all items of the suite under these options, by id.
@@ -142,10 +144,9 @@ class Study:
         self._cohorts = cohorts
         self.report = report
         self._store = Store(options.store)
-        self.expectations = expect.Expectations()
-        if options.compare:
-            self.expectations = expect.load(options.expectations, options.tier)
-        self.references = References(options.expectations / options.tier / "runs")
+        self.accepted_in = options.expectations or expect.beside(Path(suite.root))
+        self.expectations = self._load_expectations() if options.compare else expect.Expectations()
+        self.references = self._references()
         listed = items(suite, tier=options.tier, cohorts=cohorts, backbones=options.backbones)
         self.items = {item.id: item for item in listed}
         self.campaign: Campaign | None = None
@@ -166,6 +167,28 @@ class Study:
                 f"{root}: unknown tier `{options.tier}`. {nearest(options.tier, suite.tiers)}"
             )
         return cls(suite, options, _open_cohorts(suite, options))
+
+    def _load_expectations(self) -> expect.Expectations:
+        """The suite's own, over those of its base; a folder that was named stands for itself."""
+        own = expect.load(self.accepted_in, self.options.tier)
+        if not self.suite.base or self.options.expectations:
+            return own
+        base = expect.load(expect.beside(Path(self.suite.base)), self.options.tier)
+        return own.over(base, replaced=self._is_replaced)
+
+    def _is_replaced(self, item_id: str) -> bool:
+        """Whether the suite declares the item's task or claim anew."""
+        task, claim = item_id.split("/")[:2]
+        return task in self.suite.replaces.tasks or claim in self.suite.replaces.claims
+
+    def _references(self) -> References:
+        """Found by what was run, so that the base's serve whoever asks for the same."""
+
+        def of(folder: Path, base: References | None = None) -> References:
+            return References(folder / self.options.tier / "runs", base)
+
+        base = of(expect.beside(Path(self.suite.base))) if self.suite.base else None
+        return of(self.accepted_in, base)
 
     @property
     def cohorts(self) -> dict[str, str]:
@@ -407,11 +430,12 @@ class Study:
         """
         changes = expect.update(
             judgements,
-            root=self.options.expectations,
+            root=self.accepted_in,
             tier=self.options.tier,
             reason=reason,
             provenance=lambda item_id: self._provenance(item_id, reason=reason, date=date),
             only_new=self.options.expect == "new",
+            known=self.expectations,
         )
         taken = self._accept_runs([change.item for change in changes if not change.why_kept])
         return f"{expect.summary(changes)}\n{taken} reference runs accepted"

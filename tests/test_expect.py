@@ -860,3 +860,98 @@ def test_an_expectation_that_the_list_lacks_is_refused(root):
 
 def test_the_committed_expectations_load():
     assert load(Path(__file__).parents[1] / "expectations", "embedded").accepted
+
+
+# Layers: values of one's own over those of the suite that one extends
+
+
+def kept(item):
+    return False
+
+
+def layered(root, base, *, replaced=kept):
+    """What holds for a suite with these folders: its own, and that of the suite it extends."""
+    return load(root, "embedded").over(load(base, "embedded"), replaced=replaced)
+
+
+@pytest.fixture
+def base(tmp_path):
+    """What was accepted for the suite that is extended: two items on a processor, one on a GPU as well."""
+    folder = tmp_path / "package"
+    accept([judgement(), judgement(id="chest/scale-data/id", task="chest")], folder)
+    accept([samples(BASE, TREAT, device="gpu-a")], folder)
+    return folder
+
+
+def test_what_a_suite_has_not_accepted_is_taken_from_the_one_it_extends(root, base):
+    assert layered(root, base) == load(base, "embedded")
+    assert check(judgement(), layered(root, base)).status == "ok"
+
+
+def test_an_entry_of_ones_own_hides_the_other_on_its_device_class_alone(root, base):
+    accept([samples(BASE, [value + 0.01 for value in TREAT])], root)
+    both = layered(root, base)
+    keys = sorted((e.item, e.environment) for e in both.accepted)
+    assert keys == sorted((e.item, e.environment) for e in load(base, "embedded").accepted)
+    item = "mammography/scale-data/id"
+    assert both.nearest(item, ["cpu"]).samples["treatment"][1] == 0.84
+    assert both.nearest(item, ["gpu-a"]).samples["treatment"][1] == 0.83
+    assert check(judgement(), both).status == "drifted"
+
+
+def test_a_lost_entry_of_ones_own_is_missed_and_the_other_does_not_stand_in(root, base):
+    accept([judgement()], root)
+    (root / "embedded/mammography/scale-data.yaml").unlink()
+    assert check(judgement(), layered(root, base)).status == "vanished"
+
+
+def test_an_accepted_entry_of_ones_own_makes_up_for_a_lost_one(root, base):
+    (base / "embedded/chest/scale-data.yaml").unlink()
+    assert [each.id for each in vanished_items(layered(root, base), ["mammography/scale-data/id"])] == [
+        "chest/scale-data/id"
+    ]
+    accept([judgement(id="chest/scale-data/id", task="chest")], root)
+    assert not layered(root, base).lost
+
+
+def test_what_was_accepted_for_a_replaced_item_does_not_hold(root, base):
+    (base / "embedded/chest/scale-data.yaml").unlink()
+    both = layered(root, base, replaced=lambda item: item.startswith("chest/"))
+    assert {each.item for each in both.accepted} == {"mammography/scale-data/id"}
+    assert not both.lost
+    assert not layered(root, base, replaced=lambda item: True).accepted
+
+
+def test_the_tolerance_allows_for_the_largest_difference_that_either_has_calibrated(root, base):
+    own, other = (
+        Expectations(calibration=(calibrated(0.0002),)),
+        Expectations(calibration=(calibrated(0.0005),)),
+    )
+    for one, two in ((own, other), (other, own)):
+        assert one.over(two, replaced=kept).tolerance("roc_auc@1", "cpu") == pytest.approx(0.0015)
+
+
+def test_an_update_writes_only_what_the_extended_suite_does_not_have(root, base):
+    before = {path: path.read_bytes() for path in base.rglob("*.yaml")}
+    moved = samples(BASE, [value + 0.01 for value in TREAT])
+    same = judgement(id="chest/scale-data/id", task="chest")
+    changes = accept([moved, same], root, known=layered(root, base))
+    assert [change.before == change.after for change in changes] == [False, True]
+    assert [each.item for each in load(root, "embedded").accepted] == [moved.id]
+    assert not (root / "embedded/chest").exists()
+    assert {path: path.read_bytes() for path in base.rglob("*.yaml")} == before
+
+
+def test_new_leaves_alone_what_the_extended_suite_has_on_the_device_class(root, base):
+    there = samples(BASE, [value + 0.01 for value in TREAT])
+    elsewhere = samples(BASE, TREAT, device="gpu-b")
+    changes = accept([there, elsewhere], root, known=layered(root, base), only_new=True)
+    assert [bool(change.why_kept) for change in changes] == [True, False]
+    assert [each.environment for each in load(root, "embedded").accepted] == ["gpu-b"]
+
+
+def test_an_update_keeps_what_ones_own_folder_had(root, base):
+    other = judgement(id="mammography/scale-data/dense", evaluation_set="dense")
+    accept([other], root)
+    accept([samples(BASE, [value + 0.01 for value in TREAT])], root, known=layered(root, base))
+    assert {each.item for each in load(root, "embedded").accepted} == {other.id, "mammography/scale-data/id"}

@@ -6,20 +6,20 @@ from pathlib import Path
 import pytest
 
 from medbench.cli import main
-from medbench.spec.metrics import BUILT_IN
+from medbench.spec.loader import load_yaml
+from medbench.spec.metrics import BUILT_IN, Metrics
 
 SUITE = Path(__file__).parents[1] / "benchmarks"
+DECLARED = load_yaml(SUITE / "metrics.yaml", Metrics).metrics
 
 
 @pytest.fixture
 def suite(tmp_path):
     copy = tmp_path / "benchmarks"
     shutil.copytree(SUITE, copy)
-    (copy / "metrics.yaml").write_text(
-        "metrics:\n"
-        "  tempered: {kind: ece, temperature: true}\n"
-        "  worst: {kind: worst_group, of: tempered, attributes: [sex]}\n"
-    )
+    with (copy / "metrics.yaml").open("a") as metrics:
+        metrics.write("  tempered: {kind: ece, temperature: true}\n")
+        metrics.write("  worst: {kind: worst_group, of: tempered, attributes: [sex]}\n")
     return copy
 
 
@@ -29,7 +29,7 @@ def test_a_line_a_metric_gives_name_direction_range_identity_and_meaning(suite, 
     assert heading.split() == ["name", "better", "range", "intervals", "identity", "what", "it", "is"]
     assert certified.startswith("Certified: ")
     rows = {line.split()[0]: [cell.strip() for cell in line.split("  ") if cell] for line in lines}
-    assert list(rows) == [*BUILT_IN, "tempered", "worst"]
+    assert list(rows) == [*BUILT_IN, *DECLARED, "tempered", "worst"]
     assert rows["nll"][1:5] == ["lower", "0 to inf", "certified", "nll@1"]
     assert rows["ece"][3] == "not certified"
     assert rows["roc_auc"][1:] == [
@@ -50,12 +50,25 @@ def test_a_line_a_metric_gives_name_direction_range_identity_and_meaning(suite, 
     assert len(starts) == 1, "columns stand below each other"
 
 
+def test_a_metric_of_the_tasks_own_is_listed_for_each_that_there_is(suite, capsys):
+    chest = suite / "tasks/chest.yaml"
+    chest.write_text(chest.read_text().replace("primary: roc_auc", "primary: nll"))
+    assert main(["metrics", str(suite)]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    gaps = [row for row in rows if row[:1] == ["gap"]]
+    assert sorted("of-nll@1-" in identity for _, *cells in gaps for identity in cells if "@" in identity) == [
+        False,
+        True,
+    ]
+
+
 def test_a_wrong_declaration_is_one_message(suite, capsys):
     path = suite / "metrics.yaml"
+    line = len(path.read_text().splitlines())
     path.write_text(path.read_text().replace("of: tempered", "of: tmpered"))
     assert main(["metrics", str(suite)]) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.endswith(
-        "metrics.yaml:3: unknown metric `tmpered` in metric `worst`. Did you mean `tempered`?\n"
+        f"metrics.yaml:{line}: unknown metric `tmpered` in metric `worst`. Did you mean `tempered`?\n"
     )

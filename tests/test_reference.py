@@ -161,3 +161,19 @@ def test_what_is_committed_names_no_kernel(store, references, platform, kept):
 
 def test_a_folder_that_is_not_there_holds_no_references(references):
     assert references.get(runs.spec()) is None
+
+
+def test_a_run_that_a_folder_lacks_is_found_in_its_base_and_its_own_come_first(tmp_path, store, references):
+    base = References(tmp_path / "package")
+    base.accept(trained(store, seed=1))
+    before = runs.content(base.root)
+    both = References(references.root, base)
+    assert both.get(runs.spec()).path.is_relative_to(base.root)
+    own = both.accept(trained(store, seed=2))
+    assert own.is_relative_to(references.root)
+    assert both.get(runs.spec()).path == own
+    assert runs.content(base.root) == before
+
+
+def test_a_run_that_neither_folder_has_is_none(tmp_path, references):
+    assert References(references.root, References(tmp_path / "package")).get(runs.spec()) is None

@@ -149,8 +149,8 @@ class Upstream(Declared, frozen=True, kw_only=True):
 class Backbones(Declared, frozen=True, kw_only=True):
     """The file `backbones.yaml`."""
 
-    architectures: dict[str, Architecture]
-    upstreams: dict[str, Upstream]
+    architectures: dict[str, Architecture] = msgspec.field(default_factory=dict)
+    upstreams: dict[str, Upstream] = msgspec.field(default_factory=dict)
 
 
 class HyperRule(Declared, frozen=True, kw_only=True, tag="hyperrule", tag_field="kind"):
@@ -208,14 +208,39 @@ class Tiers(Declared, frozen=True, kw_only=True):
     tiers: dict[str, Tier]
 
 
+class Replaces(Declared, frozen=True, kw_only=True):
+    """Names that medbench's suite declares too, and that are meant to take the place of its own."""
+
+    claims: list[str] = msgspec.field(default_factory=list)
+    syntheses: list[str] = msgspec.field(default_factory=list)
+    tasks: list[str] = msgspec.field(default_factory=list)
+    architectures: list[str] = msgspec.field(default_factory=list)
+    upstreams: list[str] = msgspec.field(default_factory=list)
+    recipes: list[str] = msgspec.field(default_factory=list)
+    tiers: list[str] = msgspec.field(default_factory=list)
+    metrics: list[str] = msgspec.field(default_factory=list)
+
+
+class SuiteFile(Declared, frozen=True, kw_only=True):
+    """The file `suite.yaml`, in a suite that adds to medbench's own; without it a suite stands alone."""
+
+    extends: Literal["medbench"]
+    """Whose claims, tasks, backbones, recipes, tiers and metrics are there beside those declared here."""
+    replaces: Replaces = msgspec.field(default_factory=Replaces)
+
+
 class Suite(msgspec.Struct, frozen=True, kw_only=True):
     """A whole folder of declarations, with references checked."""
 
     root: str
     """The folder the suite was read from."""
+    base: str = ""
+    """The folder of the suite that it extends; empty for one that stands alone."""
+    replaces: Replaces = msgspec.field(default_factory=Replaces)
+    """What the base declares and this suite declares anew."""
     claims: dict[str, Claim]
     claim_files: dict[str, str]
-    """The file that declares each claim, relative to the root."""
+    """The file that declares each claim, relative to the root; `suite.yaml` for the base's."""
     tasks: dict[str, Task]
     architectures: dict[str, Architecture]
     upstreams: dict[str, Upstream]

@@ -4,10 +4,10 @@ The first thing that is wrong is one message with file and line. Nothing here op
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 from medbench.errors import MedbenchError, nearest
 from medbench.predicates import PREDICATES
@@ -20,7 +20,8 @@ from medbench.spec.effects import (
     Robustness,
     Slope,
 )
-from medbench.spec.loader import Document, load_document, shown
+from medbench.spec.layers import HEAD, KINDS, Layer, read_layers
+from medbench.spec.loader import Document
 from medbench.spec.metrics import (
     BUILT_IN,
     OF_ANOTHER,
@@ -38,6 +39,7 @@ from medbench.spec.records import (
     Claim,
     FixedRecipe,
     Recipes,
+    Replaces,
     Suite,
     Synthesis,
     Task,
@@ -48,60 +50,73 @@ SUMS_TO_0 = 1e-9
 """As near as a sum of decimal weights comes to 0."""
 _NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 _METRIC_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
-_FILES = ("backbones.yaml", "recipes.yaml", "tiers.yaml")
-_METRICS = "metrics.yaml"
-_FOLDERS = ("claims", "tasks")
-_SYNTHESES = "syntheses"
-
-T = TypeVar("T", Claim, Synthesis, Task)
 
 
 def load_suite(root: Path) -> Suite:
     """Read `claims/`, `tasks/`, `backbones.yaml`, `recipes.yaml` and `tiers.yaml` below `root`.
 
-    And `metrics.yaml` and `syntheses/`, where they are there.
+    And `metrics.yaml` and `syntheses/`, where they are there. With a `suite.yaml` all of these may be
+    missing: they are added to medbench's own.
 
     Raises:
       MedbenchError: a file is missing or wrong (see `load_yaml`), names something that is not declared,
         or has a value out of range; the message starts with file and line.
     """
-    _check_folder(root)
-    backbones = load_document(root / "backbones.yaml", Backbones)
-    recipes = load_document(root / "recipes.yaml", Recipes)
-    tiers = load_document(root / "tiers.yaml", Tiers)
-    metrics = load_document(root / _METRICS, Metrics) if (root / _METRICS).is_file() else None
-    tasks = _load_all(root / "tasks", Task)
-    claims = _load_all(root / "claims", Claim)
-    syntheses = _load_all(root / _SYNTHESES, Synthesis) if (root / _SYNTHESES).is_dir() else {}
-    suite = Suite(
-        root=str(root),
-        claims={document.value.claim: document.value for document in claims.values()},
-        claim_files={
-            document.value.claim: path.relative_to(root).as_posix() for path, document in claims.items()
-        },
-        tasks={document.value.task: document.value for document in tasks.values()},
-        architectures=backbones.value.architectures,
-        upstreams=backbones.value.upstreams,
-        recipes=recipes.value.recipes,
-        tiers=tiers.value.tiers,
-        syntheses={document.value.synthesis: document.value for document in syntheses.values()},
-        metrics=BUILT_IN | (metrics.value.metrics if metrics else {}),
-    )
-    _check_backbones(backbones)
-    _check_recipes(recipes)
-    _check_tiers(tiers, suite)
-    if metrics:
-        _check_metrics(metrics, suite)
-    _check_unique(tasks, "task")
-    _check_unique(claims, "claim")
-    _check_unique(syntheses, "synthesis")
-    for task in tasks.values():
-        _check_task(task, suite)
-    for claim in claims.values():
-        _check_claim(claim, suite)
-    for synthesis in syntheses.values():
-        _check_synthesis(synthesis, suite)
+    *bases, own = read_layers(root)
+    suite = _joined(bases, own)
+    _check(own, suite)
+    for base in bases:
+        _check_base(base, suite, own)
     return suite
+
+
+def _joined(bases: Sequence[Layer], own: Layer) -> Suite:
+    """One suite of all layers; of what is declared in two, the later one's."""
+    declared: dict[str, dict[str, Any]] = {
+        kind: {name: entry.value for layer in (*bases, own) for name, entry in layer.entries[kind].items()}
+        for kind in KINDS
+    }
+    declared["metrics"] = BUILT_IN | declared["metrics"]
+    of_bases = {name: HEAD for base in bases for name in base.entries["claims"]}
+    claims = own.folders["claims"].items()
+    of_own = {each.value.claim: path.relative_to(own.root).as_posix() for path, each in claims}
+    return Suite(
+        root=str(own.root),
+        base=str(bases[0].root) if bases else "",
+        replaces=own.head.value.replaces if own.head else Replaces(),
+        claim_files=of_bases | of_own,
+        **declared,
+    )
+
+
+def _check_base(base: Layer, suite: Suite, own: Layer) -> None:
+    """What medbench declares has a meaning beside what replaces a part of it."""
+    try:
+        _check(base, suite)
+    except MedbenchError as error:
+        assert own.head is not None
+        problem = f"what is replaced leaves something of medbench's without a meaning: {error}"
+        raise own.head.error("replaces", message=problem) from error
+
+
+def _check(layer: Layer, suite: Suite) -> None:
+    """What a layer declares has a meaning within the whole suite."""
+    if layer.backbones:
+        _check_backbones(layer.backbones, suite)
+    if layer.recipes:
+        _check_recipes(layer.recipes)
+    if layer.tiers:
+        _check_tiers(layer.tiers, suite)
+    if layer.metrics:
+        _check_metrics(layer.metrics, suite)
+    for kind, documents in layer.folders.items():
+        _check_unique(documents, KINDS[kind])
+    for task in layer.folders["tasks"].values():
+        _check_task(task, suite)
+    for claim in layer.folders["claims"].values():
+        _check_claim(claim, suite)
+    for synthesis in layer.folders["syntheses"].values():
+        _check_synthesis(synthesis, suite)
 
 
 def backbone_named(suite: Suite, name: str) -> Arm:
@@ -179,37 +194,7 @@ class _Declared:
             )
 
 
-def _check_folder(root: Path) -> None:
-    """The folder is a suite, and holds no file that would silently not be read."""
-    makes = (
-        f"A suite has {', '.join(_FILES)}, the folders {' and '.join(_FOLDERS)}, and perhaps {_METRICS} "
-        f"and the folder {_SYNTHESES}."
-    )
-    if not root.is_dir():
-        raise MedbenchError(f"{shown(root)}: no such folder. {makes} Run where it is, or name it.")
-    for path in sorted(root.glob("*.y*ml")):
-        if path.name not in (*_FILES, _METRICS):
-            raise MedbenchError(f"{shown(path)}: no file of a suite. {makes}")
-    for name in _FILES:
-        if not (root / name).is_file():
-            raise MedbenchError(f"{shown(root / name)}: no such file. {makes}")
-    for folder in (*_FOLDERS, _SYNTHESES):
-        for path in sorted((root / folder).rglob("*.*")):
-            if path.suffix != ".yaml" and path.suffix.lower() in {".yaml", ".yml"}:
-                raise MedbenchError(f"{shown(path)}: would not be read. Rename it to {path.stem}.yaml.")
-
-
-def _load_all(folder: Path, type: type[T]) -> dict[Path, Document[T]]:  # noqa: A002
-    """Every declaration in a folder, by path."""
-    paths = sorted(folder.rglob("*.yaml"))
-    if not paths:
-        raise MedbenchError(
-            f"{shown(folder)}: nothing declared. Expected one .yaml file a {type.__name__.lower()}."
-        )
-    return {path: load_document(path, type) for path in paths}
-
-
-def _check_unique(documents: Mapping[Path, Document[T]], kind: str) -> None:
+def _check_unique(documents: Mapping[Path, Document[Any]], kind: str) -> None:
     first: dict[str, str] = {}
     for document in documents.values():
         declared = _Declared(document, (), kind, getattr(document.value, kind))
@@ -222,7 +207,7 @@ def _check_unique(documents: Mapping[Path, Document[T]], kind: str) -> None:
         first[declared.name] = document.file
 
 
-def _check_backbones(document: Document[Backbones]) -> None:
+def _check_backbones(document: Document[Backbones], suite: Suite) -> None:
     for name, architecture in document.value.architectures.items():
         declared = _Declared(document, ("architectures", name), "architecture", name)
         declared.expect_name()
@@ -245,7 +230,7 @@ def _check_backbones(document: Document[Backbones]) -> None:
             )
         for architecture_name, file in upstream.weights.items():
             steps = ("weights", architecture_name)
-            declared.expect_known("architecture", architecture_name, document.value.architectures, *steps)
+            declared.expect_known("architecture", architecture_name, suite.architectures, *steps)
             bare = Path(file).name == file and file.endswith(".npz")
             declared.expect(
                 "the name of an .npz file, without folders,", *steps, found=f"`{file}`", holds=bare

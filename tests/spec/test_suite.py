@@ -981,15 +981,19 @@ def remove_the_claims(root):
 
 
 FILES_OF_A_SUITE = (
-    "A suite has backbones.yaml, recipes.yaml, tiers.yaml, perhaps metrics.yaml, "
-    "and the folders claims and tasks."
+    "A suite has backbones.yaml, recipes.yaml, tiers.yaml, the folders claims and tasks, and perhaps "
+    "metrics.yaml and the folder syntheses; or suite.yaml, and what of these it adds to medbench's own."
 )
+MAKE_ONE = "Run where it is, name it, or make one: `medbench init`."
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (remove_the_suite, f"bench: no such folder. {FILES_OF_A_SUITE} Run where it is, or name it."),
+        (
+            remove_the_suite,
+            f"bench: no such folder. {FILES_OF_A_SUITE} {MAKE_ONE}",
+        ),
         (remove_the_tiers, f"bench/tiers.yaml: no such file. {FILES_OF_A_SUITE}"),
         (misname_the_tiers, f"bench/tier.yaml: no file of a suite. {FILES_OF_A_SUITE}"),
         (leave_a_claim_outside_its_folder, f"bench/ood.yaml: no file of a suite. {FILES_OF_A_SUITE}"),
