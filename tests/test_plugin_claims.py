@@ -92,9 +92,7 @@ def test_a_synthesis_of_an_unknown_claim_is_refused_with_its_line(project):
 def test_the_report_counts_what_was_asked_whatever_was_selected(project):
     report, result = project.report("-k", "chest and scale-data")
     result.stdout.fnmatch_lines(
-        [
-            "asked: 2 claims on 2 tasks, 3 shifts and 0 attributes: 4 pairs of claim and task, 5 items; 1 judged*"
-        ]
+        ["asked: 2 claims on 2 tasks, 3 shifts and 0 attributes: 4 pairs of claim and task, 5 items; 1*"]
     )
     assert {(each["claim"], each["task"]): len(each["items"]) for each in report["asked"]} == {
         ("ood-robustness", "chest"): 1,
