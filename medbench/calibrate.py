@@ -146,7 +146,10 @@ def _pairs(store: Store, references: References) -> Iterator[tuple[StoredRun, St
 def _differences(metric: Metric, run: StoredRun, reference: StoredRun) -> Iterable[float]:
     """On the sets that claims are judged on; the validation set is smaller and is judged nowhere."""
     for name in reference.record.spec.evaluation_sets:
-        here, there = (evaluate(metric, Sample(each.predictions(name)))[0] for each in (run, reference))
+        here, there = (
+            evaluate(metric, Sample(each.predictions(name), record=each.record))[0]
+            for each in (run, reference)
+        )
         if here is not None and there is not None:
             yield round(abs(here - there), 7)
 

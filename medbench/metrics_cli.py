@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 
 from medbench.metrics import Metric, metric_named
+from medbench.spec.metrics import resolved
+from medbench.spec.records import Suite
 from medbench.spec.suite import load_suite
 
 
@@ -26,9 +28,9 @@ def run(args: argparse.Namespace) -> int:
     Raises:
       MedbenchError: a declaration is wrong.
     """
-    declared = load_suite(args.suite).metrics
+    suite = load_suite(args.suite)
     rows = [("name", "better", "range", "intervals", "identity", "what it is")]
-    rows += [_row(metric_named(name, declared)) for name in declared]
+    rows += [_row(metric) for name in suite.metrics for metric in _meanings(name, suite)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -36,6 +38,15 @@ def run(args: argparse.Namespace) -> int:
     print(f"\nMore may be declared in {more}; docs/metrics.md has the kinds and their parameters.")
     print("Certified: intervals were measured to hold, see docs/gate.md. Of others, take them with care.")
     return 0
+
+
+def _meanings(name: str, suite: Suite) -> list[Metric]:
+    """The metric, for each task's own where it is of that; of `each` attribute where it names none."""
+    metrics = [
+        metric_named(name, resolved(name, suite.metrics, primary=task.primary, attribute="each"))
+        for task in suite.tasks.values()
+    ]
+    return list({metric.identity: metric for metric in metrics}.values())
 
 
 def _row(metric: Metric) -> tuple[str, str, str, str, str, str]:
