@@ -442,11 +442,13 @@ def _check_metric_of_task(declared: _Declared, claim: Claim, task: Task, suite: 
             f"item a task in {declared}. Expected `id`.",
         )
     if pools_home(metric, suite.metrics, task.primary):
-        said = f"metric `{metric}` tells a shift from `id`, so on `id` itself {declared} has nothing to tell apart."
+        nothing = (
+            f"metric `{metric}` tells a shift from `id`, so on `id` itself {declared} has nothing to tell"
+        )
         if isinstance(claim.effect, Robustness):
-            declared.refuse("effect", message=f"{said} Expected another effect or metric.")
+            declared.refuse("effect", message=f"{nothing} apart. Expected another effect or metric.")
         if claim.evaluate != "each-shift":
-            declared.refuse("evaluate", message=f"{said} Expected `each-shift`.")
+            declared.refuse("evaluate", message=f"{nothing} apart. Expected `each-shift`.")
 
 
 def _check_each_attribute(declared: _Declared, claim: Claim, suite: Suite) -> None:
@@ -456,8 +458,8 @@ def _check_each_attribute(declared: _Declared, claim: Claim, suite: Suite) -> No
         if claim.metric not in open_ones:
             declared.refuse(
                 "metric",
-                message=f"{declared} is about each attribute of the task, and metric `{claim.metric}` is not of "
-                f"sub-groups, or names its attributes. {nearest(claim.metric, open_ones)}",
+                message=f"{declared} is about each attribute of the task, and metric `{claim.metric}` is not "
+                f"of sub-groups, or names its attributes. {nearest(claim.metric, open_ones)}",
             )
         for i, task in enumerate(claim.tasks):
             if not suite.tasks[task].attributes:

@@ -400,16 +400,16 @@ MISTAKES = [
         DROP,
         indent(PAIR, "    "),
         "    {}\n",
-        "bench/claims/drop.yaml:6: expected `baseline` and `treatment`, which differ, for `embedded` in claim "
-        "`drop`, found none.",
+        "bench/claims/drop.yaml:6: expected `baseline` and `treatment`, which differ, for `embedded` in "
+        "claim `drop`, found none.",
     ),
     Mistake(
         "an arm's name with a blank",
         OOD,
         "    treatment:",
         "    the treatment:",
-        "bench/claims/ood.yaml:8: `the treatment` cannot name a declared arm: expected lower-case letters and "
-        "digits, joined by `-` or `.`. Did you mean `the-treatment`?",
+        "bench/claims/ood.yaml:8: `the treatment` cannot name a declared arm: expected lower-case letters "
+        "and digits, joined by `-` or `.`. Did you mean `the-treatment`?",
     ),
     Mistake(
         "a fraction of no patients",
@@ -447,9 +447,9 @@ MISTAKES = [
         CONTRAST,
         "few-on-half: 1}",
         "few-on-have: 1}",
-        "bench/claims/contrast.yaml:6: expected those that have weights (many, few, many-on-half, few-on-have) "
-        "for `embedded` in claim `contrast`, found many (bit-large-r14x0.5), few (bit-small-r14x0.5), "
-        "many-on-half (bit-large-r14x0.5@0.5), few-on-half (bit-small-r14x0.5@0.5).",
+        "bench/claims/contrast.yaml:6: expected those that have weights (many, few, many-on-half, "
+        "few-on-have) for `embedded` in claim `contrast`, found many (bit-large-r14x0.5), few "
+        "(bit-small-r14x0.5), many-on-half (bit-large-r14x0.5@0.5), few-on-half (bit-small-r14x0.5@0.5).",
     ),
     Mistake(
         "an arm without a weight",
@@ -565,8 +565,8 @@ MISTAKES = [
         DROP,
         "each-shift",
         "each-shift\nmetric: ood_auroc",
-        "bench/claims/drop.yaml:9: metric `ood_auroc` tells a shift from `id`, so on `id` itself claim `drop` "
-        "has nothing to tell apart. Expected another effect or metric.",
+        "bench/claims/drop.yaml:9: metric `ood_auroc` tells a shift from `id`, so on `id` itself claim "
+        "`drop` has nothing to tell apart. Expected another effect or metric.",
     ),
     Mistake(
         "one seed of a tier's",
@@ -597,16 +597,16 @@ MISTAKES = [
         FAIR,
         "open-gap",
         "gap",
-        "bench/claims/fair.yaml:10: claim `fair` is about each attribute of the task, and metric `gap` is not "
-        "of sub-groups, or names its attributes. Expected `open-gap`.",
+        "bench/claims/fair.yaml:10: claim `fair` is about each attribute of the task, and metric `gap` is "
+        "not of sub-groups, or names its attributes. Expected `open-gap`.",
     ),
     Mistake(
         "each attribute of a metric without groups",
         FAIR,
         "open-gap",
         "roc_auc",
-        "bench/claims/fair.yaml:10: claim `fair` is about each attribute of the task, and metric `roc_auc` is "
-        "not of sub-groups, or names its attributes. Expected `open-gap`.",
+        "bench/claims/fair.yaml:10: claim `fair` is about each attribute of the task, and metric `roc_auc` "
+        "is not of sub-groups, or names its attributes. Expected `open-gap`.",
     ),
     Mistake(
         "each attribute of a task that has none",
@@ -629,8 +629,8 @@ MISTAKES = [
         CONTRAST,
         "evaluate: each-set",
         "evaluate: each-set\nmetric: reuse",
-        "bench/claims/contrast.yaml:13: metric `reuse` is known of a run as a whole, the same on every set, so "
-        "there is one item a task in claim `contrast`. Expected `id`.",
+        "bench/claims/contrast.yaml:13: metric `reuse` is known of a run as a whole, the same on every set, "
+        "so there is one item a task in claim `contrast`. Expected `id`.",
     ),
     Mistake(
         "nothing to tell from home on one of the sets",
@@ -1247,8 +1247,8 @@ MISTAKES = [
         METRICS,
         "of: fair-ece, attributes: [sex, age]",
         "of: steps_to_share, attributes: [sex, age]",
-        "bench/metrics.yaml:4: `steps_to_share` is known of a run as a whole, so metric `worst-ece` cannot be "
-        "of it. Expected `accuracy`, `aurc`, `average_precision`, `balanced_accuracy`, "
+        "bench/metrics.yaml:4: `steps_to_share` is known of a run as a whole, so metric `worst-ece` cannot "
+        "be of it. Expected `accuracy`, `aurc`, `average_precision`, `balanced_accuracy`, "
         "`brier`, `calibration_intercept_error`, `calibration_slope_error`, `ece`, `fair-ece`, "
         "`misclassification_auroc`, `nll`, `ood_auroc`, `ppv`, `primary`, `roc_auc`, `rule_out`, "
         "`screening`, `two`.",
