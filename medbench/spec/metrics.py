@@ -370,9 +370,16 @@ OF_RUN = FeatureReuse | StepsToShare
 """Kinds that are known of a run as a whole: no choice of patients moves them, and no image's weight."""
 
 
+def why_ungroupable(spec: MetricSpec) -> str:
+    """Why a metric cannot be compared between groups; empty where it can."""
+    if isinstance(spec, OF_GROUPS):
+        return "compares groups itself"
+    return "is known of a run as a whole" if isinstance(spec, OF_RUN) else ""
+
+
 def ungrouped(declared: Mapping[str, MetricSpec]) -> list[str]:
     """Names of the metrics that can be compared between groups."""
-    return [name for name, spec in declared.items() if not isinstance(spec, OF_GROUPS | OF_RUN)]
+    return [name for name, spec in declared.items() if not why_ungroupable(spec)]
 
 
 def resolved(

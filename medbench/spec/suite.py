@@ -31,6 +31,7 @@ from medbench.spec.metrics import (
     Metrics,
     pools_home,
     ungrouped,
+    why_ungroupable,
 )
 from medbench.spec.records import (
     PRIMARY,
@@ -351,17 +352,10 @@ _METRIC_RANGES: list[tuple[str, str, Callable[[Any], bool]]] = [
 def _check_inner(declared: _Declared, of: str, suite: Suite) -> None:
     """The metric that is compared between groups is known, and has a value for a group."""
     fitting = [PRIMARY, *ungrouped(suite.metrics)]
-    if of in suite.metrics and of not in fitting:
-        message = (
-            f"`{of}` {_why_ungroupable(of, suite)}, so {declared} cannot be of it. {nearest(of, fitting)}"
-        )
-        declared.refuse("of", message=message)
+    why = why_ungroupable(suite.metrics[of]) if of in suite.metrics else ""
+    if why:
+        declared.refuse("of", message=f"`{of}` {why}, so {declared} cannot be of it. {nearest(of, fitting)}")
     declared.expect_known("metric", of, fitting, "of")
-
-
-def _why_ungroupable(metric: str, suite: Suite) -> str:
-    of_run = isinstance(suite.metrics[metric], OF_RUN)
-    return "is known of a run as a whole" if of_run else "compares groups itself"
 
 
 def _check_task(document: Document[Task], suite: Suite) -> None:
@@ -429,11 +423,12 @@ def _check_metric_of_task(declared: _Declared, claim: Claim, task: Task, suite: 
     """The metric, and the task's own where it is of that, can be had where the claim is judged."""
     metric = task.primary if claim.metric == PRIMARY else claim.metric
     spec = suite.metrics[metric]
-    if isinstance(spec, OF_ANOTHER) and spec.of == PRIMARY and task.primary not in ungrouped(suite.metrics):
+    why = why_ungroupable(suite.metrics[task.primary])
+    if isinstance(spec, OF_ANOTHER) and spec.of == PRIMARY and why:
         declared.refuse(
             "metric",
             message=f"metric `{metric}` is of the own one of task `{task.task}` in {declared}, and "
-            f"`{task.primary}` {_why_ungroupable(task.primary, suite)}.",
+            f"`{task.primary}` {why}.",
         )
     if isinstance(spec, OF_RUN) and claim.evaluate != "id":
         declared.refuse(
