@@ -26,7 +26,7 @@ HASH_SCHEME = 1
 """Raise it when the hashed fields or their encoding change: every id then changes, on purpose."""
 
 NAMES_ONLY = ("tier", "backbone.name", "backbone.upstream", "backbone.architecture", "backbone.weights",
-              "recipe.name")  # fmt: skip
+              "recipe.name", "own_recipe")  # fmt: skip
 """Fields of a `RunSpec` that name what other fields pin down (blocks, width and the weights' hash; the
 recipe's figures), so that renaming a file, a recipe or a tier trains nothing again."""
 

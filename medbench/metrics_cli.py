@@ -1,14 +1,11 @@
 """`medbench metrics`: the metrics that claims and tasks of a suite may name, and what each of them means."""
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
-
-import msgspec
 
 from medbench.metrics import Metric, metric_named
 from medbench.packaged import HERE, chosen
-from medbench.spec.metrics import OF_ANOTHER, PRIMARY
+from medbench.spec.metrics import resolved
 from medbench.spec.records import Suite
 from medbench.spec.suite import load_suite
 
@@ -32,8 +29,9 @@ def run(args: argparse.Namespace) -> int:
       MedbenchError: a declaration is wrong.
     """
     root = chosen(args.suite)
+    suite = load_suite(root)
     rows = [("name", "better", "range", "intervals", "identity", "what it is")]
-    rows += [_row(metric) for metric in _metrics(load_suite(root))]
+    rows += [_row(metric) for name in suite.metrics for metric in _meanings(name, suite)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -43,15 +41,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _metrics(suite: Suite) -> Iterator[Metric]:
-    """Each metric; one that compares groups in the task's own, for each metric that a task has as its own."""
-    primaries = dict.fromkeys(task.primary for task in suite.tasks.values())
-    for name, spec in suite.metrics.items():
-        if isinstance(spec, OF_ANOTHER) and spec.of == PRIMARY:
-            for primary in primaries:
-                yield metric_named(name, suite.metrics | {name: msgspec.structs.replace(spec, of=primary)})
-        else:
-            yield metric_named(name, suite.metrics)
+def _meanings(name: str, suite: Suite) -> list[Metric]:
+    """The metric, for each task's own where it is of that; of `each` attribute where it names none."""
+    metrics = [
+        metric_named(name, resolved(name, suite.metrics, primary=task.primary, attribute="each"))
+        for task in suite.tasks.values()
+    ]
+    return list({metric.identity: metric for metric in metrics}.values())
 
 
 def _row(metric: Metric) -> tuple[str, str, str, str, str, str]:

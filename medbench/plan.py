@@ -9,14 +9,12 @@ from numbers import Real
 from operator import index
 from pathlib import Path
 
-import msgspec
-
 from medbench.data.cohort import ID, TRAIN, Cohort
 from medbench.data.splits import nested_subset
 from medbench.errors import MedbenchError, nearest
 from medbench.models import weights
-from medbench.spec.effects import BASELINE, TREATMENT, terms
-from medbench.spec.metrics import OF_ANOTHER, OF_GROUPS, AnyMetric
+from medbench.spec.effects import BASELINE, TREATMENT, Gain, Robustness, terms
+from medbench.spec.metrics import AnyMetric, resolved
 from medbench.spec.records import PRIMARY, Arm, Claim, Suite, Task, Tier
 from medbench.spec.runs import BackboneSpec, Item, Plan, PlannedItem, RunSpec, Target
 from medbench.spec.suite import backbone_named
@@ -78,16 +76,15 @@ def arms_of(
       suite: the declarations.
       claim: one of them.
       tier: whose arms are taken.
-      backbones: names of two that take the place of `baseline` and `treatment`, under the tier's recipe; a
-        claim with other arms is left out.
+      backbones: names of two that take the place of `baseline` and `treatment`, under the tier's recipe, also
+        where the tier has no arms; a claim whose effect is of other arms is left out.
 
     Raises:
       MedbenchError: no such backbone.
     """
-    arms = claim.arms.get(tier, {})
     if backbones is None:
-        return arms
-    if arms.keys() != {BASELINE, TREATMENT}:
+        return claim.arms.get(tier, {})
+    if not isinstance(claim.effect, Gain | Robustness):
         return {}
     pair = (backbone_named(suite, name) for name in backbones)
     return dict(zip((BASELINE, TREATMENT), pair, strict=True))
@@ -172,13 +169,7 @@ def units_of(task: Task, attributes: Collection[str], target: Target) -> tuple[U
 
 def resolved_metrics(suite: Suite, task: Task, item: Item) -> dict[str, AnyMetric]:
     """The item's metric by its name, of the item's attribute, and the one that it compares between groups."""
-    spec = suite.metrics[item.metric]
-    if item.attribute and isinstance(spec, OF_GROUPS):
-        spec = msgspec.structs.replace(spec, attributes=[item.attribute])
-    if not isinstance(spec, OF_ANOTHER):
-        return {item.metric: spec}
-    of = task.primary if spec.of == PRIMARY else spec.of
-    return {item.metric: msgspec.structs.replace(spec, of=of), of: suite.metrics[of]}
+    return resolved(item.metric, suite.metrics, primary=task.primary, attribute=item.attribute)
 
 
 def _attributes(task: Task, cohort: Cohort) -> list[str]:
@@ -214,7 +205,8 @@ def run_spec(
         fraction is out of range.
     """
     seed, fraction = _whole_seed(seed), _share(fraction)
-    recipe = recipe or tier_named(suite, tier).recipe
+    of_tier = tier_named(suite, tier).recipe
+    recipe = recipe or of_tier
     if recipe not in suite.recipes:
         raise MedbenchError(f"unknown recipe `{recipe}`. {nearest(recipe, suite.recipes)}")
     patients = cohort.examples(TRAIN).patient
@@ -234,6 +226,7 @@ def run_spec(
             image_area=cohort.image_area,
             horizontal_flip=suite.tasks[task].horizontal_flip,
         ),
+        own_recipe=recipe != of_tier,
         fraction=fraction,
         seed=seed,
     )

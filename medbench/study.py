@@ -364,8 +364,7 @@ class Study:
             planned = self._planned(item_id)
         except MedbenchError:  # a weight file is not there, so that no run could be asked for
             return []
-        runs = [run for spec in planned.all_runs if (run := self._obtained.get(spec_id(spec)))]
-        return [_origin(run) for run in runs]
+        return [_origin(spec, run) for spec in planned.all_runs if (run := self._obtained.get(spec_id(spec)))]
 
     def vanished(self) -> list[Check]:
         """A check for each accepted item that the suite no longer has.
@@ -547,7 +546,7 @@ class Study:
 
     def _is_sentinel(self, spec: RunSpec) -> bool:
         tier = self.suite.tiers[self.options.tier]
-        recipe = "" if spec.recipe.name == tier.recipe else spec.recipe.name
+        recipe = spec.recipe.name if spec.own_recipe else ""
         arm = label(spec.backbone.name, fraction=spec.fraction, recipe=recipe)
         named = not tier.sentinel_backbones or arm in tier.sentinel_backbones
         return named and spec.seed in tier.sentinels
@@ -600,12 +599,13 @@ def _weights(spec: RunSpec, near: Path) -> Path | None:
     return weights.find(spec.backbone.weights, near) if spec.backbone.weights else None
 
 
-def _origin(run: StoredRun) -> RunOrigin:
+def _origin(spec: RunSpec, run: StoredRun) -> RunOrigin:
+    """In the words of this session: names may have been others when the run was made."""
     record = run.record
     return RunOrigin(
         run_id=record.run_id,
         spec_id=record.spec_id,
-        label=record.spec.label,
+        label=spec.label,
         origin=run.origin,
         device_class=record.environment.device_class,
         device=record.environment.device,

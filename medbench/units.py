@@ -24,7 +24,8 @@ def joined(predictions: Predictions, units: Sequence[Unit]) -> Predictions:
 
     A finding is there if any of the joined rows shows it, unknown if none does and one is unknown. The mean
     is of logits; the maximum is of the logit of each label, or of the two logits of the row whose second
-    class is likeliest. An attribute stays if it is the same within every unit.
+    class is likeliest, and where one is not finite it is that one. An attribute stays if it is the same
+    within every unit.
 
     Args:
       predictions: of n images.
@@ -93,12 +94,13 @@ def _mean(predictions: Predictions, unit_of: NDArray[np.int64], units: int) -> N
 
 
 def _max(predictions: Predictions, unit_of: NDArray[np.int64], units: int) -> NDArray[np.float32]:
-    logits = predictions.logits
+    # A logit that is not finite stands for its unit, lest a broken prediction be hidden by a sound one.
+    logits = np.where(np.isfinite(predictions.logits), predictions.logits, np.float32(np.nan))
     if predictions.target.kind == "multi-label":
         largest = np.full((units, logits.shape[1]), -np.inf, dtype=np.float32)
         np.maximum.at(largest, unit_of, logits)
         return largest
     odds = logits[:, 1].astype(np.float64) - logits[:, 0]
-    by_suspicion = np.lexsort((-odds, unit_of))
+    by_suspicion = np.lexsort((-np.where(np.isnan(odds), np.inf, odds), unit_of))
     _, chosen = np.unique(unit_of[by_suspicion], return_index=True)
     return logits[by_suspicion[chosen]]

@@ -10,6 +10,7 @@ from medbench.errors import MedbenchError
 from medbench.expect import Calibration
 from medbench.metrics import Sample, evaluate, metric_named
 from medbench.metrics.estimates import Estimates
+from medbench.record import Validation
 from medbench.reference import References
 from medbench.spec.loader import load_yaml
 from medbench.store import Store
@@ -58,6 +59,22 @@ def test_the_largest_difference_over_the_evaluation_sets_is_kept(expectations, t
     assert row.largest_difference == pytest.approx(largest, abs=1e-7)
     assert row.metric == "roc_auc@1"
     assert row.variant == "a processor, 2 cores, --xla_cpu_max_isa=AVX2"
+
+
+def test_what_is_known_of_a_run_is_compared_too(expectations, tmp_path):
+    def ending(value):
+        return runs.record(validation=[Validation(step=0, value=value), Validation(step=9, value=0.9)])
+
+    References(expectations / "embedded" / "runs").accept(
+        Store(tmp_path / "one").put(ending(0.5), runs.all_predictions(), {})
+    )
+    other = Store(tmp_path / "other")
+    other.put(ending(0.7), runs.all_predictions(), {})
+    calibrate(expectations, other.root)
+    # .86 is nine tenths of the way from chance: from .5 after step 1, and from .7.
+    steps = [1 + 9 * (0.86 - start) / (0.9 - start) for start in (0.5, 0.7)]
+    (row,) = rows(expectations, "steps_to_share/0.9@1")
+    assert row.largest_difference == pytest.approx(abs(steps[0] - steps[1]), abs=1e-6)
 
 
 def test_the_same_run_made_again_differs_by_nothing(expectations, tmp_path):

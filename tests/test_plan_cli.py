@@ -24,11 +24,20 @@ def test_every_run_has_a_line_and_the_sum_says_what_sharing_saves(capsys, tmp_pa
     assert status == 0
     *runs, empty, total = out.splitlines()
     assert empty == ""
-    assert len(runs) == 20
+    assert len(runs) == 75
     label, _, origin = runs[0].partition("  ")
     assert label == "dermatology · bit-cifar2k-r14x0.5 · all patients · seed 1"
     assert origin.strip() == "to train"
-    assert total == "20 runs for 3 items (60 without sharing): 20 to train"
+    assert len(set(runs)) == len(runs), "a line tells its run from the others"
+    assert total == "75 runs for 40 items (765 without sharing): 75 to train"
+
+
+def test_a_line_says_under_which_recipe_and_with_how_many_patients_where_it_is_not_as_usual(capsys, tmp_path):
+    _, out, _ = plan(capsys, tmp_path, "-k", "chest and (transfer-gain or data-efficiency)")
+    labels = {line.rpartition("  ")[0].strip() for line in out.splitlines()}
+    assert "chest · bit-random-r14x0.5 · embedded-long · all patients · seed 5" in labels
+    assert "chest · bit-random-r14x0.5 · all patients · seed 5" in labels
+    assert "chest · bit-cifar50k-r14x0.5 · 10% of patients · seed 5" in labels
 
 
 def test_a_single_item_is_one_item(capsys, tmp_path):

@@ -13,9 +13,11 @@ from medbench.data.cohort import TRAIN
 from medbench.data.sources import open_cohort
 from medbench.metrics import metric_named
 from medbench.plan import items, make_plan
-from medbench.spec.records import Suite
+from medbench.spec.records import Claim, Suite
+from medbench.spec.runs import PlannedItem
 from medbench.spec.suite import load_suite
 from medbench.training.hyperrule import resolve
+from medbench.units import in_words
 
 GOLDEN = Path(__file__).parent / "golden/resolved.txt"
 TIER = "embedded"
@@ -29,28 +31,32 @@ def resolved() -> str:
     }
     plan = make_plan(suite, items(suite, tier=TIER, cohorts=cohorts), tier=TIER, cohorts=cohorts)
     lines = [f"plan: {len(plan.runs)} runs for {len(plan.items)} items, {plan.naive} without sharing"]
+    for name, planned in {planned.item.claim: planned for planned in plan.items}.items():
+        lines += flat(f"claim {name}", claimed(suite.claims[name], planned))
     for planned in plan.items:
-        item, claim = planned.item, suite.claims[planned.item.claim]
-        lines += flat(
-            f"item {item.id}",
-            {
-                "baseline": item.baseline,
-                "treatment": item.treatment,
-                "metric": metric_named(item.metric, planned.metrics).identity,
-                "predicate": claim.predicate,
-                "margin": claim.margin,
-                "relevant_effect": claim.relevant_effect,
-                "seeds": [*planned.baseline],
-                "sentinels": suite.tiers[TIER].sentinels,
-            },
-        )
+        metric = metric_named(planned.item.metric, planned.metrics).identity
+        lines.append(f"item {planned.item.id}: {metric} · {in_words(planned.units)}")
+    tier = suite.tiers[TIER]
+    lines += flat("sentinels", {"seeds": tier.sentinels, "arms": tier.sentinel_backbones})
     first_seed = plan.runs[0].seed
     for run in plan.runs:
         if run.seed == first_seed:
-            lines += flat(f"run {run.task} {run.backbone.name}", run)
+            lines += flat(f"run {run.label}", run)
     for task, cohort in cohorts.items():
         lines += recipes(suite, task, len(cohort.examples(TRAIN)), cohort.image_area)
     return "\n".join(lines) + "\n"
+
+
+def claimed(claim: Claim, planned: PlannedItem) -> dict[str, Any]:
+    """What is claimed, as far as it is the same for all items of the claim."""
+    return {
+        "arms": planned.item.arms,
+        "weights": {term.name: f"{term.weight:.6g}" for term in planned.terms},
+        "predicate": claim.predicate,
+        "margin": claim.margin,
+        "relevant_effect": claim.relevant_effect,
+        "seeds": [*next(iter(planned.runs.values()))],
+    }
 
 
 def recipes(suite: Suite, task: str, n_train: int, image_area: int) -> Iterator[str]:

@@ -69,7 +69,7 @@ def items_of(suite):
     """Every item of the suite `good` with the stand-ins' cohorts, made without medbench.plan."""
     arms = {"baseline": "bit-small-r14x0.5", "treatment": "bit-large-r14x0.5"}
     return [
-        Item(task=task, claim=claim.claim, evaluation_set=name, metric="roc_auc", **arms)
+        Item(task=task, claim=claim.claim, evaluation_set=name, metric="roc_auc", arms=arms)
         for claim in suite.claims.values()
         for task in claim.tasks
         for name in ((ID,) if claim.evaluate == "id" else SHIFTS[task])

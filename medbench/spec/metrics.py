@@ -309,8 +309,8 @@ class FeatureReuse(MetricSpec, frozen=True, kw_only=True, tag="feature_reuse"):
     On the first images of `id`; known of a run, not of its predictions.
     """
 
-    stage: str
-    """`root`, `block1` to `block4`, or `norm`."""
+    stage: Literal["root", "block1", "block2", "block3", "block4", "pre_logits"]
+    """`root`, `block1` to `block4`, or `pre_logits`, what the head sees."""
     low = -1.0
 
     @property
@@ -370,16 +370,41 @@ OF_RUN = FeatureReuse | StepsToShare
 """Kinds that are known of a run as a whole: no choice of patients moves them, and no image's weight."""
 
 
+def why_ungroupable(spec: MetricSpec) -> str:
+    """Why a metric cannot be compared between groups; empty where it can."""
+    if isinstance(spec, OF_GROUPS):
+        return "compares groups itself"
+    return "is known of a run as a whole" if isinstance(spec, OF_RUN) else ""
+
+
 def ungrouped(declared: Mapping[str, MetricSpec]) -> list[str]:
     """Names of the metrics that can be compared between groups."""
-    return [name for name, spec in declared.items() if not isinstance(spec, OF_GROUPS | OF_RUN)]
+    return [name for name, spec in declared.items() if not why_ungroupable(spec)]
 
 
-def pools_home(name: str, declared: Mapping[str, MetricSpec], primary: str) -> bool:
-    """Whether a declared metric, or the one that it compares, tells a shift from `id`."""
+def resolved(
+    name: str, declared: Mapping[str, AnyMetric], *, primary: str, attribute: str = ""
+) -> dict[str, AnyMetric]:
+    """A declared metric by its name, and the one that it compares between groups, with nothing left open.
+
+    Args:
+      name: of the metric.
+      declared: among these.
+      primary: the metric that `of: primary` means.
+      attribute: whose sub-groups are compared, where the metric names none.
+    """
     spec = declared[name]
-    inner = declared[primary if spec.of == PRIMARY else spec.of] if isinstance(spec, OF_ANOTHER) else spec
-    return spec.pools_home or inner.pools_home
+    if attribute and isinstance(spec, OF_GROUPS) and not spec.attributes:
+        spec = msgspec.structs.replace(spec, attributes=[attribute])
+    if not isinstance(spec, OF_ANOTHER):
+        return {name: spec}
+    of = primary if spec.of == PRIMARY else spec.of
+    return {name: msgspec.structs.replace(spec, of=of), of: declared[of]}
+
+
+def pools_home(name: str, declared: Mapping[str, AnyMetric], primary: str) -> bool:
+    """Whether a declared metric, or the one that it compares, tells a shift from `id`."""
+    return any(spec.pools_home for spec in resolved(name, declared, primary=primary).values())
 
 
 class Metrics(Declared, frozen=True, kw_only=True):

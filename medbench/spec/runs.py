@@ -64,6 +64,8 @@ class RunSpec(Resolved, frozen=True, kw_only=True):
     """`id` and the shifts, in the order they are scored; validation is always scored too."""
     backbone: BackboneSpec
     recipe: ResolvedRecipe
+    own_recipe: bool = False
+    """Whether it is another than the tier's: for words alone."""
     fraction: float
     """Share of the training patients, in (0, 1]."""
     seed: int
@@ -72,7 +74,8 @@ class RunSpec(Resolved, frozen=True, kw_only=True):
     def label(self) -> str:
         """The run in words, for progress lines and messages."""
         patients = "all patients" if self.fraction == 1 else f"{self.fraction:.0%} of patients"
-        return f"{self.task} · {self.backbone.name} · {patients} · seed {self.seed}"
+        recipe = [self.recipe.name] if self.own_recipe else []
+        return " · ".join((self.task, self.backbone.name, *recipe, patients, f"seed {self.seed}"))
 
 
 class Item(Resolved, frozen=True, kw_only=True):

@@ -26,11 +26,13 @@ from medbench.spec.metrics import (
     BUILT_IN,
     OF_ANOTHER,
     OF_GROUPS,
+    OF_RUN,
     AnyMetric,
     Brier,
     Metrics,
     pools_home,
     ungrouped,
+    why_ungroupable,
 )
 from medbench.spec.records import (
     PRIMARY,
@@ -43,8 +45,11 @@ from medbench.spec.records import (
     Suite,
     Synthesis,
     Task,
+    Tier,
     Tiers,
+    label,
 )
+from medbench.spec.units import PATIENT
 
 SUMS_TO_0 = 1e-9
 """As near as a sum of decimal weights comes to 0."""
@@ -117,6 +122,8 @@ def _check(layer: Layer, suite: Suite) -> None:
         _check_claim(claim, suite)
     for synthesis in layer.folders["syntheses"].values():
         _check_synthesis(synthesis, suite)
+    if layer.tiers:
+        _check_sentinel_backbones(layer.tiers, suite)
 
 
 def backbone_named(suite: Suite, name: str) -> Arm:
@@ -285,6 +292,23 @@ def _check_tiers(document: Document[Tiers], suite: Suite) -> None:
             )
 
 
+def _check_sentinel_backbones(document: Document[Tiers], suite: Suite) -> None:
+    """What is always trained is an arm of some claim in the tier."""
+    for name, tier in document.value.tiers.items():
+        declared = _Declared(document, ("tiers", name), "tier", name)
+        declared.expect_once(tier.sentinel_backbones, "sentinel_backbones")
+        arms = [arm for claim in suite.claims.values() for arm in claim.arms.get(name, {}).values()]
+        known = {_fine_tuned(arm, tier) for arm in arms}
+        for i, backbone in enumerate(tier.sentinel_backbones):
+            declared.expect_known("arm", backbone, known, "sentinel_backbones", i)
+
+
+def _fine_tuned(arm: Arm, tier: Tier) -> str:
+    """The arm's label, the same whether it names the tier's recipe or leaves it out."""
+    recipe = "" if arm.recipe == tier.recipe else arm.recipe
+    return label(arm.backbone, fraction=arm.fraction, recipe=recipe)
+
+
 def _check_metrics(document: Document[Metrics], suite: Suite) -> None:
     for name, metric in document.value.metrics.items():
         declared = _Declared(document, ("metrics", name), "metric", name)
@@ -316,18 +340,17 @@ _METRIC_RANGES: list[tuple[str, str, Callable[[Any], bool]]] = [
     ("sensitivity", "more than 0 and less than 1", lambda share: 0 < share < 1),
     ("bins", "2 to 1000", lambda bins: 2 <= bins <= 1000),
     ("smallest", "at least 2", lambda patients: patients >= 2),
+    ("share", "more than 0 and up to 1", lambda share: 0 < share <= 1),
 ]
 """By parameter of a metric: what is expected of it, in words and as a test."""
 
 
 def _check_inner(declared: _Declared, of: str, suite: Suite) -> None:
-    """The metric that is compared between groups is known, and does not compare groups itself."""
+    """The metric that is compared between groups is known, and has a value for a group."""
     fitting = [PRIMARY, *ungrouped(suite.metrics)]
-    if of in suite.metrics and of not in fitting:
-        declared.refuse(
-            "of",
-            message=f"`{of}` compares groups itself, so {declared} cannot be of it. {nearest(of, fitting)}",
-        )
+    why = why_ungroupable(suite.metrics[of]) if of in suite.metrics else ""
+    if why:
+        declared.refuse("of", message=f"`{of}` {why}, so {declared} cannot be of it. {nearest(of, fitting)}")
     declared.expect_known("metric", of, fitting, "of")
 
 
@@ -335,9 +358,18 @@ def _check_task(document: Document[Task], suite: Suite) -> None:
     task = document.value
     declared = _Declared(document, (), "task", task.task)
     declared.expect_known("metric", task.primary, suite.metrics, "primary")
+    primary = suite.metrics[task.primary]
+    if isinstance(primary, OF_GROUPS) and (not primary.attributes or getattr(primary, "of", "") == PRIMARY):
+        declared.refuse(
+            "primary",
+            message=f"metric `{task.primary}` leaves open what it compares, so it cannot be the own one of "
+            f"{declared}. Name attributes, and another metric than `{PRIMARY}`, in metrics.yaml.",
+        )
     declared.expect_once(task.attributes, "attributes")
     for i, unit in enumerate(task.units):
-        declared.expect("at least one name", "units", i, "by", found="none", holds=bool(unit.by))
+        found = ", ".join(f"`{name}`" for name in unit.by) or "nothing"
+        expected = "`patient`, alone or with attributes,"
+        declared.expect(expected, "units", i, "by", found=found, holds=PATIENT in unit.by)
     for tier, cohort in task.cohorts.items():
         declared.expect_known("tier", tier, suite.tiers, "cohorts", tier)
         if cohort.startswith("phantoms:"):
@@ -356,8 +388,9 @@ def _check_claim(document: Document[Claim], suite: Suite) -> None:
     for tier, arms in claim.arms.items():
         declared.expect_known("tier", tier, suite.tiers, "arms", tier)
         for name, arm in arms.items():
+            _Declared(document, ("arms", tier, name), "arm", name).expect_name()
             _check_arm(declared, arm, suite, "arms", tier, name)
-        _check_side(declared, claim, tier, arms)
+        _check_side(declared, claim, tier, suite)
     fewest = min((len(suite.tiers[tier].seeds) for tier in claim.arms), default=0)
     expected = f"0 for all seeds of the tier, or 2 to {fewest} of them,"
     declared.expect(
@@ -383,15 +416,8 @@ def _check_synthesis(document: Document[Synthesis], suite: Suite) -> None:
 def _check_metric(declared: _Declared, claim: Claim, suite: Suite) -> None:
     """The metric is known, and fits where and over which sub-groups the claim is judged."""
     declared.expect_known("metric", claim.metric, {PRIMARY, *suite.metrics}, "metric")
-    if claim.evaluate != "each-shift":
-        for task in claim.tasks:
-            metric = suite.tasks[task].primary if claim.metric == PRIMARY else claim.metric
-            if pools_home(metric, suite.metrics, suite.tasks[task].primary):
-                declared.refuse(
-                    "evaluate",
-                    message=f"metric `{metric}` tells a shift from `id`, so on `id` itself {declared} has "
-                    "nothing to tell apart. Expected `each-shift`.",
-                )
+    for task in claim.tasks:
+        _check_metric_of_task(declared, claim, suite.tasks[task], suite)
     if isinstance(claim.effect, Robustness):
         declared.expect(
             "`each-shift`, for it is about what a shift takes away,",
@@ -402,13 +428,43 @@ def _check_metric(declared: _Declared, claim: Claim, suite: Suite) -> None:
     _check_each_attribute(declared, claim, suite)
 
 
+def _check_metric_of_task(declared: _Declared, claim: Claim, task: Task, suite: Suite) -> None:
+    """The metric, and the task's own where it is of that, can be had where the claim is judged."""
+    metric = task.primary if claim.metric == PRIMARY else claim.metric
+    spec = suite.metrics[metric]
+    why = why_ungroupable(suite.metrics[task.primary])
+    if isinstance(spec, OF_ANOTHER) and spec.of == PRIMARY and why:
+        declared.refuse(
+            "metric",
+            message=f"metric `{metric}` is of the own one of task `{task.task}` in {declared}, and "
+            f"`{task.primary}` {why}.",
+        )
+    if isinstance(spec, OF_RUN) and claim.evaluate != "id":
+        declared.refuse(
+            "evaluate",
+            message=f"metric `{metric}` is known of a run as a whole, the same on every set, so there is one "
+            f"item a task in {declared}. Expected `id`.",
+        )
+    if pools_home(metric, suite.metrics, task.primary):
+        nothing = (
+            f"metric `{metric}` tells a shift from `id`, so on `id` itself {declared} has nothing to tell"
+        )
+        if isinstance(claim.effect, Robustness):
+            declared.refuse("effect", message=f"{nothing} apart. Expected another effect or metric.")
+        if claim.evaluate != "each-shift":
+            declared.refuse("evaluate", message=f"{nothing} apart. Expected `each-shift`.")
+
+
 def _check_each_attribute(declared: _Declared, claim: Claim, suite: Suite) -> None:
     """A claim on each attribute, and no other, has a metric of groups that leaves the attribute open."""
     open_ones = [n for n, m in suite.metrics.items() if isinstance(m, OF_GROUPS) and not m.attributes]
     if claim.each_attribute:
-        declared.expect_known(
-            "metric of sub-groups that names no attributes", claim.metric, open_ones, "metric"
-        )
+        if claim.metric not in open_ones:
+            declared.refuse(
+                "metric",
+                message=f"{declared} is about each attribute of the task, and metric `{claim.metric}` is not "
+                f"of sub-groups, or names its attributes. {nearest(claim.metric, open_ones)}",
+            )
         for i, task in enumerate(claim.tasks):
             if not suite.tasks[task].attributes:
                 message = f"task `{task}` declares no `attributes`, and {declared} is about each of them."
@@ -421,11 +477,12 @@ def _check_each_attribute(declared: _Declared, claim: Claim, suite: Suite) -> No
         )
 
 
-def _check_side(declared: _Declared, claim: Claim, tier: str, arms: dict[str, Arm]) -> None:
+def _check_side(declared: _Declared, claim: Claim, tier: str, suite: Suite) -> None:
     """The arms are those that the effect is made of."""
-    found = ", ".join(f"{name} ({arm.label})" for name, arm in arms.items()) or "none"
-    labels = {arm.label for arm in arms.values()}
-    others = [arm for name, arm in arms.items() if name != BASELINE]
+    arms = claim.arms[tier]
+    tuned = {name: _fine_tuned(arm, suite.tiers[tier]) for name, arm in arms.items()}
+    found = ", ".join(f"{name} ({of_arm})" for name, of_arm in tuned.items()) or "none"
+    labels, others = set(tuned.values()), [arm for name, arm in arms.items() if name != BASELINE]
     match claim.effect:
         case Gain() | Robustness():
             expected = "`baseline` and `treatment`, which differ,"
