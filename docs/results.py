@@ -222,6 +222,7 @@ def figure(name: str, report: dict[str, Any], claim: str, axis: str, points: Poi
             panel.plot([i] * len(values), values, ".", color="0.7")
             panel.plot(i, fmean(values), "o", color="C0")
             panel.text(i, min(values) - 0.004, label, ha="center", va="top", fontsize=7)
+        panel.margins(x=0.15, y=0.15)
         panel.set(title=item["task"], xlabel=axis, xticks=[])
     panels[0][0].set_ylabel("ROC AUC on id")
     drawn.tight_layout()
