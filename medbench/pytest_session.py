@@ -362,6 +362,7 @@ class Bench:
             naive=sum(planned.plan.naive for planned in self._plans),
             asked=[asked for study in self._open_studies() for asked in study.asked()],
             syntheses=[s for study in self._open_studies() for s in study.suite.syntheses.values()],
+            anchors=[anchor for study in self._open_studies() for anchor in study.anchors()],
         )
 
     @property

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from medbench import expect, policy
+from medbench.anchors import Anchor, load_anchors
 from medbench.data.cohort import Cohort
 from medbench.data.sources import open_cohort
 from medbench.environment import device_class
@@ -390,6 +391,17 @@ class Study:
             items=[item.id for item in found],
             why_none="" if found else self._why_none(claim, task),
         )
+
+    def anchors(self) -> list[Anchor]:
+        """What others published of sets of the cohorts' domains, where their images are real.
+
+        Raises:
+          MedbenchError: a file of anchors is wrong.
+        """
+        domains = {cohort.domain for cohort in self._cohorts.values() if not cohort.generated}
+        folders = [expect.beside(Path(root)) for root in (self.suite.root, self.suite.base) if root]
+        every = (anchor for folder in folders for anchor in load_anchors(folder / "anchors.yaml"))
+        return [anchor for anchor in every if anchor.domain in domains]
 
     def _why_none(self, claim: Claim, task: str) -> str:
         """Why a claim has no item on one of its tasks."""

@@ -312,3 +312,18 @@ def test_a_claim_without_items_says_why(suite):
     )
     ood.write_text(one_tier)
     assert why(tier="private") == {"no cohort", "it has no arms in tier private"}
+
+
+def test_published_values_stand_beside_real_images_of_their_domain_alone(suite):
+    (suite.parent / "expectations").mkdir(exist_ok=True)
+    (suite.parent / "expectations" / "anchors.yaml").write_text(
+        "".join(
+            f"- {{set: a, domain: {domain}, model: b, metric: c, value: 0.8, source: d}}\n"
+            for domain in ("chest", "dermatology")
+        )
+    )
+    assert open_study(suite).anchors() == []
+    mine = suite.parent / "mine"
+    mine.mkdir()
+    (mine / "domain").write_text("chest")
+    assert [anchor.domain for anchor in open_study(suite, cohort=mine).anchors()] == ["chest"]

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from medbench.anchors import Anchor
 from medbench.judgement import Check, Judgement
 from medbench.multiplicity import adjust
 from medbench.spec.records import Synthesis
@@ -133,6 +134,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     claims: list[ClaimResult]
     """Red ones first, then those that moved."""
     expectations: list[Check]
+    anchors: list[Anchor]
+    """What others published of sets of the same domains, where images are real; compared with nothing."""
     errors: list[ItemError]
     counts: dict[str, int]
     """Items by verdict, state and status."""
@@ -152,6 +155,7 @@ def build(
     naive: int,
     asked: Iterable[Asked] = (),
     syntheses: Iterable[Synthesis] = (),
+    anchors: Iterable[Anchor] = (),
 ) -> Report:
     """The report of a session's results.
 
@@ -167,6 +171,7 @@ def build(
       naive: runs without sharing.
       asked: by every claim of every task.
       syntheses: as declared.
+      anchors: published values to show beside.
     """
     ordered = sorted(results, key=_urgency)
     judged = [result for result in ordered if result.judgement]
@@ -192,6 +197,7 @@ def build(
         asked=list(asked),
         claims=[_claim(result, judgement) for result, judgement in zip(judged, adjusted, strict=True)],
         expectations=[result.check for result in ordered if result.check],
+        anchors=list(anchors),
         errors=[
             ItemError(id=result.id, message=result.sentence)
             for result in ordered

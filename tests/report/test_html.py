@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medbench.anchors import Anchor
 from medbench.errors import MedbenchError
 from medbench.judgement import Check, Interval
 from medbench.report import html
@@ -195,3 +196,19 @@ def test_a_cluster_is_not_called_a_patient():
 
     assert counted() == "patients"
     assert counted(cluster="study") == "clusters (by `study`)"
+
+
+def test_published_values_are_shown_with_their_sources_where_there_are_any():
+    anchor = Anchor(
+        set="padchest",
+        domain="chest",
+        model="BiT",
+        metric="mean AUC",
+        value=[0.8, 0.84],
+        source="Cherti 2021",
+    )
+    page = html.render(report(result(), anchors=[anchor]))
+    assert "Published by others" in page
+    assert "0.8 to 0.84" in page
+    assert "Cherti" in page
+    assert "Published by others" not in html.render(report(result()))
