@@ -5,7 +5,7 @@ from pathlib import Path
 
 from medbench.metrics import Metric, metric_named
 from medbench.packaged import HERE, chosen
-from medbench.spec.metrics import resolved
+from medbench.spec.metrics import OF_ANOTHER, PRIMARY, resolved, ungrouped
 from medbench.spec.records import Suite
 from medbench.spec.suite import load_suite
 
@@ -43,9 +43,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _meanings(name: str, suite: Suite) -> list[Metric]:
     """The metric, for each task's own where it is of that; of `each` attribute where it names none."""
+    spec, primaries = suite.metrics[name], [task.primary for task in suite.tasks.values()]
+    if isinstance(spec, OF_ANOTHER) and spec.of == PRIMARY:
+        primaries = [primary for primary in primaries if primary in ungrouped(suite.metrics)]
     metrics = [
-        metric_named(name, resolved(name, suite.metrics, primary=task.primary, attribute="each"))
-        for task in suite.tasks.values()
+        metric_named(name, resolved(name, suite.metrics, primary=primary, attribute="each"))
+        for primary in primaries
     ]
     return list({metric.identity: metric for metric in metrics}.values())
 

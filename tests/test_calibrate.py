@@ -5,7 +5,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from medbench.calibrate import add_arguments, run
+from medbench.calibrate import add_arguments, calibrations, run
 from medbench.errors import MedbenchError
 from medbench.expect import Calibration
 from medbench.metrics import Sample, evaluate, metric_named
@@ -15,6 +15,7 @@ from medbench.reference import References
 from medbench.spec.loader import load_yaml
 from medbench.store import Store
 from tests import runs
+from tests.judging import planned
 
 
 @pytest.fixture
@@ -61,19 +62,19 @@ def test_the_largest_difference_over_the_evaluation_sets_is_kept(expectations, t
     assert row.variant == "a processor, 2 cores, --xla_cpu_max_isa=AVX2"
 
 
-def test_what_is_known_of_a_run_is_compared_too(expectations, tmp_path):
-    def ending(value):
-        return runs.record(validation=[Validation(step=0, value=value), Validation(step=9, value=0.9)])
+def test_what_an_item_knows_of_a_run_as_a_whole_is_compared_too(tmp_path):
+    def ending(name, first):
+        trace = [Validation(step=0, value=first), Validation(step=9, value=0.9)]
+        return Store(tmp_path / name).put(runs.record(validation=trace), runs.all_predictions(), {})
 
-    References(expectations / "embedded" / "runs").accept(
-        Store(tmp_path / "one").put(ending(0.5), runs.all_predictions(), {})
+    item = planned(metric="steps_to_share")
+    of_one_run = {arm: {1: runs.spec()} for arm in item.runs}
+    found = calibrations(
+        [(ending("one", 0.5), ending("other", 0.7))], [msgspec.structs.replace(item, runs=of_one_run)]
     )
-    other = Store(tmp_path / "other")
-    other.put(ending(0.7), runs.all_predictions(), {})
-    calibrate(expectations, other.root)
     # .86 is nine tenths of the way from chance: from .5 after step 1, and from .7.
-    steps = [1 + 9 * (0.86 - start) / (0.9 - start) for start in (0.5, 0.7)]
-    (row,) = rows(expectations, "steps_to_share/0.9@1")
+    steps = [1 + 9 * (0.86 - first) / (0.9 - first) for first in (0.5, 0.7)]
+    (row,) = [row for row in found if row.metric == "steps_to_share/0.9@1"]
     assert row.largest_difference == pytest.approx(abs(steps[0] - steps[1]), abs=1e-6)
 
 

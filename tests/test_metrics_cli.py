@@ -84,6 +84,17 @@ def test_a_metric_of_the_tasks_own_is_listed_once_for_each_that_tasks_have(suite
     assert {len(found) for name, found in rows.items() if name not in ("gap", "worst_group")} == {1}
 
 
+def test_a_tasks_own_metric_that_compares_groups_is_not_compared_between_groups(suite, capsys):
+    """No claim on sub-groups can be about that task, but those about others can."""
+    task = suite / "tasks/chest.yaml"
+    task.write_text(task.read_text().replace("primary: roc_auc", "primary: worst"))
+    for claim in (suite / "claims").glob("*fairness*.yaml"):
+        claim.write_text(claim.read_text().replace("[chest, ", "["))
+    rows = listed(suite, capsys)
+    assert [cells[3] for cells in rows["gap"]] == ["group_gap/max-min-of-roc_auc@1-by-each-from-20@1"]
+    assert len(rows["worst"]) == 1
+
+
 def test_a_wrong_declaration_is_one_message(suite, capsys):
     path = suite / "metrics.yaml"
     path.write_text(path.read_text().replace("of: tempered", "of: tmpered"))

@@ -1,6 +1,7 @@
 """Plans: every run a selection needs, once, resolved, and nothing else."""
 
 import hashlib
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -480,5 +481,11 @@ sys.exit(status)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "[]\n")
-    *_, total = done.stdout.splitlines()
-    assert total.startswith("75 runs for 40 items (765 without sharing): ")
+    *lines, empty, total = done.stdout.splitlines()
+    assert empty == ""
+    assert all(line.startswith("mammography · bit-") for line in lines)
+    runs, naive = map(
+        int, re.fullmatch(r"(\d+) runs for \d+ items \((\d+) without sharing\): .*", total).groups()
+    )
+    assert runs == len(set(lines)) == len(lines)
+    assert naive > 3 * runs, "claims share their runs"

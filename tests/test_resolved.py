@@ -36,6 +36,8 @@ def resolved() -> str:
     for planned in plan.items:
         metric = metric_named(planned.item.metric, planned.metrics).identity
         lines.append(f"item {planned.item.id}: {metric} · {in_words(planned.units)}")
+    for name, synthesis in suite.syntheses.items():
+        lines += flat(f"synthesis {name}", {"tasks": synthesis.tasks, "properties": synthesis.properties})
     tier = suite.tiers[TIER]
     lines += flat("sentinels", {"seeds": tier.sentinels, "arms": tier.sentinel_backbones})
     first_seed = plan.runs[0].seed

@@ -236,7 +236,7 @@ def test_what_is_inherited_must_still_fit_what_replaces_a_part_of_it(team):
         "team/suite.yaml:3: what is replaced leaves something of medbench's without a meaning: "
     )
     assert told.endswith(
-        "ood.yaml:8: upstream `large` has no weights for architecture `r14x0.5` in claim `ood-robustness`. "
+        "contrast.yaml:7: upstream `large` has no weights for architecture `r14x0.5` in claim `contrast`. "
         "Expected `r50x1`."
     )
 
