@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from medbench.data.cohort import Examples
 from medbench.errors import MedbenchError
-from medbench.plan import backbone_spec, items, make_plan, run_spec, units_of
+from medbench.plan import backbone_spec, items, make_plan, run_spec
 from medbench.spec.effects import Contrast, DataSaved, Robustness, Slope, terms
 from medbench.spec.metrics import BUILT_IN, GroupGap
 from medbench.spec.records import (
@@ -489,22 +489,3 @@ sys.exit(status)
     )
     assert runs == len(set(lines)) == len(lines)
     assert naive > 3 * runs, "claims share their runs"
-
-
-READING = [Unit(by=["patient", "laterality"], over="mean"), Unit(by=["patient"], over="max")]
-TWO, SEVEN = (Target(kind="single-label", classes=tuple("abcdefg"[:n])) for n in (2, 7))
-
-
-@pytest.mark.parametrize(
-    ("attributes", "target", "steps"),
-    [
-        (["laterality", "sex"], TWO, 2),
-        (["sex"], TWO, 1),  # the views of a breast are not known, its patient is
-        ([], msgspec.structs.replace(TWO, kind="multi-label"), 1),
-        (["laterality"], SEVEN, 0),  # none of seven classes is the most suspicious
-        (["laterality"], msgspec.structs.replace(SEVEN, kind="multi-label"), 2),
-    ],
-)
-def test_images_are_joined_as_far_as_a_cohort_allows(suite, attributes, target, steps):
-    task = msgspec.structs.replace(next(iter(suite.tasks.values())), units=READING)
-    assert list(units_of(task, attributes, target)) == READING[2 - steps :]
