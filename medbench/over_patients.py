@@ -107,12 +107,13 @@ def _by_influence(evidence: Evidence) -> OverPatients | None:
     sets = evidence.sets
     sums = {name: np.zeros(len(sample)) for name, sample in sets.items()}
     for term in evidence.terms:
-        by_seed = evidence.scored[term.name]
-        for sample in by_seed.values():
+        total = np.zeros(len(sums[term.evaluation_set]))
+        for sample in evidence.scored[term.name].values():
             of_run = influence(evidence.metric.spec, sample)
             if of_run is None:
                 return None
-            sums[term.evaluation_set] += term.weight * of_run / len(by_seed)
+            total += of_run
+        sums[term.evaluation_set] += term.weight * (total / len(evidence.scored[term.name]))
     by_patient = influence_by_patient(np.concatenate(list(sums.values())), _patients(evidence))
     return OverPatients(
         facts={"interval": "influence"},

@@ -3,7 +3,7 @@
 Nothing here trains or imports jax, so that a plan is made in about a second on any machine.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from numbers import Real
 from operator import index
@@ -18,8 +18,9 @@ from medbench.models import weights
 from medbench.spec.effects import BASELINE, TREATMENT, terms
 from medbench.spec.metrics import OF_ANOTHER, OF_GROUPS, AnyMetric
 from medbench.spec.records import PRIMARY, Arm, Claim, Suite, Task, Tier
-from medbench.spec.runs import BackboneSpec, Item, Plan, PlannedItem, RunSpec
+from medbench.spec.runs import BackboneSpec, Item, Plan, PlannedItem, RunSpec, Target
 from medbench.spec.suite import backbone_named
+from medbench.spec.units import PATIENT, Unit
 from medbench.training import streams
 from medbench.training.hyperrule import resolve
 
@@ -133,7 +134,12 @@ def make_plan(
         }
 
     planned = tuple(
-        _planned(suite, item, {name: runs_of(item.task, arm, of_claim) for name, arm in arms.items()})
+        _planned(
+            suite,
+            item,
+            cohorts[item.task],
+            {name: runs_of(item.task, arm, of_claim) for name, arm in arms.items()},
+        )
         for item in items
         if (arms := arms_of(suite, suite.claims[item.claim], tier, backbones))
         for of_claim in [tuple(seeds[: suite.claims[item.claim].seeds or None])]
@@ -142,25 +148,36 @@ def make_plan(
     return Plan(items=planned, runs=_in_order(wanted), naive=len(wanted))
 
 
-def _planned(suite: Suite, item: Item, runs: dict[str, dict[int, RunSpec]]) -> PlannedItem:
+def _planned(suite: Suite, item: Item, cohort: Cohort, runs: dict[str, dict[int, RunSpec]]) -> PlannedItem:
     claim, task = suite.claims[item.claim], suite.tasks[item.task]
     return PlannedItem(
         item=item,
-        metrics=resolved_metrics(suite, item),
+        metrics=resolved_metrics(suite, task, item),
         terms=terms(claim.effect, list(runs), item.evaluation_set),
-        units=tuple(task.units),
+        units=units_of(task, cohort.attributes, cohort.target),
         runs=runs,
     )
 
 
-def resolved_metrics(suite: Suite, item: Item) -> dict[str, AnyMetric]:
+def units_of(task: Task, attributes: Collection[str], target: Target) -> tuple[Unit, ...]:
+    """The task's steps from images to what is scored, without those that a cohort does not allow.
+
+    A step is by attributes that a cohort of one's own may lack; and of several classes that exclude each
+    other there is no most suspicious one.
+    """
+    if target.kind == "single-label" and len(target.classes) > 2:
+        return ()
+    return tuple(unit for unit in task.units if set(unit.by) <= {PATIENT, *attributes})
+
+
+def resolved_metrics(suite: Suite, task: Task, item: Item) -> dict[str, AnyMetric]:
     """The item's metric by its name, of the item's attribute, and the one that it compares between groups."""
     spec = suite.metrics[item.metric]
     if item.attribute and isinstance(spec, OF_GROUPS):
         spec = msgspec.structs.replace(spec, attributes=[item.attribute])
     if not isinstance(spec, OF_ANOTHER):
         return {item.metric: spec}
-    of = suite.tasks[item.task].primary if spec.of == PRIMARY else spec.of
+    of = task.primary if spec.of == PRIMARY else spec.of
     return {item.metric: msgspec.structs.replace(spec, of=of), of: suite.metrics[of]}
 
 

@@ -15,7 +15,7 @@ from medbench.spec.runs import Target
 _LABEL, _LOGIT, _ATTRIBUTE = "label/", "logit/", "attribute/"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # `difference` compares; what is found out of one is kept by its identity
 class Predictions:
     """Logits with what is needed to score them, one row per image, every image once.
 

@@ -35,6 +35,7 @@ from medbench.pytest_plugin import backbone_names, given_path, given_paths
 from medbench.pytest_workers import Instructions, Workers
 from medbench.report import terminal
 from medbench.report.record import ItemResult, Report, Session, build, merge_runs
+from medbench.report.terminal import count
 from medbench.selection import name_of, names_of, why_nothing
 from medbench.spec.loader import concerns
 from medbench.spec.runs import Plan
@@ -358,6 +359,8 @@ class Bench:
             environment=_session(),
             planned=max(len(made), sum(len(planned.plan.runs) for planned in self._plans)),
             naive=sum(planned.plan.naive for planned in self._plans),
+            asked=[asked for study in self._open_studies() for asked in study.asked()],
+            syntheses=[s for study in self._open_studies() for s in study.suite.syntheses.values()],
         )
 
     @property
@@ -554,11 +557,6 @@ class Bench:
     def _shown_path(self, path: Path) -> str:
         here = self._config.invocation_params.dir
         return str(path.relative_to(here) if path.is_relative_to(here) else path)
-
-
-def count(number: int, thing: str) -> str:
-    """`1 item`, `2 items`."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def plan_line(plan: Plan, forecast: Forecast, workers: int = 1) -> str:

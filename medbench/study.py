@@ -20,15 +20,16 @@ from medbench.errors import MedbenchError, NotInSessionError, nearest
 from medbench.execute.local import locate, obtain
 from medbench.execute.progress import Event, Sink
 from medbench.identity import code_fingerprint, run_id, spec_id
-from medbench.judge import Runs, judge
+from medbench.judge import judge
+from medbench.judged import Judged, key_of
 from medbench.judgement import Check, Judgement
 from medbench.models import weights
-from medbench.plan import items, make_plan, run_spec
+from medbench.plan import arms_of, items, make_plan, run_spec
 from medbench.pseudonym import Pseudonyms
 from medbench.record import RunRecord
 from medbench.reference import References
-from medbench.report.record import ItemResult, RunOrigin
-from medbench.spec.records import Suite, label
+from medbench.report.record import Asked, ItemResult, RunOrigin
+from medbench.spec.records import Claim, Suite, label
 from medbench.spec.runs import Item, Plan, PlannedItem, RunSpec
 from medbench.spec.suite import load_suite
 from medbench.store import Campaign, Failures, Store, StoredRun
@@ -150,6 +151,7 @@ class Study:
         self.campaign: Campaign | None = None
         self.failures = Failures()
         self._obtained: dict[str, StoredRun | None] = {}
+        self._judged = Judged(self._store.cache("judged"))
 
     @classmethod
     def open(cls, root: Path, options: Options) -> "Study":
@@ -302,13 +304,17 @@ class Study:
         """
         planned = self._planned(item_id)
         self._obtain_all(planned.all_runs)
-        runs: Runs = {
+        runs = {
             arm: {seed: self._obtained[spec_id(spec)] for seed, spec in specs.items()}
             for arm, specs in planned.runs.items()
         }
-        cohort = self._cohort(planned.item.task)
-        claim = self.suite.claims[planned.item.claim]
-        return judge(planned, claim, runs, generated=cohort.generated, cluster=cohort.cluster)
+        cohort, claim = self._cohort(planned.item.task), self.suite.claims[planned.item.claim]
+        key = key_of(planned, claim, runs, generated=cohort.generated, cluster=cohort.cluster)
+        judgement = self._judged.get(key)
+        if judgement is None:
+            judgement = judge(planned, claim, runs, generated=cohort.generated, cluster=cohort.cluster)
+            self._judged.put(key, judgement)
+        return judgement
 
     def result(self, item_id: str) -> ItemResult:
         """Judge an item, compare it with what was accepted, and say what that means for the session.
@@ -347,6 +353,33 @@ class Study:
         if self.options.cohort is None:
             return checks
         return [check for check in checks if check.id.partition("/")[0] in self._cohorts]
+
+    def asked(self) -> list[Asked]:
+        """What every claim asks of each of its tasks under these options, and why of some it asks nothing."""
+        return [self._asked(claim, task) for claim in self.suite.claims.values() for task in claim.tasks]
+
+    def _asked(self, claim: Claim, task: str) -> Asked:
+        found = [item for item in self.items.values() if (item.claim, item.task) == (claim.claim, task)]
+        return Asked(
+            claim=claim.claim,
+            task=task,
+            evaluation_sets=list(dict.fromkeys(item.evaluation_set for item in found)),
+            attributes=list(dict.fromkeys(item.attribute for item in found if item.attribute)),
+            items=[item.id for item in found],
+            why_none="" if found else self._why_none(claim, task),
+        )
+
+    def _why_none(self, claim: Claim, task: str) -> str:
+        """Why a claim has no item on one of its tasks."""
+        if not arms_of(self.suite, claim, self.options.tier, self.options.backbones):
+            if self.options.backbones and claim.arms.get(self.options.tier):
+                return "two backbones cannot stand in for its arms"
+            return f"it has no arms in tier {self.options.tier}"
+        if task not in self._cohorts:
+            return "no cohort"
+        if claim.evaluate == "each-shift" and not self._cohorts[task].shifts:
+            return "the cohort declares no shift"
+        return f"the cohort has no attribute {' or '.join(self.suite.tasks[task].attributes)}"
 
     def why_no_items(self) -> str:
         """What leaves nothing to judge under these options; empty where there are items."""

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 
 from medbench.errors import MedbenchError, nearest
 from medbench.predictions import Predictions
-from medbench.spec.units import Unit
-
-PATIENT = "patient"
+from medbench.spec.units import PATIENT, Unit
 
 
 def in_words(units: Sequence[Unit]) -> str:

@@ -448,12 +448,24 @@ def test_the_file_reads_like_a_list_of_accepted_values(root):
 - item: mammography/scale-data/id
   verdict: supported
   effect: {value: 0.02, low: 0.01, high: 0.03}
-  definition: {predicate: superiority, margin: 0.005, metric: roc_auc@1, evaluate: id, \
-cohort: 'phantoms:mammography', labels: 'single-label: benign, malignant'}
+  definition:
+    predicate: superiority
+    margin: 0.005
+    metric: roc_auc@1
+    evaluate: id
+    cohort: phantoms:mammography
+    labels: 'single-label: benign, malignant'
+    effect: gain
+    weights:
+      baseline: -1.0
+      treatment: 1.0
+    units: image
   rule: {same-seeds: numeric@1, new-seeds: moderated-prediction-familywise@3}
   environment: cpu
   cohort_fingerprint: f1
-  arms: {baseline: bit-s-r, treatment: bit-m-r}
+  arms:
+    baseline: bit-s-r
+    treatment: bit-m-r
   accepted: {date: 2026-12-01, commit: 1a2b3c4, reason: first acceptance, jax: 0.10.2}
   groups:
     sex:
@@ -687,7 +699,7 @@ def test_an_arm_without_a_seed_is_refused(root):
             3,
             r"its effect is \+0\.020000, but its samples give \+0\.053333",
         ),
-        ("      2: 0.8\n", "", 14, r"the arms have different seeds, \[1, 3\] and \[1, 2, 3\]"),
+        ("      2: 0.8\n", "", 27, r"the arms have different seeds, \[1, 3\] and \[1, 2, 3\]"),
         (": supported", ": refuted", 2, r"is refuted, but an effect of .* at margin 0\.005 is supported"),
         ("low: 0.01,", "low: 0.004,", 2, r"is supported, but an effect of \[\+0\.004000, .* is inconclusive"),
         ("low: 0.01, high: 0.03", "low: 0.001, high: 0.004", 2, r"is supported, but .* is refuted"),
@@ -838,7 +850,7 @@ def test_an_expectation_that_the_list_lacks_is_refused(root):
     (root / "embedded/items.yaml").write_text("cpu: [mammography/scale-data/id]\n")
     with pytest.raises(
         MedbenchError,
-        match=r"scale-data\.yaml:23: item `mammography/scale-data/b` is not listed for cpu in embedded/items",
+        match=r"scale-data\.yaml:36: item `mammography/scale-data/b` is not listed for cpu in embedded/items",
     ):
         load(root, "embedded")
     (root / "embedded/items.yaml").unlink()

@@ -57,7 +57,7 @@ def test_a_clear_gain_is_supported_and_described():
         "scale-data",
         "id",
     )
-    assert (result.baseline, result.treatment, result.metric) == ("bit-s-r", "bit-m-r", "roc_auc@1")
+    assert (result.arms, result.metric) == ({"baseline": "bit-s-r", "treatment": "bit-m-r"}, "roc_auc@1")
     assert (result.statement, result.margin, result.relevant_effect) == ("More data is better.", 0.005, 0.03)
     assert (result.n_images, result.n_patients, result.n_seeds) == (400, 200, 3)
     assert (result.interval, result.replicates, result.undefined_replicates) == ("influence", 0, 0)
@@ -159,7 +159,7 @@ def test_a_clear_gain_with_an_open_margin_says_so():
     result = shown(study(gain=0.5, n_patients=200), margin=0.08, relevant_effect=0.2)
     assert result.effect.low > 0
     assert result.verdict == "inconclusive"
-    assert result.note == "the treatment is better, but whether by more than 0.08 is open"
+    assert result.note == "there is a gain, but whether of more than 0.08 is open"
 
 
 @pytest.mark.parametrize("metric", ["roc_auc", "average_precision"])
@@ -189,7 +189,7 @@ def test_the_record_says_how_the_interval_was_made(metric, interval):
 def test_influences_and_replicates_give_the_same_interval(metric, monkeypatch):
     runs = study(gain=0.3, n_patients=300, noise=0.8)
     exact = judge(planned(metric=metric), claim(), runs)
-    monkeypatch.setattr(judging, "influence", lambda *_: None)
+    monkeypatch.setattr(over_patients, "influence", lambda *_: None)
     drawn = judge(planned(metric=metric), claim(), runs)
     assert drawn.interval == "bootstrap"
     width = exact.effect.high - exact.effect.low
@@ -343,9 +343,9 @@ def test_a_clear_loss_is_refuted_whoever_was_not_drawn():
 
 @pytest.mark.parametrize("floor", [0.001, 0.02, 3.0])
 def test_a_folded_metric_has_limits_further_out_by_the_floor_of_its_noise(monkeypatch, floor):
-    monkeypatch.setattr(judging, "noise_floor", lambda *_: 0.0)
+    monkeypatch.setattr(over_patients, "noise_floor", lambda *_: 0.0)
     without = judge(planned(metric="ece"), claim(), study(n_patients=90))
-    monkeypatch.setattr(judging, "noise_floor", lambda metric, sample, random: floor)
+    monkeypatch.setattr(over_patients, "noise_floor", lambda metric, sample, random: floor)
     within = judge(planned(metric="ece"), claim(), study(n_patients=90))
     assert within.effect.value == without.effect.value
     assert without.effect.low - within.effect.low == pytest.approx(floor)

@@ -238,3 +238,25 @@ def test_a_cohort_without_shifts_says_which_claims_it_leaves_out(suite):
     (suite.parent / "world.json").write_text(json.dumps({"gain": {}, "shifts": {"chest": []}}))
     (warning,) = open_study(suite).warnings
     assert warning == "phantoms:chest: declares no shift, so there is nothing to judge for ood-robustness"
+
+
+def test_every_claim_says_what_it_asks_of_each_of_its_tasks(suite):
+    asked = {(each.claim, each.task): each for each in open_study(suite).asked()}
+    ood = asked["ood-robustness", "mammography"]
+    assert ood.evaluation_sets == ["vendor-b", "dense"]
+    assert ood.items == ["mammography/ood-robustness/vendor-b", "mammography/ood-robustness/dense"]
+    assert (ood.attributes, ood.why_none) == ([], "")
+    assert asked["scale-data", "chest"].items == ["chest/scale-data/id"]
+
+
+def test_a_claim_without_items_says_why(suite):
+    def why(**options):
+        return {each.why_none for each in open_study(suite, **options).asked()}
+
+    assert why(tier="private") == {"no cohort"}
+    ood = suite / "claims" / "ood.yaml"
+    one_tier = (
+        ood.read_text().partition("  private:")[0] + "evaluate:" + ood.read_text().partition("evaluate:")[2]
+    )
+    ood.write_text(one_tier)
+    assert why(tier="private") == {"no cohort", "it has no arms in tier private"}

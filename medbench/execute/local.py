@@ -17,7 +17,6 @@ from medbench.environment import capture
 from medbench.errors import MedbenchError
 from medbench.execute.progress import Event, Sink
 from medbench.identity import code_fingerprint, run_id, spec_id, why_new
-from medbench.metrics.representation import at, cka_by_stage
 from medbench.models.weights import sha256
 from medbench.record import RunRecord
 from medbench.reference import References
@@ -229,6 +228,8 @@ def _train(
 
 def _reuse(features: Mapping[str, NDArray[np.float16]]) -> dict[str, float | None]:
     """By stage, how alike features at the start and at the end are."""
+    from medbench.metrics.representation import at, cka_by_stage  # noqa: PLC0415 (pulls in pyarrow)
+
     by_stage = cka_by_stage(at(features, "start"), at(features, "end"))
     return {stage: value for stage, (value, _) in by_stage.items()}
 

@@ -25,6 +25,7 @@ from medbench.predictions import Predictions
 from medbench.spec.effects import PAIR, Gain, terms
 from medbench.spec.metrics import (
     BUILT_IN,
+    OF_RUN,
     AnyMetric,
     Brier,
     CalibrationError,
@@ -54,7 +55,11 @@ SMOOTH: dict[str, AnyMetric] = {
 """Intervals by influence, which takes milliseconds."""
 DECLARED: dict[str, AnyMetric] = {
     **SMOOTH,
-    **{name: spec for name, spec in BUILT_IN.items() if name not in SMOOTH},
+    **{
+        name: spec
+        for name, spec in BUILT_IN.items()
+        if name not in SMOOTH and not isinstance(spec, OF_RUN)  # which know of no patients
+    },
     "sensitivity at 90 %": SensitivityAtSpecificity(specificity=0.9),
     "specificity at 90 %": SpecificityAtSensitivity(sensitivity=0.9),
     "reliability": Brier(part="reliability"),

@@ -14,11 +14,10 @@ from medbench.judgement import Judgement
 from medbench.metrics import Metric, metric_named
 from medbench.others.folder import Folder
 from medbench.others.runs import OthersRun, run_of, spec_of
-from medbench.plan import resolved_metrics
+from medbench.plan import resolved_metrics, units_of
 from medbench.spec.effects import BASELINE, TREATMENT, terms
 from medbench.spec.records import PRIMARY, Claim, Suite, Task
 from medbench.spec.runs import Item, PlannedItem
-from medbench.units import PATIENT
 
 SCHEMA_VERSION = 1
 
@@ -68,7 +67,7 @@ def judge_claims(folder: Folder, suite: Suite) -> tuple[list[Judgement], list[No
             refused.append(NotAllowed(claim=claim.claim, evaluation_set="", reason=reason))
             continue
         for asked in _items(folder, claim, task):
-            allowed = asked if isinstance(asked, NotAllowed) else _planned(folder, suite, asked)
+            allowed = asked if isinstance(asked, NotAllowed) else _planned(folder, suite, task, asked)
             if isinstance(allowed, NotAllowed):
                 refused.append(allowed)
                 continue
@@ -127,18 +126,13 @@ def _arms(folder: Folder, claim: Claim) -> list[dict[str, str]]:
 
 
 def _planned(
-    folder: Folder, suite: Suite, item: Item
+    folder: Folder, suite: Suite, task: Task, item: Item
 ) -> tuple[PlannedItem, dict[str, dict[int, OthersRun | None]], list[str]] | NotAllowed:
     """The item with the runs that all arms have, and a note on those that some arms have alone."""
-    claim, task = suite.claims[item.claim], suite.tasks[item.task]
-    metrics = resolved_metrics(suite, item)
+    claim, metrics = suite.claims[item.claim], resolved_metrics(suite, task, item)
     metric = metric_named(item.metric, metrics)
     of_terms = terms(claim.effect, list(item.arms), item.evaluation_set)
     sets = {name for term in of_terms for name in _sets(metric, term.evaluation_set)}
-    lacking = {name for unit in task.units for name in unit.by} - {PATIENT, *folder.attributes}
-    if lacking:
-        reason = f"no attribute {', '.join(sorted(lacking))}, by which images are joined to what is scored"
-        return NotAllowed(claim=item.claim, evaluation_set=item.evaluation_set, reason=reason)
     seeds = {arm: folder.seeds(name, sets) for arm, name in item.arms.items()}
     common = sorted(set.intersection(*map(set, seeds.values())))
     if len(common) < 2:
@@ -148,7 +142,8 @@ def _planned(
             reason=_too_few(item.arms, seeds, common, sets, metric.name),
         )
     specs = {arm: {seed: spec_of(folder, name, seed) for seed in common} for arm, name in item.arms.items()}
-    planned = PlannedItem(item=item, metrics=metrics, terms=of_terms, units=tuple(task.units), runs=specs)
+    units = units_of(task, folder.attributes, next(iter(specs[next(iter(specs))].values())).target)
+    planned = PlannedItem(item=item, metrics=metrics, terms=of_terms, units=units, runs=specs)
     runs: dict[str, dict[int, OthersRun | None]] = {
         arm: {seed: run_of(folder, spec) for seed, spec in by_seed.items()} for arm, by_seed in specs.items()
     }

@@ -41,6 +41,8 @@ def render(report: Report) -> str:
         bars=bars(report.claims),
         width=_WIDTH,
         interval=terminal.interval,
+        where=terminal.where,
+        asked=terminal.asked(report),
         accepted=terminal.accepted,
         drift=terminal.drift,
         remarks=terminal.remarks,

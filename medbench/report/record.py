@@ -11,8 +11,10 @@ import msgspec
 
 from medbench.judgement import Check, Judgement
 from medbench.multiplicity import adjust
+from medbench.spec.records import Synthesis
+from medbench.synthesis import Conclusion, conclude
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Origin = Literal["trained", "reused", "loaded"]
 _PRECEDENCE: tuple[Origin, ...] = ("trained", "loaded", "reused")
@@ -87,6 +89,20 @@ class ClaimResult(Judgement, frozen=True, kw_only=True):
     """Number of runs by origin."""
 
 
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What one claim asks of one of its tasks, so that none is silently absent."""
+
+    claim: str
+    task: str
+    evaluation_sets: list[str]
+    attributes: list[str]
+    """Whose sub-groups are compared; none where the claim is not about each attribute."""
+    items: list[str]
+    """Ids, one per evaluation set and attribute."""
+    why_none: str
+    """Empty where there are items."""
+
+
 class ItemError(msgspec.Struct, frozen=True, kw_only=True):
     """An item that could not be judged."""
 
@@ -110,6 +126,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What to know about the cohorts before believing a number."""
     environment: Session
     runs: RunCounts
+    syntheses: list[Conclusion]
+    """What the claims come to together."""
+    asked: list[Asked]
+    """By every claim of every task, selected for this session or not."""
     claims: list[ClaimResult]
     """Red ones first, then those that moved."""
     expectations: list[Check]
@@ -130,6 +150,8 @@ def build(
     environment: Session,
     planned: int,
     naive: int,
+    asked: Iterable[Asked] = (),
+    syntheses: Iterable[Synthesis] = (),
 ) -> Report:
     """The report of a session's results.
 
@@ -143,6 +165,8 @@ def build(
       environment: of this session.
       planned: distinct runs of the selection.
       naive: runs without sharing.
+      asked: by every claim of every task.
+      syntheses: as declared.
     """
     ordered = sorted(results, key=_urgency)
     judged = [result for result in ordered if result.judgement]
@@ -164,6 +188,8 @@ def build(
             loaded=origins["loaded"],
             naive=naive,
         ),
+        syntheses=conclude(syntheses, adjusted),
+        asked=list(asked),
         claims=[_claim(result, judgement) for result, judgement in zip(judged, adjusted, strict=True)],
         expectations=[result.check for result in ordered if result.check],
         errors=[

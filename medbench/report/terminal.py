@@ -9,6 +9,8 @@ from typing import NamedTuple
 from medbench.expect import measured
 from medbench.judgement import Check, Interval, Judgement
 from medbench.report.record import ClaimResult, Report
+from medbench.spec.effects import HOME
+from medbench.synthesis import Conclusion
 
 HEADINGS = ("task", "claim", "evaluation", "effect, 90 % interval", "margin", "verdict", "accepted", "drift")
 
@@ -39,6 +41,8 @@ def summary(report: Report) -> list[Line]:
     lines += [Line(f"warning: {warning}", {"yellow": True}) for warning in report.warnings]
     if report.scope:
         lines.append(Line(report.scope, {"bold": True}))
+    lines += [Line(synthesis(conclusion), {}) for conclusion in report.syntheses]
+    lines += [Line(text, {}) for text in asked(report)]
     lines.append(Line(provenance(report), {}))
     lines.append(Line(closing(report), _markup(report.counts["red"] > 0, "passed")))
     return lines
@@ -49,13 +53,63 @@ def row(claim: ClaimResult, check: Check | None) -> tuple[str, ...]:
     return (
         claim.task,
         claim.claim,
-        claim.evaluation_set,
+        where(claim),
         interval(claim.effect),
         margin(claim),
         claim.verdict or claim.state,
         accepted(check),
         drift(check, claim),
     )
+
+
+def where(claim: Judgement) -> str:
+    """The evaluation set, and whose sub-groups are compared there."""
+    return f"{claim.evaluation_set}, by {claim.attribute}" if claim.attribute else claim.evaluation_set
+
+
+def synthesis(conclusion: Conclusion) -> str:
+    """`only-at-scale, chest: supported (robustness only at scale; performance open; fairness not)`."""
+    by_verdict = {
+        "supported": "only at scale",
+        "inconclusive": "open",
+        "refuted": "not only at scale, or not at all",
+    }
+    parts = []
+    for verdict, words in by_verdict.items():
+        names = [each.property for each in conclusion.properties if each.only_at_scale == verdict]
+        parts += [f"{', '.join(names)}: {words}"] if names else []
+    parts += [f"{', '.join(conclusion.left_out)}: not judged"] if conclusion.left_out else []
+    return f"{conclusion.synthesis}, {conclusion.task}: {conclusion.verdict} ({'; '.join(parts)})"
+
+
+def asked(report: Report) -> list[str]:
+    """How much the claims ask, how much of it was judged, and what has no item, by reason."""
+    judged = {claim.id for claim in report.claims if claim.state == "judged"}
+    having = [each for each in report.asked if each.items]
+    ids = [item for each in having for item in each.items]
+    if not ids:
+        return []
+    sets = {(each.task, name) for each in having for name in each.evaluation_sets}
+    attributes = {(each.task, name) for each in having for name in each.attributes}
+    shifts = sum(name != HOME for _, name in sets)
+    text = (
+        f"asked: {count(len({each.claim for each in having}), 'claim')} on "
+        f"{count(len({each.task for each in having}), 'task')}, {count(shifts, 'shift')} and "
+        f"{count(len(attributes), 'attribute')}: {count(len(having), 'pair')} of claim and task, "
+        f"{count(len(ids), 'item')}; {sum(item in judged for item in ids)} judged here"
+    )
+    lacking: dict[tuple[str, str], list[str]] = {}
+    for each in report.asked:
+        if not each.items:
+            lacking.setdefault((each.task, each.why_none), []).append(each.claim)
+    return [text] + [
+        f"not asked on {task}: {', '.join(claims)} ({why})" for (task, why), claims in lacking.items()
+    ]
+
+
+def count(number: int, thing: str) -> str:
+    """`1 item`, `2 items`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def interval(effect: Interval | None) -> str:

@@ -85,6 +85,27 @@ class Claim(Declared, frozen=True, kw_only=True):
     verdict is not."""
 
 
+class Property(Declared, frozen=True, kw_only=True):
+    """Two claims that ask the same at both ends of the ladder."""
+
+    at_scale: str
+    """The claim about the largest scale."""
+    small: str
+    """The claim about the smallest."""
+
+
+class Synthesis(Declared, frozen=True, kw_only=True):
+    """A statement of the study that is judged from the verdicts of other claims (`syntheses/*.yaml`)."""
+
+    synthesis: str
+    """Name, lower case with hyphens."""
+    statement: str
+    """That something holds at scale and not when small, for at least one of the properties."""
+    source: Source
+    tasks: list[str]
+    properties: dict[str, Property]
+
+
 class Task(Declared, frozen=True, kw_only=True):
     """A prediction problem of a domain (`tasks/*.yaml`)."""
 
@@ -200,5 +221,6 @@ class Suite(msgspec.Struct, frozen=True, kw_only=True):
     upstreams: dict[str, Upstream]
     recipes: dict[str, Recipe]
     tiers: dict[str, Tier]
+    syntheses: dict[str, Synthesis] = msgspec.field(default_factory=dict)
     metrics: dict[str, AnyMetric]
     """Those built in and those the suite declares, by the names that claims and tasks use."""

@@ -31,7 +31,18 @@ from medbench.spec.metrics import (
     pools_home,
     ungrouped,
 )
-from medbench.spec.records import PRIMARY, Arm, Backbones, Claim, FixedRecipe, Recipes, Suite, Task, Tiers
+from medbench.spec.records import (
+    PRIMARY,
+    Arm,
+    Backbones,
+    Claim,
+    FixedRecipe,
+    Recipes,
+    Suite,
+    Synthesis,
+    Task,
+    Tiers,
+)
 
 SUMS_TO_0 = 1e-9
 """As near as a sum of decimal weights comes to 0."""
@@ -40,14 +51,15 @@ _METRIC_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 _FILES = ("backbones.yaml", "recipes.yaml", "tiers.yaml")
 _METRICS = "metrics.yaml"
 _FOLDERS = ("claims", "tasks")
+_SYNTHESES = "syntheses"
 
-T = TypeVar("T", Claim, Task)
+T = TypeVar("T", Claim, Synthesis, Task)
 
 
 def load_suite(root: Path) -> Suite:
     """Read `claims/`, `tasks/`, `backbones.yaml`, `recipes.yaml` and `tiers.yaml` below `root`.
 
-    And `metrics.yaml`, where there is one.
+    And `metrics.yaml` and `syntheses/`, where they are there.
 
     Raises:
       MedbenchError: a file is missing or wrong (see `load_yaml`), names something that is not declared,
@@ -60,6 +72,7 @@ def load_suite(root: Path) -> Suite:
     metrics = load_document(root / _METRICS, Metrics) if (root / _METRICS).is_file() else None
     tasks = _load_all(root / "tasks", Task)
     claims = _load_all(root / "claims", Claim)
+    syntheses = _load_all(root / _SYNTHESES, Synthesis) if (root / _SYNTHESES).is_dir() else {}
     suite = Suite(
         root=str(root),
         claims={document.value.claim: document.value for document in claims.values()},
@@ -71,6 +84,7 @@ def load_suite(root: Path) -> Suite:
         upstreams=backbones.value.upstreams,
         recipes=recipes.value.recipes,
         tiers=tiers.value.tiers,
+        syntheses={document.value.synthesis: document.value for document in syntheses.values()},
         metrics=BUILT_IN | (metrics.value.metrics if metrics else {}),
     )
     _check_backbones(backbones)
@@ -80,10 +94,13 @@ def load_suite(root: Path) -> Suite:
         _check_metrics(metrics, suite)
     _check_unique(tasks, "task")
     _check_unique(claims, "claim")
+    _check_unique(syntheses, "synthesis")
     for task in tasks.values():
         _check_task(task, suite)
     for claim in claims.values():
         _check_claim(claim, suite)
+    for synthesis in syntheses.values():
+        _check_synthesis(synthesis, suite)
     return suite
 
 
@@ -164,7 +181,10 @@ class _Declared:
 
 def _check_folder(root: Path) -> None:
     """The folder is a suite, and holds no file that would silently not be read."""
-    makes = f"A suite has {', '.join(_FILES)}, perhaps {_METRICS}, and the folders {' and '.join(_FOLDERS)}."
+    makes = (
+        f"A suite has {', '.join(_FILES)}, the folders {' and '.join(_FOLDERS)}, and perhaps {_METRICS} "
+        f"and the folder {_SYNTHESES}."
+    )
     if not root.is_dir():
         raise MedbenchError(f"{shown(root)}: no such folder. {makes} Run where it is, or name it.")
     for path in sorted(root.glob("*.y*ml")):
@@ -173,7 +193,7 @@ def _check_folder(root: Path) -> None:
     for name in _FILES:
         if not (root / name).is_file():
             raise MedbenchError(f"{shown(root / name)}: no such file. {makes}")
-    for folder in _FOLDERS:
+    for folder in (*_FOLDERS, _SYNTHESES):
         for path in sorted((root / folder).rglob("*.*")):
             if path.suffix != ".yaml" and path.suffix.lower() in {".yaml", ".yml"}:
                 raise MedbenchError(f"{shown(path)}: would not be read. Rename it to {path.stem}.yaml.")
@@ -184,7 +204,7 @@ def _load_all(folder: Path, type: type[T]) -> dict[Path, Document[T]]:  # noqa: 
     paths = sorted(folder.rglob("*.yaml"))
     if not paths:
         raise MedbenchError(
-            f"{shown(folder)}: nothing declared. Expected one .yaml file a {folder.name[:-1]}."
+            f"{shown(folder)}: nothing declared. Expected one .yaml file a {type.__name__.lower()}."
         )
     return {path: load_document(path, type) for path in paths}
 
@@ -360,6 +380,19 @@ def _check_claim(document: Document[Claim], suite: Suite) -> None:
     )
     _check_metric(declared, claim, suite)
     _check_margin(declared, claim, suite)
+
+
+def _check_synthesis(document: Document[Synthesis], suite: Suite) -> None:
+    synthesis = document.value
+    declared = _Declared(document, (), "synthesis", synthesis.synthesis)
+    declared.expect("at least one task", "tasks", found="none", holds=bool(synthesis.tasks))
+    declared.expect_once(synthesis.tasks, "tasks")
+    for i, task in enumerate(synthesis.tasks):
+        declared.expect_known("task", task, suite.tasks, "tasks", i)
+    declared.expect("at least one", "properties", found="none", holds=bool(synthesis.properties))
+    for name, asked in synthesis.properties.items():
+        for field in asked.__struct_fields__:
+            declared.expect_known("claim", getattr(asked, field), suite.claims, "properties", name, field)
 
 
 def _check_metric(declared: _Declared, claim: Claim, suite: Suite) -> None:

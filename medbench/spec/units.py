@@ -4,6 +4,9 @@ from typing import Literal
 
 from medbench.spec.declared import Declared
 
+PATIENT = "patient"
+"""What a unit may be by beside the names of attributes."""
+
 
 class Unit(Declared, frozen=True, kw_only=True):
     """One step from images to what is scored, such as from views to a breast."""

@@ -9,16 +9,15 @@ import pytest
 
 from medbench.expect import (
     Accepted,
-    Backbones,
     Calibration,
     Expectation,
     Expectations,
     Rule,
-    Samples,
     load,
 )
 from medbench.gate.worlds import Suite, World
 from medbench.judgement import Definition, Interval
+from medbench.spec.effects import BASELINE, PAIR, TREATMENT
 
 ROOT = Path(__file__).parents[2] / "expectations"
 UNMOVED = tuple(
@@ -51,18 +50,26 @@ def expectation(
         verdict="inconclusive",
         effect=Interval(value=effect, low=effect - 0.02, high=effect + 0.02),
         definition=Definition(
-            predicate=predicate, margin=0.005, metric=metric, evaluate="id", cohort="c", labels="l"
+            predicate=predicate,
+            margin=0.005,
+            metric=metric,
+            evaluate="id",
+            cohort="c",
+            labels="l",
+            effect="gain",
+            weights={BASELINE: -1.0, TREATMENT: 1.0},
+            units="image",
         ),
         rule=Rule(),
         environment=environment,
         cohort_fingerprint="f",
-        backbones=Backbones(baseline=backbones[0], treatment=backbones[1]),
+        arms=dict(zip(PAIR, backbones, strict=True)),
         accepted=Accepted(date="", commit="", reason="", jax=""),
         groups={},
-        samples=Samples(
-            baseline=dict(enumerate(map(float, baseline), 1)),
-            treatment=dict(enumerate(map(float, treatment), 1)),
-        ),
+        samples={
+            arm: dict(enumerate(map(float, values), 1))
+            for arm, values in zip(PAIR, (baseline, treatment), strict=True)
+        },
     )
 
 

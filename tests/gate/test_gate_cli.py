@@ -74,7 +74,7 @@ def test_the_record_says_how_wide_intervals_are_and_a_glance_claims_nothing(quic
 def test_the_simulated_suite_is_the_accepted_one(quick, expectations):
     _, report, _ = quick
     assert report["shape"]["items"] == len(expectations.accepted)
-    seeds = {len(e.samples.baseline) for e in expectations.accepted}
+    seeds = {len(e.samples["baseline"]) for e in expectations.accepted}
     assert {report["shape"]["fewest_seeds"], report["shape"]["most_seeds"]} == seeds
 
 

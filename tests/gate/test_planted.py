@@ -32,9 +32,9 @@ def test_new_runs_are_as_many_as_accepted_and_scatter_as_the_stored_ones_do(stud
     ratios = []
     for item in study.items:
         drawn = [study.seeds(item, mixed)["baseline"] for mixed in nights_drawn]
-        assert all(list(of_night) == list(item.samples.baseline) for of_night in drawn)
+        assert all(list(of_night) == list(item.samples["baseline"]) for of_night in drawn)
         areas = [evaluate(metric, Sample(p))[0] for of_night in drawn for p in of_night.values()]
-        stored = list(item.samples.baseline.values())
+        stored = list(item.samples["baseline"].values())
         assert np.mean(areas) == pytest.approx(np.mean(stored), abs=0.012)
         ratios.append(np.std(areas, ddof=1) / np.std(stored, ddof=1))
     assert np.exp(np.mean(np.log(ratios))) == pytest.approx(1, abs=0.3)

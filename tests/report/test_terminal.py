@@ -2,7 +2,8 @@ import re
 
 from medbench.judgement import Check, Interval, Settle
 from medbench.report import terminal
-from medbench.report.record import ItemResult
+from medbench.report.record import Asked, ItemResult
+from medbench.synthesis import Conclusion, PropertyVerdict
 from tests.report.records import DRIFT, report, result, run
 
 
@@ -134,3 +135,58 @@ def test_what_is_red_is_marked():
     marks = {line.text.split("  ")[0]: line.markup for line in lines}
     assert marks["chest"] == {"red": True}
     assert lines[-1].markup == {"red": True}
+
+
+def test_what_was_asked_is_counted_and_what_has_no_item_is_named_with_the_reason():
+    def asked(claim, task, sets=(), attributes=(), why=""):
+        ids = [f"{task}/{claim}/{name}" for name in sets]
+        return Asked(
+            claim=claim,
+            task=task,
+            evaluation_sets=list(sets),
+            attributes=list(attributes),
+            items=ids,
+            why_none=why,
+        )
+
+    shown = report(
+        result("chest/scale-data/id"),
+        asked=[
+            asked("scale-data", "chest", ["id"]),
+            asked("gap", "chest", ["id"], ["sex", "age"]),
+            asked("ood", "chest", ["id", "icu"]),
+            asked("ood", "derm", why="the cohort declares no shift"),
+            asked("drop", "derm", why="the cohort declares no shift"),
+        ],
+    )
+    assert terminal.asked(shown) == [
+        (
+            "asked: 3 claims on 1 task, 1 shift and 2 attributes: 3 pairs of claim and task, 4 items; "
+            "1 judged here"
+        ),
+        "not asked on derm: ood, drop (the cohort declares no shift)",
+    ]
+    assert set(terminal.asked(shown)) <= set(text(shown).splitlines())
+
+
+def test_a_synthesis_says_what_holds_only_at_scale_what_is_open_and_what_was_not_judged():
+    def held(name, only):
+        return PropertyVerdict(property=name, at_scale="supported", small="refuted", only_at_scale=only)
+
+    conclusion = Conclusion(
+        task="chest",
+        synthesis="only-at-scale",
+        statement="Only at scale.",
+        verdict="supported",
+        properties=[held("a", "supported"), held("b", "inconclusive"), held("c", "refuted")],
+        left_out=["d"],
+        generated=True,
+    )
+    assert terminal.synthesis(conclusion) == (
+        "only-at-scale, chest: supported "
+        "(a: only at scale; b: open; c: not only at scale, or not at all; d: not judged)"
+    )
+
+
+def test_sub_groups_are_named_beside_the_evaluation_set():
+    assert terminal.row(report(result(attribute="sex")).claims[0], None)[2] == "id, by sex"

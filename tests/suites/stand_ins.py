@@ -85,7 +85,7 @@ def fine_tune(spec, cohort, *, weights, images, report):
             name: predictions(spec, cohort.examples(name), name)
             for name in ("validation", *spec.evaluation_sets)
         },
-        features={"start/root": np.zeros((1, 2), np.float16)},
+        features={f"{at}/root": np.zeros((1, 2), np.float16) for at in ("start", "end")},
         trace=[Step(step=1, loss=0.5, learning_rate=0.003)],
         validation=[Validation(step=2, value=0.8)],
         weight_distance={"root": 0.1},
