@@ -25,7 +25,7 @@ from medbench.plan import items, make_plan
 from medbench.predictions import Predictions
 from medbench.spec.effects import BASELINE
 from medbench.spec.records import Suite
-from medbench.spec.runs import PlannedItem
+from medbench.spec.runs import PlannedItem, RunSpec
 from medbench.spec.suite import load_suite
 
 TIER = "embedded"
@@ -122,7 +122,7 @@ class Bench:
     @property
     def seeds(self) -> int:
         """Of each arm."""
-        return len(self._planned[self.tasks[0]][0].runs[BASELINE])
+        return len(self._specs(self.tasks[0])[BASELINE])
 
     @property
     def planted(self) -> tuple[Planted, ...]:
@@ -159,8 +159,11 @@ class Bench:
         return found
 
     def _runs(self, task: str, world: int, harm: Harm) -> Runs:
-        # All items have the same arms and seeds, and so the same runs.
-        return self._settings[task].runs(world, harm, self._planned[task][0].runs)
+        return self._settings[task].runs(world, harm, self._specs(task))
+
+    def _specs(self, task: str) -> dict[str, dict[int, RunSpec]]:
+        """The runs of the item that has the most seeds; the others take the first of them."""
+        return max((planned.runs for planned in self._planned[task]), key=lambda runs: len(runs[BASELINE]))
 
     def _reactions(
         self, item: PlannedItem, world: int, before: Runs, after: Mapping[Planted, Runs]
