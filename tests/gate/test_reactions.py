@@ -232,7 +232,7 @@ def test_sizes_are_told_by_plant_with_the_items_that_do_not_always_react():
         for item, verdicts in {"a": ("refuted", "refuted"), "b": ("refuted", "supported")}.items()
         for world, after in enumerate(verdicts)
     ]
-    assert sizes.table(outcomes) == "shift 1: 1 of 2 items in all 2 worlds\n  b 1"
+    assert sizes.table(outcomes) == "shift 1: 1 of 2 items in all 2\n  b in 1"
 
 
 def test_sizes_are_chosen_on_other_worlds_than_the_matrix_is_judged_on(of):
