@@ -20,6 +20,7 @@ COMMANDS = {
     "schema": ("medbench.spec.schema", "write JSON Schema, so that editors complete and check YAML"),
     "judge": ("medbench.judge_cli", "judge results that some other code produced"),
     "validate-gate": ("medbench.gate_cli", "measure false alarms, detections and coverage by simulation"),
+    "validate-claims": ("medbench.claims_cli", "plant harm in simulated runs, and see which claims react"),
     "calibrate": ("medbench.calibrate", "measure how far unchanged seeds move on other machines"),
     "pretrain": ("medbench.training.pretrain_cli", "train a small upstream backbone of your own"),
 }

@@ -54,7 +54,7 @@ def _head(result: GateReport) -> list[str]:
         "## What it is held to",
         "The command's exit status is 0 if all of these are met, else 1.",
         "",
-        *_table(["", "wanted", "measured", "met"], rows),
+        *table(["", "wanted", "measured", "met"], rows),
     ]
 
 
@@ -87,7 +87,7 @@ def _unchanged(result: GateReport) -> list[str]:
             "its own. The headline is the worst kind of night of the families of worlds that count."
         ),
         "",
-        *_table(["worlds", "night", "nights with an alarm", "counts"], rows),
+        *table(["worlds", "night", "nights with an alarm", "counts"], rows),
         "",
         (
             f"And on one accepted set week after week, with {result.shape.seeds} new seeds each time. An "
@@ -96,7 +96,7 @@ def _unchanged(result: GateReport) -> list[str]:
             "keeps alarming without a cause should be accepted anew."
         ),
         "",
-        *_table(
+        *table(
             ["worlds", "accepted sets", "median rate", "worst decile", "sets above 10 %"],
             [_conditional(of) for of in result.conditional],
         ),
@@ -175,7 +175,7 @@ def _values(result: GateReport) -> list[str]:
             f"tolerance, {tolerance}, below which nothing alarms, or so large that .05 is nothing."
         ),
         "",
-        *_table(
+        *table(
             ["worlds", "fall", "size", "of", *(_night(night, result.shape) for night in rates.NIGHTS)], rows
         ),
     ]
@@ -199,7 +199,7 @@ def _other_seeds(result: GateReport) -> list[str]:
             "and are known from few seeds, which costs the rest. How many seeds it takes:"
         ),
         "",
-        *_table(["seeds", "caught (one arm, worlds like the stored runs)"], rows),
+        *table(["seeds", "caught (one arm, worlds like the stored runs)"], rows),
     ]
 
 
@@ -223,7 +223,7 @@ def _predictions(result: GateReport) -> list[str]:
             "NLL do."
         ),
         "",
-        *_table(["night", "change", "size", "roc_auc items", "brier items", "nll items"], rows),
+        *table(["night", "change", "size", "roc_auc items", "brier items", "nll items"], rows),
     ]
 
 
@@ -250,7 +250,7 @@ def _intervals(result: GateReport) -> list[str]:
         lines += [
             f"Certified: {_names(yes)}. Not: {_names(n for n in names if n not in yes)}.",
             "",
-            *_table(
+            *table(
                 [
                     "metric",
                     "lowest cell",
@@ -274,7 +274,7 @@ def _intervals(result: GateReport) -> list[str]:
             [f"{s} seed{'s' * (s > 1)}", *(_cell(found[p, s]) for p in patients)]
             for s in sorted({s for _, s in found})
         ]
-        lines += _table(["", *(f"{p:,} patients" for p in patients)], rows)
+        lines += table(["", *(f"{p:,} patients" for p in patients)], rows)
     others = [c for c in cells if c.metric not in smooth]
     if others:
         lines += [
@@ -285,7 +285,7 @@ def _intervals(result: GateReport) -> list[str]:
                 "too little to certify any, whatever the rate."
             ),
             "",
-            *_table(
+            *table(
                 [
                     "metric",
                     "certified",
@@ -415,5 +415,6 @@ def _percent(found: Rate | Coverage) -> str:
     return f"{found.rate:.1%} [{found.low:.1%}, {found.high:.1%}]"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table in Markdown."""
     return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]

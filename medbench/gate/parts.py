@@ -3,14 +3,11 @@
 The figures depend on the seed and the plan alone, not on how many workers there are.
 """
 
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +18,7 @@ from medbench.expect import Expectations, load
 from medbench.gate import coverage, planted, rates, scarce, tails
 from medbench.gate.coverage import Tallies
 from medbench.gate.rates import WORLDS, Counts, Night, Worlds
+from medbench.gate.workers import in_any_order
 
 
 @dataclass(frozen=True)
@@ -160,7 +158,7 @@ def simulate(
     jobs = [(part, root, tier, stream) for part, stream in zip(parts, streams, strict=True)]
     total, done, started = sum(part.seconds for part in parts), 0.0, time.monotonic()
     found: dict[int, Any] = {}
-    for index, result in _results(jobs, workers):
+    for index, result in in_any_order(_run, jobs, workers):
         found[index] = result
         done += parts[index].seconds
         left = (time.monotonic() - started) * (total / done - 1)
@@ -171,27 +169,7 @@ def simulate(
     return findings
 
 
-def to_terminal(line: str) -> None:
-    """Overwrite the line of progress on standard error; nothing where that is no terminal."""
-    if sys.stderr.isatty():
-        print(f"\r{line:70}", end="", file=sys.stderr, flush=True)
-
-
 Job = tuple[Part, Path, str, np.random.SeedSequence]
-
-
-def _results(jobs: list[Job], workers: int) -> Iterator[tuple[int, Any]]:
-    if workers == 1:
-        yield from ((index, _run(job)) for index, job in enumerate(jobs))
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(_run, job): index for index, job in enumerate(jobs)}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
 
 
 def _run(job: Job) -> Any:
