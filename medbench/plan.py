@@ -90,70 +90,77 @@ def arms_of(
     return dict(zip((BASELINE, TREATMENT), pair, strict=True))
 
 
-def make_plan(
-    suite: Suite,
-    items: Iterable[Item],
-    *,
-    tier: str,
-    cohorts: Mapping[str, Cohort],
-    backbones: tuple[str, str] | None = None,
-) -> Plan:
-    """The runs that items need, each distinct one once.
-
-    Runs come by task, then backbone, then seed, so that neighbours share decoded images and compiled code.
+class Planner:
+    """Makes plans of one session: what a run is, is found out once.
 
     Args:
       suite: the declarations.
-      items: some of those that `items` lists.
       tier: whose recipe and seeds are used.
       cohorts: by task.
       backbones: as items were listed for.
 
     Raises:
-      MedbenchError: no such tier or backbone, or a weight file is missing; the message says where to put it.
+      MedbenchError: no such tier.
     """
-    seeds = tier_named(suite, tier).seeds
 
-    @cache
-    def runs_of(task: str, arm: Arm, seeds: tuple[int, ...]) -> dict[int, RunSpec]:
-        return {
-            seed: run_spec(
-                suite,
-                tier=tier,
-                task=task,
-                cohort=cohorts[task],
-                backbone=arm.backbone,
-                seed=seed,
-                fraction=arm.fraction,
-                recipe=arm.recipe,
-            )
-            for seed in seeds
-        }
+    def __init__(
+        self,
+        suite: Suite,
+        *,
+        tier: str,
+        cohorts: Mapping[str, Cohort],
+        backbones: tuple[str, str] | None = None,
+    ) -> None:
+        self._suite = suite
+        self._tier = tier
+        self._seeds = tier_named(suite, tier).seeds
+        self._cohorts = cohorts
+        self._backbones = backbones
+        self._run = cache(self._resolved)
 
-    planned = tuple(
-        _planned(
-            suite,
-            item,
-            cohorts[item.task],
-            {name: runs_of(item.task, arm, of_claim) for name, arm in arms.items()},
+    def plan(self, items: Iterable[Item]) -> Plan:
+        """The runs that items need, each distinct one once.
+
+        Runs come by task, then backbone, then seed, so that neighbours share decoded images
+        and compiled code.
+
+        Args:
+          items: some of those that `items` lists.
+
+        Raises:
+          MedbenchError: no such backbone, or a weight file is missing; the message says where to put it.
+        """
+        planned = tuple(self._planned(item, arms) for item in items if (arms := self._arms(item)))
+        wanted = [run for p in planned for run in p.all_runs]
+        return Plan(items=planned, runs=_in_order(wanted), naive=len(wanted))
+
+    def _arms(self, item: Item) -> dict[str, Arm]:
+        return arms_of(self._suite, self._suite.claims[item.claim], self._tier, self._backbones)
+
+    def _planned(self, item: Item, arms: Mapping[str, Arm]) -> PlannedItem:
+        claim, task = self._suite.claims[item.claim], self._suite.tasks[item.task]
+        cohort, seeds = self._cohorts[item.task], self._seeds[: claim.seeds or None]
+        return PlannedItem(
+            item=item,
+            metrics=resolved_metrics(self._suite, task, item),
+            terms=terms(claim.effect, list(arms), item.evaluation_set),
+            units=units_of(task, cohort.attributes, cohort.target),
+            runs={
+                name: {seed: self._run(item.task, arm, seed) for seed in seeds} for name, arm in arms.items()
+            },
         )
-        for item in items
-        if (arms := arms_of(suite, suite.claims[item.claim], tier, backbones))
-        for of_claim in [tuple(seeds[: suite.claims[item.claim].seeds or None])]
-    )
-    wanted = [run for p in planned for run in p.all_runs]
-    return Plan(items=planned, runs=_in_order(wanted), naive=len(wanted))
 
-
-def _planned(suite: Suite, item: Item, cohort: Cohort, runs: dict[str, dict[int, RunSpec]]) -> PlannedItem:
-    claim, task = suite.claims[item.claim], suite.tasks[item.task]
-    return PlannedItem(
-        item=item,
-        metrics=resolved_metrics(suite, task, item),
-        terms=terms(claim.effect, list(runs), item.evaluation_set),
-        units=units_of(task, cohort.attributes, cohort.target),
-        runs=runs,
-    )
+    def _resolved(self, task: str, arm: Arm, seed: int) -> RunSpec:
+        return run_spec(
+            self._suite,
+            tier=self._tier,
+            task=task,
+            cohort=self._cohorts[task],
+            backbone=arm.backbone,
+            seed=seed,
+            fraction=arm.fraction,
+            recipe=arm.recipe,
+        )
 
 
 def units_of(task: Task, attributes: Collection[str], target: Target) -> tuple[Unit, ...]:

@@ -25,7 +25,7 @@ from medbench.judge import judge
 from medbench.judged import Judged, key_of
 from medbench.judgement import Check, Judgement
 from medbench.models import weights
-from medbench.plan import arms_of, items, make_plan, run_spec
+from medbench.plan import Planner, arms_of, items, run_spec
 from medbench.pseudonym import Pseudonyms
 from medbench.record import RunRecord
 from medbench.reference import References
@@ -150,6 +150,7 @@ class Study:
         self.references = self._references()
         listed = items(suite, tier=options.tier, cohorts=cohorts, backbones=options.backbones)
         self.items = {item.id: item for item in listed}
+        self._planner = Planner(suite, tier=options.tier, cohorts=cohorts, backbones=options.backbones)
         self.campaign: Campaign | None = None
         self.failures = Failures()
         self._obtained: dict[str, StoredRun | None] = {}
@@ -227,13 +228,7 @@ class Study:
         Raises:
           MedbenchError: a weight file is not there; the message says where to put it.
         """
-        return make_plan(
-            self.suite,
-            [self._item(item_id) for item_id in item_ids],
-            tier=self.options.tier,
-            cohorts=self._cohorts,
-            backbones=self.options.backbones,
-        )
+        return self._planner.plan([self._item(item_id) for item_id in item_ids])
 
     def unplannable(self, item_ids: Iterable[str]) -> dict[str, str]:
         """Items that a weight file or the like is missing for, each with the message that says so."""

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from medbench.data.cohort import Examples
 from medbench.errors import MedbenchError
-from medbench.plan import backbone_spec, items, make_plan, run_spec
+from medbench.plan import Planner, backbone_spec, items, run_spec
 from medbench.spec.effects import Contrast, DataSaved, Robustness, Slope, terms
 from medbench.spec.metrics import BUILT_IN, GroupGap
 from medbench.spec.records import (
@@ -148,7 +148,7 @@ def suite_in(folder: Path) -> Suite:
 def plan_of(suite: Suite, ids: set[str] | None = None):
     found = items(suite, tier="small", cohorts=COHORTS)
     chosen = [item for item in found if ids is None or item.id in ids]
-    return make_plan(suite, chosen, tier="small", cohorts=COHORTS)
+    return Planner(suite, tier="small", cohorts=COHORTS).plan(chosen)
 
 
 def test_items_are_claims_on_tasks_on_evaluation_sets_in_order_of_declaration(suite):
@@ -338,7 +338,7 @@ def test_a_claim_on_each_attribute_has_an_item_for_those_of_the_task_that_the_co
         ("chest/fair/id/view", "view"),
         ("skin/fair/id/skin_type", "skin_type"),
     ]
-    planned = make_plan(fitted, found, tier="small", cohorts=cohorts).items
+    planned = Planner(fitted, tier="small", cohorts=cohorts).plan(found).items
     assert [each.metrics for each in planned] == [
         {"gap": GroupGap(of="roc_auc", attributes=["age"]), "roc_auc": BUILT_IN["roc_auc"]},
         {"gap": GroupGap(of="roc_auc", attributes=["view"]), "roc_auc": BUILT_IN["roc_auc"]},
@@ -363,7 +363,7 @@ def test_images_are_joined_as_far_as_a_cohort_allows(attributes, kind, classes, 
     fitted = msgspec.structs.replace(suite, tasks={**suite.tasks, "chest": by_breast})
     cohorts = {"chest": Noise(attributes=attributes, target=Target(kind=kind, classes=classes))}
     found = items(fitted, tier="small", cohorts=cohorts)
-    planned = make_plan(fitted, found, tier="small", cohorts=cohorts).items
+    planned = Planner(fitted, tier="small", cohorts=cohorts).plan(found).items
     assert len(planned) == 3
     assert all(each.units == units for each in planned)
 
@@ -456,7 +456,7 @@ def test_missing_weights_are_named_with_the_place_to_put_them(suite):
     pair = ("bit-random-tiny", "bit-lost-tiny")
     chosen = items(suite, tier="small", cohorts=COHORTS, backbones=pair)
     with pytest.raises(MedbenchError, match=r"lost-tiny\.npz.*Put the file there.*MEDBENCH_WEIGHTS"):
-        make_plan(suite, chosen, tier="small", cohorts=COHORTS, backbones=pair)
+        Planner(suite, tier="small", cohorts=COHORTS, backbones=pair).plan(chosen)
 
 
 def test_an_unknown_tier_is_named_with_the_nearest(suite):

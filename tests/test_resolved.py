@@ -12,7 +12,7 @@ import msgspec
 from medbench.data.cohort import TRAIN
 from medbench.data.sources import open_cohort
 from medbench.metrics import metric_named
-from medbench.plan import items, make_plan
+from medbench.plan import Planner, items
 from medbench.spec.records import Claim, Suite
 from medbench.spec.runs import PlannedItem
 from medbench.spec.suite import load_suite
@@ -29,7 +29,7 @@ def resolved() -> str:
     cohorts = {
         name: open_cohort(task.cohorts[TIER]) for name, task in suite.tasks.items() if TIER in task.cohorts
     }
-    plan = make_plan(suite, items(suite, tier=TIER, cohorts=cohorts), tier=TIER, cohorts=cohorts)
+    plan = Planner(suite, tier=TIER, cohorts=cohorts).plan(items(suite, tier=TIER, cohorts=cohorts))
     lines = [f"plan: {len(plan.runs)} runs for {len(plan.items)} items, {plan.naive} without sharing"]
     for name, planned in {planned.item.claim: planned for planned in plan.items}.items():
         lines += flat(f"claim {name}", claimed(suite.claims[name], planned))

@@ -21,7 +21,7 @@ from medbench.gate.workers import in_any_order
 from medbench.judge import judge
 from medbench.judgement import Judgement, Verdict
 from medbench.others.runs import OthersRun
-from medbench.plan import items, make_plan
+from medbench.plan import Planner, items
 from medbench.predictions import Predictions
 from medbench.spec.effects import BASELINE
 from medbench.spec.records import Suite
@@ -104,7 +104,7 @@ class Bench:
             if TIER in task.cohorts
         }
         self.matrix: Matrix = matrix(self.suite, items(self.suite, tier=TIER, cohorts=cohorts), cohorts)
-        plan = make_plan(self.suite, self.matrix.items, tier=TIER, cohorts=cohorts)
+        plan = Planner(self.suite, tier=TIER, cohorts=cohorts).plan(self.matrix.items)
         self.tasks = tuple(dict.fromkeys(item.task for item in self.matrix.items))
         self._planned = {
             task: [planned for planned in plan.items if planned.item.task == task] for task in self.tasks
