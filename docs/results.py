@@ -26,6 +26,8 @@ from tests.data import real_cohorts
 
 BUILD = Path("build/results")
 PAGE, FOLDER = Path("docs/results.md"), Path("docs/results")
+UPSTREAMS = ("random", "cifar2k", "cifar10k", "cifar50k")
+STAGES = ("root", "block1", "block2", "block3", "block4", "pre_logits")
 Points = Callable[[dict[str, Any]], list[tuple[str, list[float]]]]
 COHORTS = {
     "chest_pediatric_pneumonia": real_cohorts.PEDIATRIC_PNEUMONIA,
@@ -209,6 +211,7 @@ def draw(report: dict[str, Any]) -> None:
     mpl.rcParams["svg.hashsalt"] = "medbench"  # the same bytes from the same numbers
     figure("ladder.svg", report, "scale-trend", "upstream images", ladder)
     figure("learning.svg", report, "data-efficiency", "share of the training patients", learning)
+    save(reuse_by_stage(), "reuse.svg")
 
 
 def figure(name: str, report: dict[str, Any], claim: str, axis: str, points: Points) -> None:
@@ -225,6 +228,35 @@ def figure(name: str, report: dict[str, Any], claim: str, axis: str, points: Poi
         panel.margins(x=0.15, y=0.15)
         panel.set(title=item["task"], xlabel=axis, xticks=[])
     panels[0][0].set_ylabel("ROC AUC on id")
+    save(drawn, name)
+
+
+def reuse_by_stage() -> Any:
+    """One panel a task: how alike features are before and after fine-tuning, by stage and upstream."""
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+
+    found: dict[tuple[str, str], list[dict[str, float | None]]] = {}
+    for file in sorted(Path("expectations/embedded/runs").glob("*/*/record.json")):
+        record = json.loads(file.read_text())
+        spec = record["spec"]
+        if spec["backbone"]["architecture"] == "r14x0.5" and spec["fraction"] == 1 and not spec["own_recipe"]:
+            found.setdefault((spec["task"], spec["backbone"]["upstream"]), []).append(record["feature_reuse"])
+    tasks = list(dict.fromkeys(task for task, _ in found))
+    drawn, panels = plt.subplots(1, len(tasks), figsize=(3.2 * len(tasks), 2.8), sharey=True)
+    for panel, task in zip(panels, tasks, strict=True):
+        for upstream in UPSTREAMS:
+            of_seeds = found[task, upstream]
+            means = [fmean(value for of in of_seeds if (value := of[stage]) is not None) for stage in STAGES]
+            panel.plot(STAGES, means, "o-", label=upstream)
+        panel.set(title=task, ylim=(0, 1.02))
+        panel.tick_params(axis="x", rotation=45, labelsize=7)
+    panels[0].set_ylabel("linear CKA, before and after")
+    panels[0].legend(fontsize=7, loc="lower left")
+    return drawn
+
+
+def save(drawn: Any, name: str) -> None:
+    """A figure beside the page."""
     drawn.tight_layout()
     FOLDER.mkdir(exist_ok=True)
     drawn.savefig(FOLDER / name, metadata={"Date": None})
@@ -261,6 +293,11 @@ FIGURES = """\
 ![learning curves of the larger upstream, and the smaller one with all patients](results/learning.svg)
 
 Grey: seeds. Blue: their mean. Generated images.
+
+![linear CKA of features before and after fine-tuning, by stage and upstream](results/reuse.svg)
+
+How much of each stage is reused, of r14x0.5 under the recipe `embedded`, mean over seeds; `feature-reuse` judges `block4`.
+Generated images.
 """
 TRANSFER = """\
 ### Why a start at random does so well here
