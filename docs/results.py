@@ -3,7 +3,8 @@
     python -m docs.results --images DIR
 
 `DIR` holds the folders that tests/data/real_cohorts.py names. Runs are kept in build/results, so that the
-command can be interrupted and repeated; `--write-only` makes the page from reports that are there.
+command can be interrupted and repeated; `--write-only` makes the page from reports that are there, also of
+sessions on other machines, such as `pytest benchmarks --runs=force --report build/results/embedded-elsewhere`.
 """
 
 import argparse
@@ -99,12 +100,34 @@ def page() -> str:
     reports = {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
     parts = [HEAD, "## Embedded tier: generated images\n", EMBEDDED, *results(reports["embedded"])]
     draw(reports["embedded"])
-    parts += [FIGURES, TRANSFER, "## Public image sets\n", REAL]
+    parts += [FIGURES, *elsewhere(BUILD / "embedded-elsewhere" / "report.json", reports["embedded"])]
+    parts += [TRANSFER, "## Public image sets\n", REAL]
     anchors = load_anchors(Path("expectations/anchors.yaml"))
     for name in COHORTS:
         parts += [f"### {name}\n", SOURCES[name] + "\n", *published(anchors, SETS.get(name, ""))]
         parts += results(reports[name]) if name in reports else ["Not run yet.\n"]
     return "\n".join(parts)
+
+
+def elsewhere(file: Path, here: dict[str, Any]) -> list[str]:
+    """What came out where all runs were trained again on another device."""
+    if not file.exists():
+        return []
+    report = json.loads(file.read_text())
+    verdicts = {claim["id"]: claim["verdict"] for claim in here["claims"]}
+    changed = [
+        f"{claim['id']} ({verdicts[claim['id']]} here, {claim['verdict']} there)"
+        for claim in report["claims"]
+        if claim["verdict"] != verdicts[claim["id"]]
+    ]
+    counts = report["counts"]
+    return [
+        "### The whole tier on another device\n",
+        about(report),
+        f"{counts['judged']} items judged and held against the values accepted on this page's machine: "
+        f"{counts['drifted']} drifted, {counts['vanished']} vanished. Verdicts that differ: "
+        f"{', '.join(changed) or 'none'}.\n",
+    ]
 
 
 def results(report: dict[str, Any]) -> list[str]:
