@@ -121,13 +121,12 @@ def elsewhere(file: Path, here: dict[str, Any]) -> list[str]:
         if claim["verdict"] != verdicts[claim["id"]]
     ]
     counts = report["counts"]
-    return [
-        "### The whole tier on another device\n",
-        about(report),
+    compared = (
         f"{counts['judged']} items judged and held against the values accepted on this page's machine: "
         f"{counts['drifted']} drifted, {counts['vanished']} vanished. Verdicts that differ: "
-        f"{', '.join(changed) or 'none'}.\n",
-    ]
+        f"{', '.join(changed) or 'none'}.\n"
+    )
+    return ["### The whole tier on another device\n", about(report), compared]
 
 
 def results(report: dict[str, Any]) -> list[str]:
