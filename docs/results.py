@@ -261,7 +261,11 @@ def reuse_by_stage() -> Any:
     for file in sorted(Path("expectations/embedded/runs").glob("*/*/record.json")):
         record = json.loads(file.read_text())
         spec = record["spec"]
-        if spec["backbone"]["architecture"] == "r14x0.5" and spec["fraction"] == 1 and not spec["own_recipe"]:
+        if (
+            spec["backbone"]["architecture"] == "r14x0.5"
+            and spec["fraction"] == 1
+            and spec["recipe"]["name"] == "embedded"
+        ):
             found.setdefault((spec["task"], spec["backbone"]["upstream"]), []).append(record["feature_reuse"])
     tasks = list(dict.fromkeys(task for task, _ in found))
     drawn, panels = plt.subplots(1, len(tasks), figsize=(3.2 * len(tasks), 2.8), sharey=True)
