@@ -3,12 +3,13 @@
 Text only: takes a report, returns lines with the markup that pytest's terminal writer understands.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from medbench.expect import measured
 from medbench.judgement import Check, Interval, Judgement
-from medbench.report.record import ClaimResult, Report
+from medbench.report.record import Asked, ClaimResult, Report
 from medbench.spec.effects import HOME
 from medbench.synthesis import Conclusion
 
@@ -99,13 +100,24 @@ def asked(report: Report) -> list[str]:
         f"{count(len(attributes), 'attribute')}: {count(len(having), 'pair')} of claim and task, "
         f"{count(len(ids), 'item')}; {sum(item in judged for item in ids)} judged here"
     )
+    return [text, *_not_asked(report.asked)]
+
+
+def _not_asked(asked: Sequence[Asked]) -> list[str]:
+    """What has no item, by task and reason; claims are not listed where none of a task's has any."""
     lacking: dict[tuple[str, str], list[str]] = {}
-    for each in report.asked:
+    for each in asked:
         if not each.items:
             lacking.setdefault((each.task, each.why_none), []).append(each.claim)
-    return [text] + [
-        f"not asked on {task}: {', '.join(claims)} ({why})" for (task, why), claims in lacking.items()
+    of_task = Counter(each.task for each in asked)
+    return [
+        f"not asked on {task}: {_named(claims, all_of_them=len(claims) == of_task[task])} ({why})"
+        for (task, why), claims in lacking.items()
     ]
+
+
+def _named(claims: Sequence[str], *, all_of_them: bool) -> str:
+    return f"all {len(claims)} claims" if all_of_them and len(claims) > 1 else ", ".join(claims)
 
 
 def count(number: int, thing: str) -> str:

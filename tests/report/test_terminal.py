@@ -157,14 +157,18 @@ def test_what_was_asked_is_counted_and_what_has_no_item_is_named_with_the_reason
             asked("ood", "chest", ["id", "icu"]),
             asked("ood", "derm", why="the cohort has no shift"),
             asked("drop", "derm", why="the cohort has no shift"),
+            asked("gap", "derm", ["id"]),
+            asked("ood", "breast", why="no cohort"),
+            asked("drop", "breast", why="no cohort"),
         ],
     )
     assert terminal.asked(shown) == [
         (
-            "asked: 3 claims on 1 task, 1 shift and 2 attributes: 3 pairs of claim and task, 4 items; "
+            "asked: 3 claims on 2 tasks, 1 shift and 2 attributes: 4 pairs of claim and task, 5 items; "
             "1 judged here"
         ),
         "not asked on derm: ood, drop (the cohort has no shift)",
+        "not asked on breast: all 2 claims (no cohort)",
     ]
     assert set(terminal.asked(shown)) <= set(text(shown).splitlines())
 
