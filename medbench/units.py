@@ -22,6 +22,9 @@ def in_words(units: Sequence[Unit]) -> str:
 def joined(predictions: Predictions, units: Sequence[Unit]) -> Predictions:
     """Predictions by unit: one row for all rows that have everything in common that a unit is by.
 
+    A row of which an attribute that a unit is by is not recorded is a unit of its own: nobody knows what it
+    belongs to.
+
     A finding is there if any of the joined rows shows it, unknown if none does and one is unknown. The mean
     is of logits; the maximum is of the logit of each label, or of the two logits of the row whose second
     class is likeliest, and where one is not finite it is that one. An attribute stays if it is the same
@@ -78,6 +81,8 @@ def _units(predictions: Predictions, unit: Unit) -> tuple[NDArray[np.int64], NDA
             raise MedbenchError(f"no attribute `{name}` to join images by. {nearest(name, known)}")
         values = predictions.patient if name == PATIENT else predictions.attributes[name]
         columns.append(np.unique(values, return_inverse=True)[1])
+        if name != PATIENT:
+            columns.append(np.where(values == "", np.arange(1, len(values) + 1), 0))
     _, first, unit_of = np.unique(np.stack(columns), axis=1, return_index=True, return_inverse=True)
     order = np.argsort(first)
     return first[order], np.argsort(order)[unit_of.ravel()]

@@ -84,6 +84,11 @@ def test_an_attribute_stays_if_it_is_the_same_within_most_units():
     assert "density" not in joined(one_differs, [PATIENT]).attributes, "half of the patients have several"
 
 
+def test_views_of_a_side_that_is_not_recorded_are_not_averaged_over_both_breasts():
+    sides = replace(EXAM, attributes={**EXAM.attributes, "laterality": np.array([""] * 8)})
+    assert log_odds(joined(sides, SCREENING)) == [2.0, 0.5]
+
+
 def test_a_patient_of_two_densities_does_not_take_the_density_off_all():
     patients, density = np.repeat([f"p{i}" for i in range(40)], 2), np.repeat(["a", "b"] * 20, 2)
     density[1] = "b"
@@ -233,8 +238,9 @@ def joined_by_loops(found, units):
     ]
     for unit in units:
         members = {}
-        for row in table:
-            members.setdefault(tuple(row[1][name] for name in unit.by), []).append(row)
+        for i, row in enumerate(table):
+            key = tuple(row[1][name] for name in unit.by)
+            members.setdefault(key if all(key) else i, []).append(row)
 
         def one_value(name, group):
             values = {row[1][name] for row in group}
