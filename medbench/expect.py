@@ -4,6 +4,7 @@ Whether the study is reproduced plays no part here (that is `judge`): this room 
 """
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -150,11 +151,16 @@ class Expectations:
         return min((e for e in self.accepted if e.item == item), key=distance, default=None)
 
     def tolerance(self, metric: str, environment: str) -> float:
-        """How far the same seed may move on another machine of a device class (`numeric@1`)."""
+        """How far the same seed may move on another machine of a device class (`numeric@1`).
+
+        Of a metric of sub-groups it is what was calibrated for any attribute: few values were, and where a
+        corrected gap is 0 in all of them, or no rank changed within the worst group, they say nothing of
+        other seeds.
+        """
         differences = [
             row.largest_difference
             for row in self.calibration
-            if (row.metric, row.environment) == (metric, environment)
+            if (_of_any_groups(row.metric), row.environment) == (_of_any_groups(metric), environment)
         ]
         return max(LEAST, SAFETY * max(differences)) if differences else UNCALIBRATED
 
@@ -682,6 +688,11 @@ def file_of(root: Path, tier: str, item: str) -> Path:
     """Where an item's accepted values are kept."""
     task, claim = item.split("/")[:2]
     return root / tier / task / f"{claim}.yaml"
+
+
+def _of_any_groups(metric: str) -> str:
+    """The identity without the attributes that sub-groups are formed by."""
+    return re.sub(r"[-/]by-.*(?=-from-\d)", "", metric)
 
 
 def _arm(term: str) -> str:

@@ -29,6 +29,7 @@ from medbench.spec.runs import PlannedItem
 from medbench.spec.units import Unit
 from medbench.stats.interval import LEVEL, ROUNDING, Claimed, Spread, limits, p_value
 from medbench.stats.power import (
+    Doubt,
     detectable,
     patients_and_seeds_that_settle,
     patients_that_settle,
@@ -280,7 +281,8 @@ def _with_sum(judgement: Judgement, claim: Claim, evidence: Evidence) -> Judgeme
         return replace(judgement, **verdicts(None, claim), note=reason)
     claimed = PREDICATES[claim.predicate](claim.margin)
     unseen = _unseen(claimed, evidence)
-    certain = claimed.narrowed(bias + unseen)
+    doubt = Doubt(bias, unseen)
+    certain = doubt.to_support(claimed)
     judgement = replace(
         judgement,
         **verdicts(effect, claim, unseen),
@@ -293,9 +295,9 @@ def _with_sum(judgement: Judgement, claim: Claim, evidence: Evidence) -> Judgeme
     if judgement.verdict != "inconclusive":
         return judgement
     settle = Settle(
-        patients=patients_that_settle(mean, certain, spread),
-        seeds=seeds_that_settle(mean, certain, spread),
-        both=patients_and_seeds_that_settle(mean, certain, spread),
+        patients=patients_that_settle(mean, claimed, spread, doubt),
+        seeds=seeds_that_settle(mean, claimed, spread, doubt),
+        both=patients_and_seeds_that_settle(mean, claimed, spread, doubt),
     )
     better = effect.low > 0 and claim.predicate == "superiority"
     note = f"there is a gain, but whether of more than {claim.margin:g} is open" if better else ""

@@ -49,7 +49,9 @@ def key_of(
     generated: bool,
     cluster: str,
 ) -> str:
-    """What a judgement follows from, as 40 hex digits: claim, plan, bytes and origin of the runs, and code.
+    """What a judgement follows from, as 40 hex digits: claim, plan, bytes of the runs, and code.
+
+    And whether runs were loaded; those that one session trained and the next one reuses are the same.
 
     Raises:
       MedbenchError: predictions of a run are missing or altered.
@@ -59,7 +61,7 @@ def key_of(
         "claim": claim,
         "planned": planned,
         "runs": [
-            (arm, seed, run and (run.digest(), run.origin))
+            (arm, seed, run and (run.digest(), run.origin == "loaded"))
             for arm, by_seed in runs.items()
             for seed, run in by_seed.items()
         ],

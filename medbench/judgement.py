@@ -83,6 +83,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     family: str = ""
     """Claims that ask one question."""
     n_images: int = 0
+    """What was scored: images, or what the task joins them to."""
     n_patients: int = 0
     n_seeds: int = 0
     relevant_effect: float

@@ -361,7 +361,7 @@ class Bench:
             planned=max(len(made), sum(len(planned.plan.runs) for planned in self._plans)),
             naive=sum(planned.plan.naive for planned in self._plans),
             asked=[asked for study in self._open_studies() for asked in study.asked()],
-            syntheses=[s for study in self._open_studies() for s in study.suite.syntheses.values()],
+            syntheses=[each for study in self._open_studies() for each in study.syntheses()],
             anchors=[anchor for study in self._open_studies() for anchor in study.anchors()],
         )
 

@@ -30,7 +30,7 @@ from medbench.pseudonym import Pseudonyms
 from medbench.record import RunRecord
 from medbench.reference import References
 from medbench.report.record import Asked, ItemResult, RunOrigin
-from medbench.spec.records import Claim, Suite, label
+from medbench.spec.records import Claim, Suite, Synthesis, label
 from medbench.spec.runs import Item, Plan, PlannedItem, RunSpec
 from medbench.spec.suite import load_suite
 from medbench.store import Campaign, Failures, Store, StoredRun
@@ -371,6 +371,10 @@ class Study:
         if self.options.cohort is None:
             return checks
         return [check for check in checks if check.id.partition("/")[0] in self._cohorts]
+
+    def syntheses(self) -> list[Synthesis]:
+        """Those of the suite; none where two backbones stand in for both ends of its ladder."""
+        return [] if self.options.backbones else list(self.suite.syntheses.values())
 
     def asked(self) -> list[Asked]:
         """What every claim asks of each of its tasks under these options, and why of some it asks nothing."""

@@ -3,7 +3,7 @@
 No run is looked at here, and nothing is expected of what comes out: that is so of the claims it is made of.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -35,8 +35,14 @@ class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the verdicts are of generated images."""
 
 
-def conclude(syntheses: Iterable[Synthesis], judgements: Iterable[Judgement]) -> list[Conclusion]:
-    """What the syntheses come to, in every task of which each claim's items are among the judgements.
+Asked = Mapping[tuple[str, str], Collection[str]]
+"""By task and claim the ids of all items that there are."""
+
+
+def conclude(
+    syntheses: Iterable[Synthesis], judgements: Iterable[Judgement], asked: Asked
+) -> list[Conclusion]:
+    """What the syntheses come to, in every task of which each claim has items among the judgements.
 
     Verdicts are joined as in Kleene's logic of three values: *all* is refuted by one refuted and supported
     by all supported, *any* is the reverse, and *not* turns one into the other; what is left is inconclusive.
@@ -44,25 +50,31 @@ def conclude(syntheses: Iterable[Synthesis], judgements: Iterable[Judgement]) ->
     Args:
       syntheses: as declared.
       judgements: of a session, in any order; one without a verdict counts as inconclusive.
+      asked: also those items that were not selected or met an error, which count as inconclusive too.
     """
     by_claim: dict[tuple[str, str], list[Judgement]] = {}
     for judgement in judgements:
         by_claim.setdefault((judgement.task, judgement.claim), []).append(judgement)
-    found = (_conclusion(synthesis, task, by_claim) for synthesis in syntheses for task in synthesis.tasks)
+    found = (
+        _conclusion(synthesis, task, by_claim, asked) for synthesis in syntheses for task in synthesis.tasks
+    )
     return [conclusion for conclusion in found if conclusion is not None]
 
 
 def _conclusion(
-    synthesis: Synthesis, task: str, by_claim: Mapping[tuple[str, str], Sequence[Judgement]]
+    synthesis: Synthesis,
+    task: str,
+    by_claim: Mapping[tuple[str, str], Sequence[Judgement]],
+    asked: Asked,
 ) -> Conclusion | None:
     properties, left_out, of_all = [], [], list[Judgement]()
-    for name, asked in synthesis.properties.items():
-        at_scale, small = (by_claim.get((task, claim), ()) for claim in (asked.at_scale, asked.small))
-        if not at_scale or not small:
+    for name, claims in synthesis.properties.items():
+        ends = [(task, claims.at_scale), (task, claims.small)]
+        if any(end not in by_claim for end in ends):
             left_out.append(name)
             continue
-        of_all += [*at_scale, *small]
-        large, little = _all(at_scale), _all(small)
+        of_all += [judgement for end in ends for judgement in by_claim[end]]
+        large, little = (_all(by_claim[end], asked.get(end, ())) for end in ends)
         properties.append(
             PropertyVerdict(
                 property=name, at_scale=large, small=little, only_at_scale=_both(large, _NOT[little])
@@ -89,8 +101,10 @@ _NOT: dict[Verdict, Verdict] = {
 _ORDER: tuple[Verdict, ...] = ("refuted", "inconclusive", "supported")
 
 
-def _all(judgements: Iterable[Judgement]) -> Verdict:
-    return _lowest(judgement.verdict or "inconclusive" for judgement in judgements)
+def _all(judgements: Iterable[Judgement], asked: Iterable[str]) -> Verdict:
+    of_items: dict[str, Verdict] = dict.fromkeys(asked, "inconclusive")
+    of_items |= {each.id: each.verdict or "inconclusive" for each in judgements}
+    return _lowest(of_items.values())
 
 
 def _both(one: Verdict, other: Verdict) -> Verdict:

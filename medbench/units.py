@@ -22,10 +22,13 @@ def in_words(units: Sequence[Unit]) -> str:
 def joined(predictions: Predictions, units: Sequence[Unit]) -> Predictions:
     """Predictions by unit: one row for all rows that have everything in common that a unit is by.
 
+    A row of which an attribute that a unit is by is not recorded is a unit of its own: nobody knows what it
+    belongs to.
+
     A finding is there if any of the joined rows shows it, unknown if none does and one is unknown. The mean
     is of logits; the maximum is of the logit of each label, or of the two logits of the row whose second
     class is likeliest, and where one is not finite it is that one. An attribute stays if it is the same
-    within every unit.
+    within most units, and is not recorded of the others; else it is one of images, such as the view.
 
     Args:
       predictions: of n images.
@@ -65,11 +68,7 @@ def _joined(predictions: Predictions, unit: Unit) -> Predictions:
         patient=predictions.patient[first],
         labels=labels,
         logits=logits(predictions, unit_of, len(first)),
-        attributes={
-            name: values[first]
-            for name, values in predictions.attributes.items()
-            if np.array_equal(values[first][unit_of], values)
-        },
+        attributes=_attributes(predictions, first, unit_of),
     )
 
 
@@ -82,9 +81,24 @@ def _units(predictions: Predictions, unit: Unit) -> tuple[NDArray[np.int64], NDA
             raise MedbenchError(f"no attribute `{name}` to join images by. {nearest(name, known)}")
         values = predictions.patient if name == PATIENT else predictions.attributes[name]
         columns.append(np.unique(values, return_inverse=True)[1])
+        if name != PATIENT:
+            columns.append(np.where(values == "", np.arange(1, len(values) + 1), 0))
     _, first, unit_of = np.unique(np.stack(columns), axis=1, return_index=True, return_inverse=True)
     order = np.argsort(first)
     return first[order], np.argsort(order)[unit_of.ravel()]
+
+
+def _attributes(
+    predictions: Predictions, first: NDArray[np.int64], unit_of: NDArray[np.int64]
+) -> dict[str, NDArray[np.str_]]:
+    """Those that most units have one value of; empty where a unit has several."""
+    kept = {}
+    for name, values in predictions.attributes.items():
+        alike = np.ones(len(first), dtype=bool)
+        np.logical_and.at(alike, unit_of, values == values[first][unit_of])
+        if 2 * alike.sum() > len(alike):
+            kept[name] = np.where(alike, values[first], "")
+    return kept
 
 
 def _mean(predictions: Predictions, unit_of: NDArray[np.int64], units: int) -> NDArray[np.float32]:

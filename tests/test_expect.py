@@ -1,6 +1,7 @@
 """Look-up, bands, statuses and the reviewed update of accepted values."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,8 @@ from medbench.expect import (
     vanished_items,
 )
 from medbench.judgement import Interval
+from medbench.metrics import metric_named
+from medbench.spec.metrics import BUILT_IN, EqualizedOddsGap, GroupGap, WorstGroup
 from medbench.stats.prediction import prior_spread
 from tests.judging import judgement
 
@@ -138,6 +141,28 @@ def test_the_value_shown_is_the_one_furthest_out_for_its_band(root):
 )
 def test_the_numeric_tolerance_is_three_times_the_largest_difference_within_limits(rows, tolerance):
     assert Expectations(calibration=tuple(rows)).tolerance("roc_auc@1", "cpu") == pytest.approx(tolerance)
+
+
+def test_what_was_calibrated_for_one_attribute_holds_for_all():
+    """A corrected gap that is 0 in the few values that were calibrated may be any where it is not."""
+    identities = {
+        kind: [metric_named("m", {**BUILT_IN, "m": spec(attributes=[name])}).identity for name in "ab"]
+        for kind, spec in {
+            "gap": partial(GroupGap, of="roc_auc"),
+            "odds": EqualizedOddsGap,
+            "worst": partial(WorstGroup, of="roc_auc"),
+        }.items()
+    }
+    rows = [replace(calibrated(0.004), metric=of_a) for of_a, _ in identities.values()]
+    rows += [replace(calibrated(0.0), metric=of_b) for _, of_b in identities.values()]
+    expectations = Expectations(calibration=tuple(rows))
+    for of_a, of_b in identities.values():
+        assert (
+            expectations.tolerance(of_b, "cpu") == expectations.tolerance(of_a, "cpu") == pytest.approx(0.012)
+        )
+    larger = metric_named("m", {**BUILT_IN, "m": GroupGap(of="roc_auc", attributes=["a"], smallest=30)})
+    for other in (larger.identity, "roc_auc@1"):
+        assert expectations.tolerance(other, "cpu") == 0.001
 
 
 def half(group, groups, new, *, arms, family):

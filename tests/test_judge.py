@@ -22,7 +22,7 @@ from medbench.metrics import Metric, metric_named
 from medbench.metrics.estimates import Estimates
 from medbench.spec.metrics import AveragePrecision, Brier
 from medbench.stats.interval import Claimed, Spread, limits, p_value
-from medbench.stats.power import detectable, power
+from medbench.stats.power import NO_DOUBT, detectable, power
 from tests.judging import FakeRun, claim, planned, scored, study
 from tests.stats.delong import delong
 
@@ -149,8 +149,8 @@ def test_what_would_settle_it_is_asked_at_the_measured_distance_from_the_margin(
     result = shown(study(gain=0.1, n_patients=100))
     assert result.settle == Settle(patients=2.5, seeds=7, both=1.5)
     assert len(asked) == 3
-    for effect, claimed, spread in asked:
-        assert effect == result.effect.value
+    for effect, claimed, spread, doubt in asked:
+        assert (effect, doubt) == (result.effect.value, NO_DOUBT)
         assert claimed == Claimed(low=0.005)
         assert limits(result.effect.value, spread) == (result.effect.low, result.effect.high)
 

@@ -78,6 +78,14 @@ def test_a_synthesis_is_not_shown_where_its_claims_were_not_selected(project):
     assert report["syntheses"] == []
 
 
+def test_two_backbones_are_not_both_ends_of_the_ladder(project):
+    (project.suite / "syntheses").mkdir()
+    (project.suite / "syntheses" / "home.yaml").write_text(SYNTHESIS)
+    report, _ = project.report("-k", "chest", "--backbones=bit-random-r14x0.5,bit-large-r14x0.5")
+    assert len(report["claims"]) > 1
+    assert report["syntheses"] == []
+
+
 def test_a_synthesis_of_an_unknown_claim_is_refused_with_its_line(project):
     (project.suite / "syntheses").mkdir()
     text = SYNTHESIS.replace("at_scale: scale-data", "at_scale: scale-dat")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from medbench import expect
 from medbench.cli import main
 from medbench.errors import MedbenchError
 from medbench.spec.suite import load_suite
@@ -68,6 +69,21 @@ def test_every_claim_of_the_suite_stands_in_the_readme_and_no_other():
         for name in re.findall(r"`(\S+)`", line.split("|")[1])
     }
     assert named == set(load_suite(ROOT / "benchmarks").claims)
+
+
+def test_the_table_shows_what_was_accepted():
+    found = re.findall(
+        r"^    (\w+) +([\w-]+) +([\w-]+) +(\S+)  \[(\S+), (\S+)\] +\S+ +(\w+) +(\w+) +unchanged",
+        README,
+        re.MULTILINE,
+    )
+    assert len(found) == 3
+    accepted = {each.item: each for each in expect.load(ROOT / "expectations", "embedded").accepted}
+    for task, claim, evaluation_set, value, low, high, verdict, as_accepted in found:
+        known = accepted[f"{task}/{claim}/{evaluation_set}"]
+        assert (verdict, as_accepted) == (known.verdict, known.verdict)
+        effect = known.effect
+        assert [f"{of:+.3f}" for of in (effect.value, effect.low, effect.high)] == [value, low, high]
 
 
 def test_the_commands_of_the_readme_are_known(capsys):

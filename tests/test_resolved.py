@@ -94,5 +94,15 @@ def test_the_suite_resolves_to_what_was_reviewed():
     )
 
 
+def test_who_is_said_to_be_trained_to_its_plateau_has_a_recipe_that_was_chosen_for_that():
+    claims = load_suite(Path(__file__).parents[1] / "benchmarks").claims.values()
+    said = [claim for claim in claims if "plateau" in claim.statement]
+    assert said
+    recipes = {
+        (claim.claim, arm.recipe) for claim in said for arms in claim.arms.values() for arm in arms.values()
+    }
+    assert recipes == {(claim.claim, "embedded-long") for claim in said}
+
+
 if __name__ == "__main__":
     GOLDEN.write_text(resolved(), encoding="utf-8")

@@ -4,8 +4,8 @@ from itertools import product
 
 import pytest
 
+from medbench import synthesis as joining
 from medbench.spec.records import Property, Source, Synthesis
-from medbench.synthesis import conclude
 from tests.judging import judgement
 
 VERDICTS = ("supported", "refuted", "inconclusive")
@@ -20,6 +20,14 @@ def synthesis(*properties, tasks=("chest",)):
         tasks=list(tasks),
         properties={name: Property(at_scale=f"{name}-large", small=f"{name}-small") for name in properties},
     )
+
+
+def conclude(syntheses, judgements, *, beside=()):
+    """Of all items that there are: those that were judged, and perhaps others."""
+    asked = {}
+    for task, claim, item in [*((each.task, each.claim, each.id) for each in judgements), *beside]:
+        asked.setdefault((task, claim), []).append(item)
+    return joining.conclude(syntheses, judgements, asked)
 
 
 def judged(claim, *verdicts, task="chest", **changes):
@@ -64,6 +72,14 @@ def test_a_property_holds_only_where_its_claim_does_on_every_item():
 def test_an_item_without_a_verdict_leaves_it_open():
     [found] = conclude([synthesis("a")], both("a", None, "refuted"))
     assert found.verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(("there", "joined"), [("supported", "inconclusive"), ("refuted", "refuted")])
+def test_an_item_that_was_not_judged_leaves_it_open_unless_another_settles_it(there, joined):
+    """Not selected, or met by an error: what is left must not speak for all."""
+    beside = [("chest", "a-large", "chest/a-large/9")]
+    [found] = conclude([synthesis("a")], both("a", there, "refuted"), beside=beside)
+    assert found.properties[0].at_scale == joined
 
 
 def test_tasks_are_judged_apart_and_one_without_items_not_at_all():

@@ -75,12 +75,25 @@ def test_a_unit_is_named_by_its_first_image_and_comes_where_that_one_came():
     assert joined(shuffled, SCREENING).image.tolist() == ["i6", "i0"]
 
 
-def test_an_attribute_stays_if_it_is_the_same_within_every_unit():
+def test_an_attribute_stays_if_it_is_the_same_within_most_units():
     assert set(joined(EXAM, [BREAST]).attributes) == {"laterality", "density"}, "a breast has several views"
     whole = joined(EXAM, SCREENING)
     assert {name: values.tolist() for name, values in whole.attributes.items()} == {"density": ["b", "d"]}
     one_differs = replace(EXAM, attributes={**EXAM.attributes, "density": np.array(["b"] * 7 + ["d"])})
-    assert "density" not in joined(one_differs, [PATIENT]).attributes
+    assert joined(one_differs, [BREAST]).attributes["density"].tolist() == ["b", "b", "b", ""]
+    assert "density" not in joined(one_differs, [PATIENT]).attributes, "half of the patients have several"
+
+
+def test_views_of_a_side_that_is_not_recorded_are_not_averaged_over_both_breasts():
+    sides = replace(EXAM, attributes={**EXAM.attributes, "laterality": np.array([""] * 8)})
+    assert log_odds(joined(sides, SCREENING)) == [2.0, 0.5]
+
+
+def test_a_patient_of_two_densities_does_not_take_the_density_off_all():
+    patients, density = np.repeat([f"p{i}" for i in range(40)], 2), np.repeat(["a", "b"] * 20, 2)
+    density[1] = "b"
+    found = joined(binary([0] * 80, [0.0] * 80, patients=patients, density=density), [PATIENT])
+    assert found.attributes["density"].tolist() == ["", *(["b", "a"] * 20)[:39]]
 
 
 def test_the_evaluation_set_and_the_target_stay():
@@ -225,17 +238,20 @@ def joined_by_loops(found, units):
     ]
     for unit in units:
         members = {}
-        for row in table:
-            members.setdefault(tuple(row[1][name] for name in unit.by), []).append(row)
-        kept = [
-            name
-            for name in table[0][1]
-            if all(len({row[1][name] for row in m}) == 1 for m in members.values())
-        ]
+        for i, row in enumerate(table):
+            key = tuple(row[1][name] for name in unit.by)
+            members.setdefault(key if all(key) else i, []).append(row)
+
+        def one_value(name, group):
+            values = {row[1][name] for row in group}
+            return values.pop() if len(values) == 1 else None
+
+        alike = {name: [one_value(name, m) is not None for m in members.values()] for name in table[0][1]}
+        kept = [name for name, of_units in alike.items() if sum(of_units) > len(of_units) / 2]
         table = [
             (
                 group[0][0],
-                {name: group[0][1][name] for name in kept},
+                {name: one_value(name, group) or "" for name in kept},
                 label_of([row[2] for row in group], multi_label=multi_label),
                 logits_of([row[3] for row in group], unit.over, multi_label=multi_label),
             )

@@ -178,6 +178,7 @@ def build(
     adjusted = adjust(result.judgement for result in judged if result.judgement)
     runs = merge_runs(run for result in ordered for run in result.runs)
     origins = Counter(run.origin for run in runs)
+    asked = list(asked)
     return Report(
         medbench=version,
         created=created,
@@ -193,8 +194,8 @@ def build(
             loaded=origins["loaded"],
             naive=naive,
         ),
-        syntheses=conclude(syntheses, adjusted),
-        asked=list(asked),
+        syntheses=conclude(syntheses, adjusted, {(each.task, each.claim): each.items for each in asked}),
+        asked=asked,
         claims=[_claim(result, judgement) for result, judgement in zip(judged, adjusted, strict=True)],
         expectations=[result.check for result in ordered if result.check],
         anchors=list(anchors),
