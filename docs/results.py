@@ -194,7 +194,8 @@ def table(items: list[dict[str, Any]]) -> str:
     one = items[0]
     clusters = {item["cluster"] for item in items} - {"patient"}
     of = "clusters" if clusters else "patients"
-    lines = [f"**{one['claim']}** ({one['metric']}, margin {one['margin']:g}). {one['statement']}\n"]
+    metrics = ", ".join(dict.fromkeys(item["metric"] for item in items))
+    lines = [f"**{one['claim']}** ({metrics}, margin {one['margin']:g}). {one['statement']}\n"]
     lines += [f"| item | {of} | mean by arm | effect, 90 % interval | verdict | power |", "| --- " * 6 + "|"]
     lines += [row(item) for item in items]
     lines += [f"\nClustered by {cluster}." for cluster in sorted(clusters)]
@@ -312,6 +313,9 @@ on up to 6,000 times as many images. Margins were declared before the first run;
 """
 EMBEDDED = """\
 Phantoms ([phantoms.md](phantoms.md)). These numbers show that the benchmark works; they say nothing about patients.
+`calibration-ece` and `calibration-ece-tempered` cannot be supported on cohorts of this size, whatever the networks: on
+some hundred patients a perfect model shows an error of about the margin, which limits must allow for. They can still
+be refuted, and `calibration-nll` and `calibration-brier` ask the same question with power.
 """
 FIGURES = """\
 ![mean AUC by rung of the ladder](results/ladder.svg)
