@@ -20,7 +20,7 @@ from medbench.judgement import Check, Definition, Interval, Judgement, Status, V
 from medbench.metrics.registry import higher_is_better
 from medbench.predicates import PREDICATES, verdict
 from medbench.spec.effects import AT
-from medbench.spec.loader import dump_yaml, load_document, load_yaml
+from medbench.spec.loader import dump_yaml, load_document
 from medbench.spec.records import Declared
 from medbench.stats.prediction import (
     MEANS,
@@ -108,6 +108,7 @@ class Calibration(Declared, frozen=True, kw_only=True):
     largest_difference: float
 
 
+_ITEM = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*/[a-z0-9]+([.-][a-z0-9]+)*/.+")
 _Key = tuple[str, str]
 """An item and the device class that its values were accepted on."""
 
@@ -313,8 +314,16 @@ def _calibrated(path: Path) -> list[Calibration]:
 def _listed(root: Path, tier: str) -> frozenset[_Key]:
     """All that was accepted for a tier, as its index has it: items by device class."""
     path = root / tier / INDEX
-    listed = load_yaml(path, dict[str, list[str]]) if path.exists() else {}
-    return frozenset((item, environment) for environment, items in listed.items() for item in items)
+    if not path.exists():
+        return frozenset()
+    document = load_document(path, dict[str, list[str]])
+    for environment, items in document.value.items():
+        for i, item in enumerate(items):
+            if not _ITEM.fullmatch(item):
+                raise document.error(
+                    *(environment, i), message=f"expected an item, task/claim/evaluation-set, found `{item}`."
+                )
+    return frozenset((item, environment) for environment, items in document.value.items() for item in items)
 
 
 def _contradiction(expectation: Expectation) -> tuple[str, str]:
@@ -709,7 +718,27 @@ def _by_device_class(keys: Iterable[_Key]) -> dict[str, list[str]]:
 
 def _write(path: Path, content: list[Expectation] | dict[str, list[str]]) -> None:
     """Replace a file whole, so that an interruption leaves the old one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    partial.write_bytes(dump_yaml(content).encode())
-    partial.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(dump_yaml(content).encode())
+        partial.replace(path)
+    except OSError as error:
+        raise MedbenchError(
+            f"{path}: accepted values cannot be written ({error.strerror}). Make room or give yourself the "
+            "right, and repeat the command: finished runs are kept."
+        ) from error
+
+
+def require_writable(root: Path) -> None:
+    """Refuse before training what could not be written after it.
+
+    Raises:
+      MedbenchError: the folder `expectations`, or the one it is to be made in, cannot be written.
+    """
+    there = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise MedbenchError(
+            f"{there}: accepted values are to be written here, and it is no folder that can be written. Name "
+            "another with --expectations, or give yourself the right."
+        )

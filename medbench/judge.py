@@ -355,6 +355,8 @@ def why_no_verdict(spread: Spread, *, behind: float, resampled: bool, cluster: s
             f"and nothing is concluded from fewer than {fewest}"
         )
     if behind < FEWEST_BEHIND:
+        if round(behind) == 0:
+            return f"no {cluster} makes a difference between the arms, so nothing is concluded"
         return (
             f"the difference rests on {behind:.1f} {cluster}s, the arms score the others alike, "
             f"and nothing is concluded from fewer than {FEWEST_BEHIND}"

@@ -29,16 +29,28 @@ class Judged:
     def get(self, key: str) -> Judgement | None:
         """The judgement under a key."""
         try:
-            return msgspec.json.decode((self._folder / f"{key}.json").read_bytes(), type=Judgement)
+            kept = msgspec.json.decode((self._folder / f"{key}.json").read_bytes(), type=_Kept)
+            if hashlib.sha256(kept.judgement).hexdigest() != kept.sha256:
+                return None
+            return msgspec.json.decode(kept.judgement, type=Judgement)
         except (OSError, msgspec.MsgspecError):
             return None
 
     def put(self, key: str, judgement: Judgement) -> None:
         """Keep a judgement; a disk that is full or read-only keeps none, which loses nothing."""
+        content = msgspec.json.encode(judgement)
+        kept = _Kept(sha256=hashlib.sha256(content).hexdigest(), judgement=msgspec.Raw(content))
         try:
-            write_aside(self._folder / f"{key}.json", msgspec.json.encode(judgement))
+            write_aside(self._folder / f"{key}.json", msgspec.json.encode(kept))
         except OSError:
             return
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """A judgement with the digest of its bytes, so that no altered one is believed."""
+
+    sha256: str
+    judgement: msgspec.Raw
 
 
 def key_of(

@@ -140,6 +140,7 @@ class Planner:
     def _planned(self, item: Item, arms: Mapping[str, Arm]) -> PlannedItem:
         claim, task = self._suite.claims[item.claim], self._suite.tasks[item.task]
         cohort, seeds = self._cohorts[item.task], self._seeds[: claim.seeds or None]
+        _require_units(task, cohort)
         return PlannedItem(
             item=item,
             metrics=resolved_metrics(self._suite, task, item),
@@ -161,6 +162,16 @@ class Planner:
             fraction=arm.fraction,
             recipe=arm.recipe,
         )
+
+
+def _require_units(task: Task, cohort: Cohort) -> None:
+    """A generated cohort has the attributes that the task's units are by, or they are misspelt."""
+    known = [PATIENT, *cohort.attributes]
+    for name in [name for unit in task.units for name in unit.by if name not in known]:
+        if cohort.generated:
+            raise MedbenchError(
+                f"task `{task.task}`: units by `{name}`, which {cohort.name} has not. {nearest(name, known)}"
+            )
 
 
 def units_of(task: Task, attributes: Collection[str], target: Target) -> tuple[Unit, ...]:

@@ -454,9 +454,10 @@ class Study:
         """Refuse before training what would be refused after it, in a session that is to accept values.
 
         Raises:
-          MedbenchError: an item's runs would come from several versions of the code; or a stored or
-            reference run is damaged.
+          MedbenchError: an item's runs would come from several versions of the code; a stored or
+            reference run is damaged; or the folder cannot be written.
         """
+        expect.require_writable(self.accepted_in)
         loaded = {record.run_id: record.code for record in self.forecast(plan).loaded}
         for planned in plan.items:
             if self.options.expect == "new" and self._accepted_here(planned.item.id):

@@ -22,6 +22,7 @@ from medbench.expect import (
     check,
     load,
     measured,
+    require_writable,
     summary,
     update,
     vanished_items,
@@ -881,6 +882,29 @@ def test_an_expectation_that_the_list_lacks_is_refused(root):
     (root / "embedded/items.yaml").unlink()
     with pytest.raises(MedbenchError, match=r"scale-data\.yaml:1: .* Restore that file, or add the item"):
         load(root, "embedded")
+
+
+@pytest.mark.parametrize("entry", ["mammography", "mammography/own", "../../x/y", "/"])
+def test_a_list_that_names_no_item_is_refused(root, entry):
+    accepted(root, judgement())
+    (root / "embedded/items.yaml").write_text(f"cpu:\n- mammography/scale-data/id\n- {entry}\n")
+    with pytest.raises(
+        MedbenchError, match=rf"items\.yaml:3: expected an item, .*found `{re.escape(entry)}`"
+    ):
+        load(root, "embedded")
+
+
+def test_a_folder_that_takes_nothing_is_refused_with_its_name(root):
+    (root / "embedded").mkdir(parents=True)
+    (root / "embedded" / "mammography").write_text("")
+    with pytest.raises(MedbenchError, match=r"scale-data\.yaml: accepted values cannot be written"):
+        accept([judgement()], root)
+    file = root / "embedded" / "mammography"
+    with pytest.raises(
+        MedbenchError, match="mammography: accepted values are to be written here, and it is no"
+    ):
+        require_writable(file)
+    require_writable(root / "yet" / "to be made")
 
 
 def test_the_committed_expectations_load():

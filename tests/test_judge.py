@@ -367,6 +367,20 @@ def test_a_resampled_difference_that_rests_on_few_patients_concludes_nothing():
     assert 0 < behind < 4
 
 
+def test_arms_that_score_all_patients_alike_are_said_to():
+    labels = np.arange(120) % 2
+    scores = np.random.default_rng(0).random((2, 3, 120))
+    scores[1] = scores[0] / 2
+    runs = {
+        arm: {s: FakeRun(scored(labels, scores[a, s - 1])) for s in (1, 2, 3)} for a, arm in enumerate(ARMS)
+    }
+    result = judge(planned(metric="average_precision"), claim(predicate="non-inferiority", margin=0.9), runs)
+    assert result.verdict == "inconclusive"
+    assert result.note.startswith(
+        ("no patient makes a difference", "the difference is the same for all patients")
+    )
+
+
 @pytest.mark.parametrize(
     ("field", "value", "what"),
     [("image", "other", "images"), ("patient", "p99", "patients"), ("labels", [1, 0], "labels")],

@@ -47,6 +47,13 @@ def test_a_damaged_one_is_as_if_it_were_not_there(tmp_path, content):
     assert Judged(tmp_path).get("a") is None
 
 
+def test_an_altered_one_is_not_believed(tmp_path):
+    Judged(tmp_path).put("a", judgement(verdict="inconclusive"))
+    file = tmp_path / "a.json"
+    file.write_text(file.read_text().replace('"inconclusive"', '"supported"'))
+    assert Judged(tmp_path).get("a") is None
+
+
 def test_a_disk_that_takes_nothing_loses_nothing(tmp_path):
     Judged(tmp_path / "missing").put("a", judgement())
 

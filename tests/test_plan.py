@@ -361,11 +361,22 @@ BREAST, PATIENT = Unit(by=["patient", "laterality"], over="mean"), Unit(by=["pat
 def test_images_are_joined_as_far_as_a_cohort_allows(attributes, kind, classes, units, suite):
     by_breast = msgspec.structs.replace(suite.tasks["chest"], units=[BREAST, PATIENT])
     fitted = msgspec.structs.replace(suite, tasks={**suite.tasks, "chest": by_breast})
-    cohorts = {"chest": Noise(attributes=attributes, target=Target(kind=kind, classes=classes))}
+    target = Target(kind=kind, classes=classes)
+    cohorts = {"chest": Noise(attributes=attributes, target=target, generated=False)}
     found = items(fitted, tier="small", cohorts=cohorts)
     planned = Planner(fitted, tier="small", cohorts=cohorts).plan(found).items
     assert len(planned) == 3
     assert all(each.units == units for each in planned)
+
+
+def test_units_by_an_attribute_that_generated_images_lack_are_misspelt(suite):
+    misspelt = msgspec.structs.replace(
+        suite.tasks["chest"], units=[Unit(by=["patient", "vieww"], over="mean")]
+    )
+    fitted = msgspec.structs.replace(suite, tasks={**suite.tasks, "chest": misspelt})
+    cohorts = {"chest": Noise(attributes=("view",))}
+    with pytest.raises(MedbenchError, match=r"task `chest`: units by `vieww`, .* Did you mean `view`\?"):
+        Planner(fitted, tier="small", cohorts=cohorts).plan(items(fitted, tier="small", cohorts=cohorts))
 
 
 @given(chosen=st.sets(st.sampled_from(IDS)))
