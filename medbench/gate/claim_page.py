@@ -33,15 +33,22 @@ def _head(result: ClaimReport) -> list[str]:
         "",
         (
             f"Written by `medbench validate-claims --write docs/planted.md`; do not edit. {result.date}, "
-            f"commit {result.commit[:12]}, {result.machine}, {result.seconds / 60:.0f} min; {result.worlds} "
-            "worlds of each task."
+            f"commit {result.commit[:12]}, {result.machine}, {result.seconds / 60:.0f} min; worlds "
+            f"{result.first} to {result.first + result.worlds - 1} of each task."
+        ),
+        "",
+        (
+            "**All of it is generated**: the patients and labels are those of the phantoms, and the scores "
+            "of both arms are drawn at random. It tells how medbench judges, and nothing of any backbone "
+            "or patient."
         ),
         "",
         (
             "Does a claim notice what it is about, and nothing else? Runs are simulated, harm is planted "
             "in the treatment, and `medbench.judge` judges them as it judges trained ones. Which claims "
             "must, may and must not react is declared in `medbench/gate/matrix.yaml`, before worlds are "
-            "judged; a claim that is added to the suite is refused until it is declared there too."
+            "judged (`git log medbench/gate/matrix.yaml docs/planted.md`); a claim that is added to the "
+            "suite is refused until it is declared there too."
         ),
     ]
 
@@ -94,10 +101,10 @@ def _world(result: ClaimReport) -> list[str]:
         (
             f"For each of {', '.join(result.tasks)} the rows of the phantoms: patients, images, labels and "
             "attributes of validation, `id` and each shift; no image is drawn. On them the logits of both "
-            f"arms are drawn, `{result.arms[BASELINE]}` as baseline and `{result.arms[TREATMENT]}` as "
-            f"treatment, {result.seeds} seeds each. Each label has a score with unit variance and a mean "
-            "that depends on the finding, so that the ROC area of that score among images is "
-            f"{home[BASELINE]:g} (baseline) and {home[TREATMENT]:g} (treatment) at home, "
+            f"arms, baseline and treatment, are drawn, {result.seeds} seeds each. They are those of every "
+            "claim that compares two arms, whatever its backbones and recipes are. Each label has a score "
+            "with unit variance and a mean that depends on the finding, so that the ROC area of that score "
+            f"among images is {home[BASELINE]:g} (baseline) and {home[TREATMENT]:g} (treatment) at home, "
             f"{shifts[BASELINE]:g} and {shifts[TREATMENT]:g} on shifts: the treatment has the gains that "
             f"claims call relevant. Of the variance that is no signal, {worlds.OF_PATIENT:.0%} is common to "
             f"the images of a patient, {worlds.OF_IMAGE:.0%} to all runs of an image, {worlds.OF_ARM:.0%} "
@@ -209,7 +216,14 @@ def _silent(result: ClaimReport) -> list[str]:
 
 
 def _not_planted(result: ClaimReport) -> list[str]:
-    rows = [[f"`{claim}`", reason] for claim, reason in result.not_planted.items()]
+    """Claims without cells of their own, and why."""
+    rows = [
+        *(
+            [f"`{claim}`", f"judged as `{other}` is, of other arms"]
+            for claim, other in result.judged_as.items()
+        ),
+        *([f"`{claim}`", reason] for claim, reason in result.not_planted.items()),
+    ]
     return ["", "## Not planted", "", *table(["claim", "why"], rows)]
 
 

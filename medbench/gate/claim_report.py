@@ -80,14 +80,16 @@ class ClaimReport(msgspec.Struct, frozen=True, kw_only=True):
     date: str
     machine: str
     seconds: float
+    first: int
+    """The number of the first world; the others follow."""
     worlds: int
     """Of each task."""
     seeds: int
     """Of each arm."""
     tasks: list[str]
-    arms: dict[str, str]
-    """The backbones that the simulated arms stand for."""
     plants: list[PlantReport]
+    judged_as: dict[str, str]
+    """Claims that differ in nothing from a planted one but their backbones, and that one."""
     not_planted: dict[str, str]
     """Claims, and why no world is simulated for them."""
 
@@ -143,6 +145,7 @@ def report(outcomes: Sequence[Outcome], matrix: Matrix, **facts: object) -> Clai
         )
     return ClaimReport(
         plants=plants,
+        judged_as=matrix.declared.judged_as,
         not_planted=matrix.declared.not_planted,
         tasks=list(dict.fromkeys(items[outcome.item].task for outcome in outcomes)),
         **facts,  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from medbench.gate import reactions, sizes
 from medbench.gate.claim_page import page
 from medbench.gate.claim_report import ClaimReport, report, summary
 from medbench.gate.matrix import Cell
-from medbench.gate.reactions import FIRST, HELD, Outcome, Planted, bench, simulate
+from medbench.gate.reactions import FIRST, HELD, SEEDS, Outcome, Planted, bench, simulate
 
 SUITE = Path(__file__).parents[2] / "benchmarks"
 TASK = "mammography"
@@ -43,9 +43,9 @@ def reported(outcomes, of, worlds=2):
         date="2026-11-23",
         machine="m",
         seconds=60.0,
+        first=FIRST,
         worlds=worlds,
-        seeds=of.seeds,
-        arms=of.arms,
+        seeds=SEEDS,
     )
 
 
@@ -110,9 +110,11 @@ def test_harm_is_what_the_matrix_declares(of):
     assert of.harm("chest", Planted("shift", 0.3)).lost == 0.3
 
 
-def test_worlds_have_the_seeds_and_arms_of_the_suite(of):
-    assert of.seeds == 10
-    assert of.arms == {"baseline": "bit-cifar2k-r14x0.5", "treatment": "bit-cifar50k-r14x0.5"}
+def test_claims_are_judged_from_their_first_seeds_the_same_for_all(of):
+    for task in of.tasks:
+        for planned in of._planned[task]:
+            assert [list(by_seed) for by_seed in planned.runs.values()] == [[1, 2, 3, 4, 5]] * 2
+    assert min(claim.seeds or 10 for claim in of.suite.claims.values()) == SEEDS
 
 
 @given(before=st.sampled_from([*VERDICTS, None]), after=st.sampled_from([*VERDICTS, None]))
