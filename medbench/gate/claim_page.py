@@ -69,8 +69,8 @@ def _outcome(result: ClaimReport) -> list[str]:
         (
             "An item (a claim on an evaluation set, or an attribute, of a task) that must react holds if "
             f"it does in at least {LEAST:.0%} of worlds, {_least(result.worlds)} of {result.worlds}; one "
-            "that must not, if it reacts in none, and its effect is the same but for rounding in all. The "
-            "command's exit status is 0 if all hold, else 1."
+            "that must not, if its verdict and its effect are the same in all, but for rounding (or what "
+            "is said below). The command's exit status is 0 if all hold, else 1."
         ),
         "",
         *table(["plant", "expected", "items", "reacted, of worlds of items", "items as declared"], rows),
@@ -136,7 +136,7 @@ def _plant(plant: PlantReport, tasks: Sequence[str]) -> list[str]:
         [
             ", ".join(f"`{claim}`" for claim in dict.fromkeys(item.claim for item in cell.items)),
             cell.on,
-            cell.expected,
+            f"{cell.expected}, effect within {cell.within:g}" if cell.within else cell.expected,
             *(_counts([item for item in cell.items if item.task == task]) for task in tasks),
             cell.reason,
         ]

@@ -72,9 +72,22 @@ def test_planted_worlds_come_out_as_declared(judged, of):
     failed = [(cell.plant, item.item) for cell in result.cells for item in cell.items if not item.held]
     assert not failed
     assert {plant.plant for plant in result.plants} == {"subgroup", "shift", "miscalibrated"}
-    for plant in result.plants:
-        assert {cell.expected for cell in plant.cells} >= {"must", "must-not"}
+    held = {(cell.plant, cell.expected) for cell in result.cells}
+    assert held >= {("shift", "must"), ("miscalibrated", "must")} | {
+        (plant, "must-not") for plant, _ in of.planted
+    }
     assert lines[-1] == "2 of 2 worlds judged, about 0 s left"
+
+
+def test_a_sub_group_that_is_seen_worse_is_noticed_by_the_claims_about_it(of):
+    (subgroup,) = [each for each in of.planted if each.plant == "subgroup"]
+    found = of.outcomes("chest", 1, [subgroup], ("must",))
+    assert sorted(one.item for one in found) == [
+        "chest/fairness-gap-narrowed/id/view",
+        "chest/fairness-gap/id/view",
+        "chest/fairness-worst-group/id/view",
+    ]
+    assert all(one.reacts for one in found)
 
 
 def test_what_cannot_be_moved_is_equal_to_the_last_digit(judged, of):
@@ -177,8 +190,10 @@ def test_the_record_survives_json_and_the_page_has_every_item(of, worlds):
     text = page(result)
     assert "Everything came out as declared." in text
     assert f"| `chest/ood-robustness/icu` | shift | {worlds} / 0 / 0 | 0 / 0 / {worlds} | -0.100 |" in text
-    for claim in (*{item.claim for item in of.matrix.items}, *result.not_planted):
+    for claim in of.suite.claims:
         assert f"`{claim}`" in text
+    assert "| must-not, effect within 0.001 |" in text
+    assert "| `transfer-gain` | judged as `scale-data` is, of other arms |" in text
     assert "must-not" in summary(result)
 
 
