@@ -3,11 +3,15 @@
 from collections.abc import Iterable, Sequence
 
 from medbench.gate import claim_worlds as worlds
-from medbench.gate.claim_report import LEAST, CellReport, ClaimReport, PlantReport, Reaction
+from medbench.gate.claim_report import LEAST, CellReport, ClaimReport, Miss, PlantReport, Reaction
 from medbench.gate.page import table
 from medbench.spec.effects import BASELINE, TREATMENT
 
 VERDICTS = ("supported", "inconclusive", "refuted", "undefined")
+_TOO_FEW = (
+    " Inconclusive twice in all of them: so few patients show neither that the claim holds without the "
+    "plant, nor that it does not with it."
+)
 
 
 def page(result: ClaimReport) -> str:
@@ -87,10 +91,23 @@ def _failure(cell: CellReport, item: Reaction) -> str:
     moved = (
         f", its effect moved by up to {item.most:.2g}" if cell.expected == "must-not" and item.most else ""
     )
+    twice = cell.expected == "must" and all(
+        miss.before == miss.after == "inconclusive" for miss in item.missed
+    )
     return (
         f"- `{item.item}`, {cell.plant}, {cell.expected} react: reacted in {_count(item)}{moved}; verdicts "
-        f"were {_spoken(item.before)}, and became {_spoken(item.after)}."
+        f"were {_spoken(item.before)}, and became {_spoken(item.after)}. Worlds in which it did otherwise, "
+        f"with the effect in the planted one: {'; '.join(_missed(miss) for miss in item.missed)}."
+        + (_TOO_FEW if twice else "")
     )
+
+
+def _missed(miss: Miss) -> str:
+    effect = miss.effect
+    interval = (
+        "undefined" if effect is None else f"{effect.value:+.3f} [{effect.low:+.3f}, {effect.high:+.3f}]"
+    )
+    return f"{miss.world}, {miss.before} to {miss.after}, {interval}"
 
 
 def _world(result: ClaimReport) -> list[str]:

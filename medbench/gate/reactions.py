@@ -19,7 +19,7 @@ from medbench.gate.claim_worlds import NOTHING, Harm, Setting
 from medbench.gate.matrix import Expected, Matrix, matrix
 from medbench.gate.workers import in_any_order
 from medbench.judge import judge
-from medbench.judgement import Judgement, Verdict
+from medbench.judgement import Interval, Judgement, Verdict
 from medbench.others.runs import OthersRun
 from medbench.plan import items, make_plan
 from medbench.predictions import Predictions
@@ -66,6 +66,7 @@ class Outcome(NamedTuple):
       before: verdict without it; None where the metric is undefined.
       after: verdict with it.
       change: of the effect by the plant; None where it is undefined.
+      effect: with the plant; None where it is undefined.
     """
 
     world: int
@@ -74,6 +75,7 @@ class Outcome(NamedTuple):
     before: Verdict | None
     after: Verdict | None
     change: float | None
+    effect: Interval | None = None
 
     @property
     def reacts(self) -> bool:
@@ -171,7 +173,7 @@ class Bench:
             change = None
             if twin.effect is not None and judged.effect is not None:
                 change = judged.effect.value - twin.effect.value
-            yield Outcome(world, planted, item.item.id, twin.verdict, judged.verdict, change)
+            yield Outcome(world, planted, item.item.id, twin.verdict, judged.verdict, change, judged.effect)
 
     def _judged(self, item: PlannedItem, runs: Mapping[str, Mapping[int, OthersRun]]) -> Judgement:
         return judge(item, self.suite.claims[item.item.claim], runs, generated=True)

@@ -16,6 +16,7 @@ from medbench.gate.claim_page import page
 from medbench.gate.claim_report import ClaimReport, report, summary
 from medbench.gate.matrix import Cell
 from medbench.gate.reactions import FIRST, HELD, SEEDS, Outcome, Planted, bench, simulate
+from medbench.judgement import Interval
 
 SUITE = Path(__file__).parents[2] / "benchmarks"
 TASK = "mammography"
@@ -62,7 +63,10 @@ def canned(of, worlds=20, **changed):
                 must = of.matrix.cell(plant, item.id).expected == "must"
                 usual = ("supported", "refuted", -0.1) if must else ("supported", "supported", 0.0)
                 before, after, change = changed.get(f"{plant} {item.id}", lambda _, usual=usual: usual)(world)
-                found.append(Outcome(world, Planted(plant, size), item.id, before, after, change))
+                effect = None
+                if change is not None:
+                    effect = Interval(value=change, low=change - 0.1, high=change + 0.1)
+                found.append(Outcome(world, Planted(plant, size), item.id, before, after, change, effect))
     return found
 
 
@@ -206,6 +210,8 @@ def test_the_page_and_the_terminal_name_what_is_not_as_declared(of):
     text = page(result)
     assert "- `chest/fairness-gap/id/view`, subgroup, must react: reacted in 0 of 20 worlds [0%, 17%]" in text
     assert "**2 items: 0 to 20 of 20**" in text
+    assert "Inconclusive twice in all of them: so few patients" in text
+    assert "in the planted one: 1, inconclusive to inconclusive, -0.010 [-0.110, +0.090]; 2, " in text
 
 
 def test_the_page_names_items_that_never_have_a_verdict(of):
