@@ -17,7 +17,7 @@ from medbench.environment import commit
 from medbench.gate.claim_page import page
 from medbench.gate.claim_report import report, summary
 from medbench.gate.command import check_files, count, to_terminal, write
-from medbench.gate.reactions import FIRST, bench, simulate
+from medbench.gate.reactions import FIRST, SEEDS, bench, simulate
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,9 +69,9 @@ def run(args: argparse.Namespace) -> int:
         date=datetime.now(UTC).date().isoformat(),
         machine=f"{platform.machine()}, {os.cpu_count()} cores, {args.workers} used",
         seconds=round(time.monotonic() - started, 1),
+        first=FIRST,
         worlds=args.worlds,
-        seeds=of.seeds,
-        arms=of.arms,
+        seeds=SEEDS,
     )
     print(summary(result))
     if args.json:

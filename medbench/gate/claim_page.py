@@ -3,11 +3,15 @@
 from collections.abc import Iterable, Sequence
 
 from medbench.gate import claim_worlds as worlds
-from medbench.gate.claim_report import LEAST, CellReport, ClaimReport, PlantReport, Reaction
+from medbench.gate.claim_report import LEAST, CellReport, ClaimReport, Miss, PlantReport, Reaction
 from medbench.gate.page import table
 from medbench.spec.effects import BASELINE, TREATMENT
 
 VERDICTS = ("supported", "inconclusive", "refuted", "undefined")
+_TOO_FEW = (
+    " Inconclusive twice in all of them: so few patients show neither that the claim holds without the "
+    "plant, nor that it does not with it."
+)
 
 
 def page(result: ClaimReport) -> str:
@@ -33,15 +37,22 @@ def _head(result: ClaimReport) -> list[str]:
         "",
         (
             f"Written by `medbench validate-claims --write docs/planted.md`; do not edit. {result.date}, "
-            f"commit {result.commit[:12]}, {result.machine}, {result.seconds / 60:.0f} min; {result.worlds} "
-            "worlds of each task."
+            f"commit {result.commit[:12]}, {result.machine}, {result.seconds / 60:.0f} min; worlds "
+            f"{result.first} to {result.first + result.worlds - 1} of each task."
+        ),
+        "",
+        (
+            "**All of it is generated**: the patients and labels are those of the phantoms, and the scores "
+            "of both arms are drawn at random. It tells how medbench judges, and nothing of any backbone "
+            "or patient."
         ),
         "",
         (
             "Does a claim notice what it is about, and nothing else? Runs are simulated, harm is planted "
             "in the treatment, and `medbench.judge` judges them as it judges trained ones. Which claims "
             "must, may and must not react is declared in `medbench/gate/matrix.yaml`, before worlds are "
-            "judged; a claim that is added to the suite is refused until it is declared there too."
+            "judged (`git log medbench/gate/matrix.yaml docs/planted.md`); a claim that is added to the "
+            "suite is refused until it is declared there too."
         ),
     ]
 
@@ -62,8 +73,8 @@ def _outcome(result: ClaimReport) -> list[str]:
         (
             "An item (a claim on an evaluation set, or an attribute, of a task) that must react holds if "
             f"it does in at least {LEAST:.0%} of worlds, {_least(result.worlds)} of {result.worlds}; one "
-            "that must not, if it reacts in none, and its effect is the same but for rounding in all. The "
-            "command's exit status is 0 if all hold, else 1."
+            "that must not, if its verdict and its effect are the same in all, but for rounding (or what "
+            "is said below). The command's exit status is 0 if all hold, else 1."
         ),
         "",
         *table(["plant", "expected", "items", "reacted, of worlds of items", "items as declared"], rows),
@@ -80,10 +91,23 @@ def _failure(cell: CellReport, item: Reaction) -> str:
     moved = (
         f", its effect moved by up to {item.most:.2g}" if cell.expected == "must-not" and item.most else ""
     )
+    twice = cell.expected == "must" and all(
+        miss.before == miss.after == "inconclusive" for miss in item.missed
+    )
     return (
         f"- `{item.item}`, {cell.plant}, {cell.expected} react: reacted in {_count(item)}{moved}; verdicts "
-        f"were {_spoken(item.before)}, and became {_spoken(item.after)}."
+        f"were {_spoken(item.before)}, and became {_spoken(item.after)}. Worlds in which it did otherwise, "
+        f"with the effect in the planted one: {'; '.join(_missed(miss) for miss in item.missed)}."
+        + (_TOO_FEW if twice else "")
     )
+
+
+def _missed(miss: Miss) -> str:
+    effect = miss.effect
+    interval = (
+        "undefined" if effect is None else f"{effect.value:+.3f} [{effect.low:+.3f}, {effect.high:+.3f}]"
+    )
+    return f"{miss.world}, {miss.before} to {miss.after}, {interval}"
 
 
 def _world(result: ClaimReport) -> list[str]:
@@ -94,10 +118,10 @@ def _world(result: ClaimReport) -> list[str]:
         (
             f"For each of {', '.join(result.tasks)} the rows of the phantoms: patients, images, labels and "
             "attributes of validation, `id` and each shift; no image is drawn. On them the logits of both "
-            f"arms are drawn, `{result.arms[BASELINE]}` as baseline and `{result.arms[TREATMENT]}` as "
-            f"treatment, {result.seeds} seeds each. Each label has a score with unit variance and a mean "
-            "that depends on the finding, so that the ROC area of that score among images is "
-            f"{home[BASELINE]:g} (baseline) and {home[TREATMENT]:g} (treatment) at home, "
+            f"arms, baseline and treatment, are drawn, {result.seeds} seeds each. They are those of every "
+            "claim that compares two arms, whatever its backbones and recipes are. Each label has a score "
+            "with unit variance and a mean that depends on the finding, so that the ROC area of that score "
+            f"among images is {home[BASELINE]:g} (baseline) and {home[TREATMENT]:g} (treatment) at home, "
             f"{shifts[BASELINE]:g} and {shifts[TREATMENT]:g} on shifts: the treatment has the gains that "
             f"claims call relevant. Of the variance that is no signal, {worlds.OF_PATIENT:.0%} is common to "
             f"the images of a patient, {worlds.OF_IMAGE:.0%} to all runs of an image, {worlds.OF_ARM:.0%} "
@@ -129,7 +153,7 @@ def _plant(plant: PlantReport, tasks: Sequence[str]) -> list[str]:
         [
             ", ".join(f"`{claim}`" for claim in dict.fromkeys(item.claim for item in cell.items)),
             cell.on,
-            cell.expected,
+            f"{cell.expected}, effect within {cell.within:g}" if cell.within else cell.expected,
             *(_counts([item for item in cell.items if item.task == task]) for task in tasks),
             cell.reason,
         ]
@@ -209,7 +233,14 @@ def _silent(result: ClaimReport) -> list[str]:
 
 
 def _not_planted(result: ClaimReport) -> list[str]:
-    rows = [[f"`{claim}`", reason] for claim, reason in result.not_planted.items()]
+    """Claims without cells of their own, and why."""
+    rows = [
+        *(
+            [f"`{claim}`", f"judged as `{other}` is, of other arms"]
+            for claim, other in result.judged_as.items()
+        ),
+        *([f"`{claim}`", reason] for claim, reason in result.not_planted.items()),
+    ]
     return ["", "## Not planted", "", *table(["claim", "why"], rows)]
 
 

@@ -11,11 +11,24 @@ import msgspec
 from medbench.gate.matrix import Cell, Expected, Matrix
 from medbench.gate.reactions import Outcome
 from medbench.gate.share import share
+from medbench.judgement import Interval
 from medbench.spec.runs import Item
 from medbench.stats.interval import ROUNDING
 
 LEAST = 0.95
 """Of worlds in which what must react does, or it does not hold: 19 of 20."""
+
+
+class Miss(msgspec.Struct, frozen=True, kw_only=True):
+    """A world in which an item did not do as expected."""
+
+    world: int
+    before: str
+    """Verdict without the plant."""
+    after: str
+    """And with it."""
+    effect: Interval | None
+    """With the plant."""
 
 
 class Reaction(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +55,8 @@ class Reaction(msgspec.Struct, frozen=True, kw_only=True):
     """The largest change of either sign; null likewise."""
     held: bool
     """Whether what was expected came out."""
+    missed: list[Miss]
+    """Worlds in which it did not."""
 
 
 class CellReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,14 +95,16 @@ class ClaimReport(msgspec.Struct, frozen=True, kw_only=True):
     date: str
     machine: str
     seconds: float
+    first: int
+    """The number of the first world; the others follow."""
     worlds: int
     """Of each task."""
     seeds: int
     """Of each arm."""
     tasks: list[str]
-    arms: dict[str, str]
-    """The backbones that the simulated arms stand for."""
     plants: list[PlantReport]
+    judged_as: dict[str, str]
+    """Claims that differ in nothing from a planted one but their backbones, and that one."""
     not_planted: dict[str, str]
     """Claims, and why no world is simulated for them."""
 
@@ -143,6 +160,7 @@ def report(outcomes: Sequence[Outcome], matrix: Matrix, **facts: object) -> Clai
         )
     return ClaimReport(
         plants=plants,
+        judged_as=matrix.declared.judged_as,
         not_planted=matrix.declared.not_planted,
         tasks=list(dict.fromkeys(items[outcome.item].task for outcome in outcomes)),
         **facts,  # type: ignore[arg-type]
@@ -161,11 +179,8 @@ def reaction(item: Item, outcomes: Sequence[Outcome], cell: Cell) -> Reaction:
     changes = [outcome.change for outcome in outcomes if outcome.change is not None]
     all_known = len(changes) == len(outcomes)
     most = max(changes, key=abs) if all_known else None
-    held = {
-        "must": reacted / len(outcomes) >= LEAST,
-        "may": True,
-        "must-not": not reacted and all(_is_still(outcome, cell.within) for outcome in outcomes),
-    }[cell.expected]
+    missed = [_miss(outcome) for outcome in outcomes if not _as_expected(outcome, cell)]
+    fewest = LEAST if cell.expected == "must" else 1.0
     interval = share(reacted, len(outcomes))
     return Reaction(
         item=item.id,
@@ -180,7 +195,8 @@ def reaction(item: Item, outcomes: Sequence[Outcome], cell: Cell) -> Reaction:
         after=dict(Counter(outcome.after or "undefined" for outcome in outcomes)),
         change=sum(changes) / len(changes) if all_known else None,
         most=most,
-        held=held,
+        held=(len(outcomes) - len(missed)) / len(outcomes) >= fewest,
+        missed=missed,
     )
 
 
@@ -206,6 +222,22 @@ def summary(result: ClaimReport) -> str:
             f"{worlds:,} worlds; {sum(i.held for i in of)} as declared"
         )
     return "\n".join(lines)
+
+
+def _as_expected(outcome: Outcome, cell: Cell) -> bool:
+    """Whether a world is as the cell has it."""
+    match cell.expected:
+        case "must":
+            return outcome.reacts
+        case "must-not":
+            return _is_still(outcome, cell.within)
+        case "may":
+            return True
+
+
+def _miss(outcome: Outcome) -> Miss:
+    before, after = (verdict or "undefined" for verdict in (outcome.before, outcome.after))
+    return Miss(world=outcome.world, before=before, after=after, effect=outcome.effect)
 
 
 def _is_still(outcome: Outcome, within: float) -> bool:

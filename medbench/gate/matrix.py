@@ -22,6 +22,8 @@ from medbench.spec.runs import Item
 
 FILE = Path(__file__).with_name("matrix.yaml")
 Expected = Literal["must", "may", "must-not"]
+_ASKED = ("tasks", "effect", "evaluate", "each_attribute", "metric", "predicate", "margin")
+"""What a verdict follows from, beside runs."""
 
 
 class Cell(Declared, frozen=True, kw_only=True):
@@ -125,6 +127,9 @@ class Declarations(Declared, frozen=True, kw_only=True):
     subgroup: SubgroupPlant
     shift: ShiftPlant
     miscalibrated: FactorPlant
+    judged_as: dict[str, str]
+    """Claims that are judged as another is, and differ from it in nothing but the backbones of their arms,
+    which no world has; and that other."""
     not_planted: dict[str, str]
     """Claims that no world is simulated for, and why."""
 
@@ -136,6 +141,10 @@ class Declarations(Declared, frozen=True, kw_only=True):
             "shift": self.shift,
             "miscalibrated": self.miscalibrated,
         }
+
+    def plants_in(self, claim: str) -> bool:
+        """Whether worlds are simulated for a claim."""
+        return claim not in self.judged_as and claim not in self.not_planted
 
 
 @dataclass(frozen=True)
@@ -158,7 +167,7 @@ class Matrix:
 
 
 def matrix(suite: Suite, items: Iterable[Item], cohorts: Mapping[str, Cohort], file: Path = FILE) -> Matrix:
-    """The matrix of a suite: each item in one cell of each plant, or its claim in `not_planted`.
+    """The matrix of a suite: each item in one cell of each plant, or its claim said to have none.
 
     Args:
       suite: the declarations of claims.
@@ -168,13 +177,14 @@ def matrix(suite: Suite, items: Iterable[Item], cohorts: Mapping[str, Cohort], f
 
     Raises:
       MedbenchError: an item is in no cell or in two, a name is not known, a cell names a claim that has no
-        item there, a group or shift is not there, or claims do not compare the same two backbones; the
-        message starts with the file.
+        item there, a group or shift is not there, or a claim has other arms than a baseline and a treatment;
+        the message starts with the file.
     """
     document = load_document(file, Declarations)
     _check_names(document, suite)
+    _check_alike(document, suite)
     _check_places(document, suite, cohorts)
-    simulated = tuple(item for item in items if item.claim not in document.value.not_planted)
+    simulated = tuple(item for item in items if document.value.plants_in(item.claim))
     _check_arms(document, suite, simulated)
     cells = {plant: _cells(document, plant, suite, simulated) for plant in document.value.plants}
     return Matrix(document.value, cells, simulated)
@@ -222,12 +232,28 @@ def _check_names(document: Document[Declarations], suite: Suite) -> None:
     """Claims and tasks are those of the suite."""
     for claim in document.value.not_planted:
         _known(document, "claim", claim, suite.claims, "not_planted", claim)
+    for claim, other in document.value.judged_as.items():
+        _known(document, "claim", claim, suite.claims, "judged_as", claim)
+        _known(document, "claim", other, suite.claims, "judged_as", claim)
     for name, plant in document.value.plants.items():
         for i, cell in enumerate(plant.cells):
             for j, claim in enumerate(cell.claims):
                 _known(document, "claim", claim, suite.claims, name, "cells", i, "claims", j)
             for j, task in enumerate(cell.tasks):
                 _known(document, "task", task, suite.tasks, name, "cells", i, "tasks", j)
+
+
+def _check_alike(document: Document[Declarations], suite: Suite) -> None:
+    """A claim that is judged as another is asks the same, and of the other worlds are simulated."""
+    for claim, other in document.value.judged_as.items():
+        one, two = suite.claims[claim], suite.claims[other]
+        for name in _ASKED:
+            if getattr(one, name) != getattr(two, name):
+                message = f"`{claim}` is not judged as `{other}` is: their `{name}` differ. Give it cells."
+                raise document.error("judged_as", claim, message=message)
+        if not document.value.plants_in(other):
+            message = f"no world is simulated for `{other}` either. Name a claim that has cells."
+            raise document.error("judged_as", claim, message=message)
 
 
 def _check_places(document: Document[Declarations], suite: Suite, cohorts: Mapping[str, Cohort]) -> None:
@@ -250,15 +276,12 @@ def _check_places(document: Document[Declarations], suite: Suite, cohorts: Mappi
 
 
 def _check_arms(document: Document[Declarations], suite: Suite, items: Iterable[Item]) -> None:
-    """All items compare the same two backbones: a world has one baseline and one treatment."""
-    first = None
+    """All items compare two arms: a world has one baseline and one treatment, whatever their backbones."""
     for item in items:
-        first = first or item
-        if item.arms != first.arms or tuple(item.arms) != PAIR:
+        if tuple(item.arms) != PAIR:
             raise MedbenchError(
-                f"{shown(Path(suite.root))}/{suite.claim_files[item.claim]}: a simulated world has one "
-                f"baseline and one treatment, which are {' and '.join(first.arms.values())} in "
-                f"`{first.claim}` and {', '.join(item.arms.values())} here. Add `{item.claim}` to "
+                f"{shown(Path(suite.root))}/{suite.claim_files[item.claim]}: a simulated world has a "
+                f"{' and a '.join(PAIR)}, and `{item.claim}` has {', '.join(item.arms)}. Add it to "
                 f"`not_planted` in {document.file}."
             )
 

@@ -19,7 +19,7 @@ from medbench.gate.claim_worlds import NOTHING, Harm, Setting
 from medbench.gate.matrix import Expected, Matrix, matrix
 from medbench.gate.workers import in_any_order
 from medbench.judge import judge
-from medbench.judgement import Judgement, Verdict
+from medbench.judgement import Interval, Judgement, Verdict
 from medbench.others.runs import OthersRun
 from medbench.plan import Planner, items
 from medbench.predictions import Predictions
@@ -32,6 +32,9 @@ TIER = "embedded"
 """Whose arms and cohorts worlds are like."""
 FIRST = 101
 """The first world that the matrix is judged on: those before it were looked at while it was written."""
+SEEDS = 5
+"""Of each arm, as many as the claims with the fewest have. Claims with more are judged from the first of
+theirs, which makes it harder for them to be supported, and halves what judging takes."""
 WORLDS_OF_MAY = 5
 """Nothing is held against what may react, so that it is judged in the first worlds only."""
 HELD: tuple[Expected, ...] = ("must", "must-not")
@@ -63,6 +66,7 @@ class Outcome(NamedTuple):
       before: verdict without it; None where the metric is undefined.
       after: verdict with it.
       change: of the effect by the plant; None where it is undefined.
+      effect: with the plant; None where it is undefined.
     """
 
     world: int
@@ -71,6 +75,7 @@ class Outcome(NamedTuple):
     before: Verdict | None
     after: Verdict | None
     change: float | None
+    effect: Interval | None = None
 
     @property
     def reacts(self) -> bool:
@@ -107,22 +112,13 @@ class Bench:
         plan = Planner(self.suite, tier=TIER, cohorts=cohorts).plan(self.matrix.items)
         self.tasks = tuple(dict.fromkeys(item.task for item in self.matrix.items))
         self._planned = {
-            task: [planned for planned in plan.items if planned.item.task == task] for task in self.tasks
+            task: [_with_few_seeds(planned) for planned in plan.items if planned.item.task == task]
+            for task in self.tasks
         }
         self._settings = {
             task: Setting(number, cohorts[task], self._planned[task][0].units)
             for number, task in enumerate(self.tasks)
         }
-
-    @property
-    def arms(self) -> dict[str, str]:
-        """The backbones that are simulated, by arm."""
-        return self.matrix.items[0].arms
-
-    @property
-    def seeds(self) -> int:
-        """Of each arm."""
-        return len(self._specs(self.tasks[0])[BASELINE])
 
     @property
     def planted(self) -> tuple[Planted, ...]:
@@ -177,10 +173,15 @@ class Bench:
             change = None
             if twin.effect is not None and judged.effect is not None:
                 change = judged.effect.value - twin.effect.value
-            yield Outcome(world, planted, item.item.id, twin.verdict, judged.verdict, change)
+            yield Outcome(world, planted, item.item.id, twin.verdict, judged.verdict, change, judged.effect)
 
     def _judged(self, item: PlannedItem, runs: Mapping[str, Mapping[int, OthersRun]]) -> Judgement:
         return judge(item, self.suite.claims[item.item.claim], runs, generated=True)
+
+
+def _with_few_seeds(planned: PlannedItem) -> PlannedItem:
+    runs = {arm: dict(list(by_seed.items())[:SEEDS]) for arm, by_seed in planned.runs.items()}
+    return replace(planned, runs=runs)
 
 
 def simulate(

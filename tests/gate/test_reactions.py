@@ -15,7 +15,8 @@ from medbench.gate import reactions, sizes
 from medbench.gate.claim_page import page
 from medbench.gate.claim_report import ClaimReport, report, summary
 from medbench.gate.matrix import Cell
-from medbench.gate.reactions import FIRST, HELD, Outcome, Planted, bench, simulate
+from medbench.gate.reactions import FIRST, HELD, SEEDS, Outcome, Planted, bench, simulate
+from medbench.judgement import Interval
 
 SUITE = Path(__file__).parents[2] / "benchmarks"
 TASK = "mammography"
@@ -43,9 +44,9 @@ def reported(outcomes, of, worlds=2):
         date="2026-11-23",
         machine="m",
         seconds=60.0,
+        first=FIRST,
         worlds=worlds,
-        seeds=of.seeds,
-        arms=of.arms,
+        seeds=SEEDS,
     )
 
 
@@ -62,7 +63,10 @@ def canned(of, worlds=20, **changed):
                 must = of.matrix.cell(plant, item.id).expected == "must"
                 usual = ("supported", "refuted", -0.1) if must else ("supported", "supported", 0.0)
                 before, after, change = changed.get(f"{plant} {item.id}", lambda _, usual=usual: usual)(world)
-                found.append(Outcome(world, Planted(plant, size), item.id, before, after, change))
+                effect = None
+                if change is not None:
+                    effect = Interval(value=change, low=change - 0.1, high=change + 0.1)
+                found.append(Outcome(world, Planted(plant, size), item.id, before, after, change, effect))
     return found
 
 
@@ -72,9 +76,22 @@ def test_planted_worlds_come_out_as_declared(judged, of):
     failed = [(cell.plant, item.item) for cell in result.cells for item in cell.items if not item.held]
     assert not failed
     assert {plant.plant for plant in result.plants} == {"subgroup", "shift", "miscalibrated"}
-    for plant in result.plants:
-        assert {cell.expected for cell in plant.cells} >= {"must", "must-not"}
+    held = {(cell.plant, cell.expected) for cell in result.cells}
+    assert held >= {("shift", "must"), ("miscalibrated", "must")} | {
+        (plant, "must-not") for plant, _ in of.planted
+    }
     assert lines[-1] == "2 of 2 worlds judged, about 0 s left"
+
+
+def test_a_sub_group_that_is_seen_worse_is_noticed_by_the_claims_about_it(of):
+    (subgroup,) = [each for each in of.planted if each.plant == "subgroup"]
+    found = of.outcomes("chest", 1, [subgroup], ("must",))
+    assert sorted(one.item for one in found) == [
+        "chest/fairness-gap-narrowed/id/view",
+        "chest/fairness-gap/id/view",
+        "chest/fairness-worst-group/id/view",
+    ]
+    assert all(one.reacts for one in found)
 
 
 def test_what_cannot_be_moved_is_equal_to_the_last_digit(judged, of):
@@ -110,9 +127,11 @@ def test_harm_is_what_the_matrix_declares(of):
     assert of.harm("chest", Planted("shift", 0.3)).lost == 0.3
 
 
-def test_worlds_have_the_seeds_and_arms_of_the_suite(of):
-    assert of.seeds == 10
-    assert of.arms == {"baseline": "bit-cifar2k-r14x0.5", "treatment": "bit-cifar50k-r14x0.5"}
+def test_claims_are_judged_from_their_first_seeds_the_same_for_all(of):
+    for task in of.tasks:
+        for planned in of._planned[task]:
+            assert [list(by_seed) for by_seed in planned.runs.values()] == [[1, 2, 3, 4, 5]] * 2
+    assert min(claim.seeds or 10 for claim in of.suite.claims.values()) == SEEDS
 
 
 @given(before=st.sampled_from([*VERDICTS, None]), after=st.sampled_from([*VERDICTS, None]))
@@ -175,8 +194,10 @@ def test_the_record_survives_json_and_the_page_has_every_item(of, worlds):
     text = page(result)
     assert "Everything came out as declared." in text
     assert f"| `chest/ood-robustness/icu` | shift | {worlds} / 0 / 0 | 0 / 0 / {worlds} | -0.100 |" in text
-    for claim in (*{item.claim for item in of.matrix.items}, *result.not_planted):
+    for claim in of.suite.claims:
         assert f"`{claim}`" in text
+    assert "| must-not, effect within 0.001 |" in text
+    assert "| `transfer-gain` | judged as `scale-data` is, of other arms |" in text
     assert "must-not" in summary(result)
 
 
@@ -189,6 +210,8 @@ def test_the_page_and_the_terminal_name_what_is_not_as_declared(of):
     text = page(result)
     assert "- `chest/fairness-gap/id/view`, subgroup, must react: reacted in 0 of 20 worlds [0%, 17%]" in text
     assert "**2 items: 0 to 20 of 20**" in text
+    assert "Inconclusive twice in all of them: so few patients" in text
+    assert "in the planted one: 1, inconclusive to inconclusive, -0.010 [-0.110, +0.090]; 2, " in text
 
 
 def test_the_page_names_items_that_never_have_a_verdict(of):
