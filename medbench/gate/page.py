@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from medbench.gate import bars, coverage, nights, rates, scarce, worlds
+from medbench.gate import bars, coverage, nights, rates, scarce, watch, worlds
 from medbench.gate.measured import (
     Certificate,
     Conditional,
@@ -62,8 +62,13 @@ def _suite(shape: Shape) -> str:
     """What was simulated, in words."""
     rest = f" ({shape.left_out} accepted items are left out: {_LEFT_OUT})" if shape.left_out else ""
     return (
-        f"{shape.items} items on {shape.tasks} tasks, {shape.runs} arms of {shape.seeds} accepted seeds{rest}"
+        f"{shape.items} items on {shape.tasks} tasks, {shape.runs} arms of {shape.seeds} accepted seeds, "
+        f"{shape.scores} scores by {_count(shape.metrics, 'metric')}{rest}"
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number > 1)}"
 
 
 _LEFT_OUT = f"on other devices than {worlds.DEVICE}, or of one seed"
@@ -170,8 +175,9 @@ def _values(result: GateReport) -> list[str]:
         "",
         "## What it catches: an area that fell",
         (
-            "One item at random falls, in the treatment alone or in both arms; caught is a night in which "
-            "that item is red. In worlds of the grid a seed's deviation may be smaller than the numeric "
+            f"One of the items that are a gain of two arms on {worlds.METRIC} ({_areas(result.shape)}) "
+            "falls, in the treatment alone or in both arms; caught is a night in which that item is red. In "
+            "worlds of the grid a seed's deviation may be smaller than the numeric "
             f"tolerance, {tolerance}, below which nothing alarms, or so large that .05 is nothing."
         ),
         "",
@@ -188,15 +194,15 @@ def _other_seeds(result: GateReport) -> list[str]:
         for d in result.detection
         if d.night not in rates.NIGHTS and d.change == "seed deviations"
     ]
-    known, one = (f"{result.oracle[f'{new} new']:.1%}" for new in (shape.fewest_seeds, 1))
+    most = "; ".join(f"{power:.1%} of {seeds}" for seeds, power in result.oracle.items())
     return [
         "",
         "### Three deviations of one arm, and what it would take",
         (
             f"At {result.false_alarm.designed:.0%} over {shape.bands} bands, even a gate that knew every "
-            f"arm's true deviation would catch {known} with {shape.fewest_seeds} accepted and as many new "
-            f"seeds, and {one} with one new seed: one new seed can never do. Deviations differ between arms "
-            "and are known from few seeds, which costs the rest. How many seeds it takes:"
+            f"arm's true deviation would catch {most}. One new seed can never do. Deviations differ between "
+            "arms and are known from few seeds, which costs the rest. How many seeds it takes, in suites of "
+            "this shape but with so many seeds for all items:"
         ),
         "",
         *table(["seeds", "caught (one arm, worlds like the stored runs)"], rows),
@@ -216,11 +222,12 @@ def _predictions(result: GateReport) -> list[str]:
         "",
         "## What it catches: changed predictions",
         (
-            "Made of the predictions of the stored runs, judged and checked in full; the suite is that of "
-            f"the items on {worlds.METRIC}, all by one metric. The sub-group's, the broken seed's and the "
-            "test set's predictions are permuted; labels and temperatures change for both arms. A drift of "
-            "calibration leaves ranks as they are, so no item on the area can see it: claims on Brier or "
-            "NLL do."
+            "Made of the predictions of the stored runs, judged and checked in full: those of the items that "
+            f"are a gain of two arms on {worlds.METRIC} ({_areas(result.shape)}), all by one metric at a "
+            "time. The rest of the suite is as it was accepted, so that the level is shared over its bands "
+            "too. The sub-group's, the broken seed's and the test set's predictions are permuted; labels and "
+            "temperatures change for both arms. A drift of calibration leaves ranks as they are, so no item "
+            "on the area can see it: claims on Brier or NLL do."
         ),
         "",
         *table(["night", "change", "size", "roc_auc items", "brier items", "nll items"], rows),
@@ -337,23 +344,36 @@ def _how(result: GateReport) -> list[str]:
         "",
         "## How nights are simulated",
         (
-            f"- All worlds have the shape of the accepted suite: {_suite(shape)}. Which arms are scores of "
-            f"the same runs is kept; evaluation sets of a run share {shape.shared:.2f} of the variance "
-            "between seeds, the mean correlation of accepted ones. Each night has as many new seeds as were "
-            "accepted, or one."
+            f"- All worlds have the shape of the accepted suite: {_suite(shape)}. Its effects: "
+            f"{', '.join(f'{kind} {count}' for kind, count in shape.effects.items())}. A score is one metric "
+            "of an arm's runs on one evaluation set; items that have it in common have the same values, and "
+            "one of fewer seeds the first of them. Each night has as many new seeds as were accepted, or one."
+        ),
+        (
+            f"- Evaluation sets of a run share {shape.shared:.2f} of the variance between seeds, the mean "
+            "correlation of accepted ones by one metric. Metrics of a run are drawn independently of each "
+            "other. In truth they move together, so that alarms come together too: nights with any are more "
+            "frequent here than they are in truth, and not fewer."
         ),
         (
             "- Worlds like the stored runs: means, and noise of patients, of the accepted items, each by its "
-            "own metric and predicate; each arm's deviation between seeds is drawn from what the accepted "
-            "seeds leave open about that of a random arm (scaled inverse chi-square, as the rule assumes), "
-            "seeds are normal."
+            "own metric, effect and predicate; each arm's deviation between seeds is drawn from what the "
+            "accepted seeds leave open about that of a random arm by the same metric (scaled inverse "
+            "chi-square, as the rule assumes), seeds are normal. Values that come in steps, such as numbers "
+            "of training steps, have none here."
+        ),
+        (
+            "- Not simulated: the verdict of an effect that is no weighted sum of its arms (`data-saved`), "
+            "whose bands are; what patients that were not drawn may cost, and the noise floor of folded "
+            "metrics, which make verdicts inconclusive and alarms no more frequent."
         ),
         (
             "- Worlds with heavy tails: the same, but deviations and seeds as said above, under *What the "
             "promise rests on*."
         ),
         (
-            f"- Worlds of the grid: all items on {worlds.METRIC}; area .6 to .99, prevalence 2 to 50 %, 100 "
+            "- Worlds of the grid: all scores are areas, whatever metric they are of in the suite, and all "
+            "claims of superiority; area .6 to .99, prevalence 2 to 50 %, 100 "
             f"to 5,000 patients (at least {coverage.FEWEST_POSITIVE} with the finding), clusters of 1 to 20 "
             "images with a correlation of 0 to .8, normal noise of seeds 0 to 2 times that of patients by "
             "run, values tied where test sets are small."
@@ -362,13 +382,16 @@ def _how(result: GateReport) -> list[str]:
             "- Same seeds on another machine: each night is on a machine of a row of "
             "`expectations/numeric.yaml`; values move by a t distribution with "
             f"{nights.TAIL} degrees of freedom whose largest of {nights.CALIBRATED_VALUES} has that row's "
-            "difference as its median. Metrics that it lacks do not move."
+            "difference as its median. Metrics that it lacks do not move. Rows of sub-groups and of what is "
+            "known of a run as a whole rest on fewer values, so that their noise is larger than it is here."
         ),
         (
-            "- Values are drawn, and from there on medbench's own functions run: limits, predicate, check, "
-            f"policy. Held against nights judged from full predictions, {short['items']:.0f} items with new "
-            f"seeds: equal alarms in {short['same alarm']:.1%}, equal verdicts in "
-            f"{short['same verdict']:.1%} (the shortcut knows the variance over patients from the accepted "
+            "- Values are drawn. The rule of bands, computed for all items at once, says which of them come "
+            f"within {1 - watch.NEAR:.0%} of a limit or have passed a margin; from there on medbench's own "
+            "functions run: limits, predicate, check, policy. Held against nights judged from full "
+            f"predictions, {short['items']:.0f} items with new seeds: equal alarms in "
+            f"{short['same alarm']:.1%}, equal verdicts in {short['same verdict']:.1%} (the shortcut knows "
+            "the variance over patients from the accepted "
             "runs, the full judgement takes the night's own)."
         ),
         (
@@ -378,6 +401,11 @@ def _how(result: GateReport) -> list[str]:
             "other metrics by simulation."
         ),
     ]
+
+
+def _areas(shape: Shape) -> str:
+    """How many items areas fall in, by seeds."""
+    return ", ".join(f"{items} of {seeds} seeds" for seeds, items in shape.areas.items())
 
 
 def _of_values(detections: Iterable[Detection]) -> list[Detection]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from medbench.expect import Expectations
 from medbench.gate.nights import accept, is_red, judged, machine
 from medbench.gate.watch import Watch
-from medbench.gate.worlds import GAIN, METRIC, HeavyTailed, LikeStored, Make, OfGrid, Suite, Values, World
+from medbench.gate.worlds import HeavyTailed, LikeStored, Make, OfGrid, Suite, Values, World
 
 Night = Literal["same seeds", "new seeds", "one new seed"]
 """With `new seeds`, each arm has as many as were accepted."""
@@ -31,6 +31,10 @@ ARMS_HIT: dict[str, NDArray[np.float64]] = {
 }
 NUMBERS = {5: (5, 10, 20), 10: (5, 10), 20: (10,)}
 """By accepted seeds, new ones, to see what it takes for three deviations of one arm to be found."""
+
+
+AS_ACCEPTED = "{} accepted, {} new, others as in the suite"
+"""Nights of an item with so many seeds, whatever others have."""
 
 
 class Planted(NamedTuple):
@@ -92,6 +96,7 @@ def planted(
         values = world.draw(random, world.suite.seeds)
         accepted = accept(world, values, expectations.calibration)
         item = any_area(world, random)
+        seeds = world.suite.seeds[item]
         for night in NIGHTS:
             before, first = tonight(world, values, night, random, expectations)
             for arms, hit in ARMS_HIT.items():
@@ -99,10 +104,13 @@ def planted(
                 if night != "same seeds":
                     falls["seed deviations", float(DEVIATIONS)] = deviations(world, item) * hit
                 for (change, size), fall in falls.items():
-                    cell = Planted(change, size, night, arms, worlds)
                     after = judged(world, item, before[item] - fall[:, None], first)
-                    caught[cell] += is_red(after, accepted)
-                    tried[cell] += 1
+                    cells = [Planted(change, size, night, arms, worlds)]
+                    if (change, night, arms, worlds) == ("seed deviations", "new seeds", "one arm", "stored"):
+                        cells += [Planted(change, size, AS_ACCEPTED.format(seeds, seeds), arms, worlds)]
+                    red = is_red(after, accepted)
+                    caught.update(dict.fromkeys(cells, int(red)))
+                    tried.update(cells)
     return caught, tried
 
 
@@ -133,9 +141,11 @@ def tonight(
     """Values of a night in which nothing changed, after these were accepted, and its first seed."""
     if night == "same seeds":
         moved = machine(expectations.calibration, random)
+        most = (int(world.suite.seeds.max()),)
+        by = np.stack([moved(metric, most) for metric in world.suite.metrics])
         return [
-            of_item + moved(item.definition.metric, of_item.shape)
-            for of_item, item in zip(values, world.suite.items, strict=True)
+            of_item + by[terms, : of_item.shape[1]]
+            for of_item, terms in zip(values, world.suite.scores, strict=True)
         ], 1
     new = world.suite.seeds if night == "new seeds" else 1
     return world.draw(random, new), int(world.suite.seeds.max()) + 1
@@ -147,10 +157,8 @@ def alarm(watch: Watch, measured: Values, first: int) -> bool:
 
 
 def any_area(world: World, random: np.random.Generator) -> int:
-    """An item on the gain of one of two arms in area."""
-    definitions = [item.definition for item in world.suite.items]
-    areas = [i for i, d in enumerate(definitions) if (d.metric, d.effect) == (METRIC, GAIN)]
-    return int(random.choice(areas))
+    """One of the items that areas are planted to fall in."""
+    return int(random.choice(world.suite.areas))
 
 
 def deviations(world: World, item: int) -> NDArray[np.float64]:

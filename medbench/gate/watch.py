@@ -122,8 +122,8 @@ class _Alike:
             np.bincount(self.of, self.weights * values.mean(axis=1), len(self.items))
             for values in (self.accepted, measured)
         )
-        crossed: Flags = ((before > self.bounds) != (now > self.bounds)).any(axis=0)
-        return self.concluded & crossed
+        crossed: Flags = np.any((before > self.bounds) ^ (now > self.bounds), axis=0)
+        return crossed & self.concluded
 
     def _moved(self, measured: Floats) -> Flags:
         """(t,) whether a value of the same seeds is near the limit of the numeric tolerance."""
@@ -136,11 +136,11 @@ class _Alike:
         expected = self.accepted.mean(axis=1)
         sums, freedom = self.freedom * self.prior + _squares(self.accepted), self.freedom + self._n - 1
         both, of_both = sums + _squares(measured), freedom + k - 1
-        far = np.abs(measured.mean(axis=1) - expected) > NEAR * self._half(both, of_both, k, MEANS, 1)
-        if k == 1:
-            return far
-        furthest = np.abs(measured - expected[:, None]).max(axis=1)
-        return far | (furthest > NEAR * self._half(sums, freedom, 1, SINGLE_SEEDS, k))
+        of_mean, of_each = np.abs(measured.mean(axis=1) - expected), np.abs(measured - expected[:, None])
+        far: Flags = of_mean > NEAR * self._half(both, of_both, k, MEANS, 1)
+        if k > 1:
+            far |= of_each.max(axis=1) > NEAR * self._half(sums, freedom, 1, SINGLE_SEEDS, k)
+        return far
 
     def _half(self, sums: Floats, freedom: Floats, new: int, level: float, times: int) -> Floats:
         """(t,) half the widths of bands for the mean of so many new seeds, as `Expectations.bands` has them.

@@ -80,7 +80,7 @@ class Suite:
           MedbenchError: there is nothing that a simulation could be like.
         """
         items = [e for e in expectations.accepted if e.environment == DEVICE and _seeds(e) >= FEWEST_SEEDS]
-        if not any(e.definition.metric == METRIC and e.definition.effect == GAIN for e in items):
+        if not any(map(is_area, items)):
             raise MedbenchError(
                 f"simulated nights need an accepted gain of {METRIC} on {DEVICE} with two seeds or more; of "
                 f"{len(expectations.accepted)} accepted items none is one. Name others with --expectations."
@@ -107,8 +107,13 @@ class Suite:
         )
 
     @property
+    def areas(self) -> list[int]:
+        """The items that areas are planted to fall in: gains of one of two arms over the other."""
+        return [i for i, item in enumerate(self.items) if is_area(item)]
+
+    @property
     def on_areas(self) -> "Suite":
-        """The same shape with each metric of a task as the area of another task: as many scores, all alike."""
+        """The same shape with each metric of a task as the area of another: as many scores, all alike."""
         return replace(
             self,
             items=tuple(map(_on_area, self.items)),
@@ -317,6 +322,11 @@ def _numbers(keys: Iterable[Hashable]) -> NDArray[np.int64]:
     keys = list(keys)
     place = {key: i for i, key in enumerate(dict.fromkeys(keys))}
     return np.array([place[key] for key in keys])
+
+
+def is_area(item: Expectation) -> bool:
+    """Whether an item is one arm's gain in area over another."""
+    return (item.definition.metric, item.definition.effect) == (METRIC, GAIN)
 
 
 def weights(item: Expectation) -> NDArray[np.float64]:

@@ -112,7 +112,6 @@ def scripted(
     items, scores = len(suite.items), len(suite.runs)
     return Scripted(
         suite=suite,
-        definitions=tuple(item.definition for item in suite.items),
         means=np.full(scores, 0.8),
         deviations=np.full(scores, deviation),
         shared=0.0,

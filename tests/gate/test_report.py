@@ -39,7 +39,8 @@ def findings(*, heavy: int = 900, kurtosis: float = 0.0, caught: int = 2000) -> 
     ]
     cells += [
         Planted("seed deviations", float(DEVIATIONS), f"{a} accepted, {n} new", "one arm", "stored")
-        for a, n in NUMBERS
+        for a, of_new in NUMBERS.items()
+        for n in of_new
     ]
     rng = np.random.default_rng(0)
     return Findings(
