@@ -222,12 +222,14 @@ def _predictions(result: GateReport) -> list[str]:
         "",
         "## What it catches: changed predictions",
         (
-            "Made of the predictions of the stored runs, judged and checked in full: those of the items that "
-            f"are a gain of two arms on {worlds.METRIC} ({_areas(result.shape)}), all by one metric at a "
-            "time. The rest of the suite is as it was accepted, so that the level is shared over its bands "
-            "too. The sub-group's, the broken seed's and the test set's predictions are permuted; labels and "
-            "temperatures change for both arms. A drift of calibration leaves ranks as they are, so no item "
-            "on the area can see it: claims on Brier or NLL do."
+            "Made of the predictions of the stored runs, judged and checked in full: of the items that are a "
+            f"gain of two arms on {worlds.METRIC}, those of {result.shape.most_seeds} seeds, all by one "
+            "metric at a time. (Fewer do not tell how logits scatter: those of a few nets that were not "
+            "pre-trained, mixed anew, give areas several times as far apart.) The rest of the suite is as it "
+            "was accepted, so that the level is shared over its bands too. The sub-group's, the broken "
+            "seed's and the test set's predictions are permuted; labels and temperatures change for both "
+            "arms. A drift of calibration leaves ranks as they are, so no item on the area can see it: those "
+            "on Brier or NLL do."
         ),
         "",
         *table(["night", "change", "size", "roc_auc items", "brier items", "nll items"], rows),
@@ -382,8 +384,9 @@ def _how(result: GateReport) -> list[str]:
             "- Same seeds on another machine: each night is on a machine of a row of "
             "`expectations/numeric.yaml`; values move by a t distribution with "
             f"{nights.TAIL} degrees of freedom whose largest of {nights.CALIBRATED_VALUES} has that row's "
-            "difference as its median. Metrics that it lacks do not move. Rows of sub-groups and of what is "
-            "known of a run as a whole rest on fewer values, so that their noise is larger than it is here."
+            "difference as its median, whatever the set. Metrics that it lacks do not move. Rows of "
+            "sub-groups and of what is known of a run as a whole rest on 2 to 12 values, so that these "
+            "metrics move more than they do here."
         ),
         (
             "- Values are drawn. The rule of bands, computed for all items at once, says which of them come "

@@ -41,10 +41,10 @@ class Sizes:
     changed: int = 2000
     sets: int = 200
     nights_each: int = 60
-    planted_sets: int = 8
-    planted_nights: int = 15
+    planted_sets: int = 12
+    planted_nights: int = 10
     suites: int = 2000
-    agreement: int = 8
+    agreement: int = 25
     studies: dict[int, int] = field(
         default_factory=lambda: {50: 1000, 100: 6000, 200: 6000, 1000: 4000, 5000: 1500, 20000: 800}
     )
@@ -125,9 +125,9 @@ def plan(sizes: Sizes) -> list[Part]:
     for metric in planted.METRICS:
         parts += [
             Part("predictions", (metric, n, sizes.planted_nights), 0.7 * n * sizes.planted_nights)
-            for n in _split(sizes.planted_sets, 4)
+            for n in _split(sizes.planted_sets, 6)
         ]
-    parts += [Part("agreement", (n,), 3 * n) for n in _split(sizes.agreement, 4)]
+    parts += [Part("agreement", (n,), 0.8 * n) for n in _split(sizes.agreement, 25)]
     for patients, studies in sizes.studies.items():
         cost = 0.02 + 0.00001 * patients
         parts += [Part("grid", (patients, n), cost * n) for n in _split(studies, int(30 / cost))]

@@ -5,7 +5,7 @@ all evaluation sets at once.
 """
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -64,13 +64,16 @@ class NightlyRun:
 class Study:
     """The stored runs, and what was accepted for the items on the area that they are scored for.
 
+    Of these, the items of the most seeds. Five are too few to draw others from: the logits of nets that were
+    not pre-trained have little in common, and mixed anew they scatter several times as far.
+
     Args:
       root: the folder `expectations`.
       tier: whose runs and values are read.
       expectations: of that tier.
 
     Attributes:
-      items: accepted gains of two arms of which all accepted seeds are stored.
+      items: accepted gains of two arms of which all accepted seeds are stored, those of the most.
       runs: by task and arm, then by seed.
 
     Raises:
@@ -81,11 +84,9 @@ class Study:
         self._expectations = expectations
         suite = Suite.of(expectations)
         self.runs = _by_arm(root / tier / "runs", _own_recipes(suite))
-        self.items = [
-            item
-            for item in suite.items
-            if is_area(item) and all(self._has(key, item.samples[arm]) for arm, key in _arms(item).items())
-        ]
+        stored = [item for item in suite.items if is_area(item) and self._has_runs(item)]
+        most = max(map(_later, stored), default=0)
+        self.items = [item for item in stored if _later(item) == most]
         self._cache: dict[tuple[str, str, int, str], Predictions] = {}
         if not self.items:
             raise MedbenchError(
@@ -93,8 +94,12 @@ class Study:
                 "both arms, which nights are made of. Restore them, or name others with --expectations."
             )
 
-    def _has(self, arm: _Arm, seeds: Iterable[int]) -> bool:
-        return set(seeds) <= self.runs.get(arm, {}).keys()
+    def _has_runs(self, item: Expectation) -> bool:
+        """Of all accepted seeds of both arms."""
+        return all(
+            item.samples[arm].keys() <= self.runs.get(of_arm, {}).keys()
+            for arm, of_arm in _arms(item).items()
+        )
 
     def stored(self, task: str, arm: str, evaluation_set: str) -> dict[int, Predictions]:
         """The predictions of an arm by seed."""
@@ -154,7 +159,7 @@ class Study:
             item=item,
             metrics={metric: BUILT_IN[metric]},
             terms=terms(Gain(), PAIR, evaluation_set),
-            units=_units(accepted.definition.units),
+            units=units_of(accepted),
             runs=specs,
         )
         return judge(planned, _claim(claim, accepted.definition), runs)
@@ -321,8 +326,9 @@ def _arms(item: Expectation) -> dict[str, _Arm]:
     return {arm: (item.item.partition("/")[0], item.arms[arm]) for arm in PAIR}
 
 
-def _units(words: str) -> tuple[Unit, ...]:
-    """The units of which these are the words (`units.in_words`)."""
+def units_of(item: Expectation) -> tuple[Unit, ...]:
+    """What an accepted item scores, read from the words of its definition (`units.in_words`)."""
+    words = item.definition.units
     if words == in_words(()):
         return ()
     steps = [step.partition(" by ") for step in words.split(", ")]

@@ -122,13 +122,14 @@ class _Alike:
             np.bincount(self.of, self.weights * values.mean(axis=1), len(self.items))
             for values in (self.accepted, measured)
         )
-        crossed: Flags = np.any((before > self.bounds) ^ (now > self.bounds), axis=0)
-        return crossed & self.concluded
+        low, high = ((before > bound) != (now > bound) for bound in self.bounds)
+        crossed: Flags = self.concluded & (low | high)
+        return crossed
 
     def _moved(self, measured: Floats) -> Flags:
         """(t,) whether a value of the same seeds is near the limit of the numeric tolerance."""
-        far: Flags = (np.abs(measured - self.accepted) > NEAR * self.tolerance[:, None]).any(axis=1)
-        return far
+        furthest: Floats = np.abs(measured - self.accepted).max(axis=1)
+        return furthest > NEAR * self.tolerance
 
     def _far(self, measured: Floats) -> Flags:
         """(t,) whether the mean of new seeds, or one of them, is near the limit of its band."""

@@ -186,5 +186,9 @@ def test_the_page_names_the_suite_that_was_simulated():
     text = page(reported(findings()))
     assert "2 items on 2 tasks, 4 arms of 6 accepted seeds" in text
     assert "| stored | 6 new seeds |" in text
-    assert "with 6 accepted and as many new seeds" in text
+    assert "4 scores by 1 metric." in text
+    assert "Its effects: gain 2." in text
+    assert "(2 of 6 seeds)" in text
+    assert "% of 6 accepted, 6 new; " in text
+    assert "% of 6 accepted, 1 new. One new seed can never do." in text
     assert "five" not in text
