@@ -53,14 +53,14 @@ class Sizes:
 
 
 QUICK = Sizes(
-    nights=300,
+    nights=150,
     changed=40,
     sets=8,
     nights_each=10,
     planted_sets=1,
     planted_nights=3,
     suites=50,
-    agreement=2,
+    agreement=1,
     studies={100: 60},
     candidates={},
     scarce=(),

@@ -16,7 +16,7 @@ from medbench.stats.prediction import FALSE_ALARMS
 from tests.gate.conftest import ROOT
 from tests.gate.test_report import findings
 
-GATE = ["validate-gate", "--expectations", str(ROOT)]
+GATE = ["validate-gate", "--expectations"]
 CLAIMS = ("scale-data", "ood-robustness", "ood-drop", "data-efficiency", "calibration-brier")
 """Of two arms and of more, on sets and between them, of five seeds and of ten, of two metrics."""
 
@@ -41,7 +41,7 @@ def quick(few, tmp_path_factory):
     """The short version, as a person runs it."""
     folder = tmp_path_factory.mktemp("gate")
     files = ["--json", str(folder / "g.json"), "--write", str(folder / "g.md")]
-    status = main(["validate-gate", "--expectations", str(few), "--quick", *files])
+    status = main([*GATE, str(few), "--quick", *files])
     return status, json.loads((folder / "g.json").read_text()), (folder / "g.md").read_text()
 
 
@@ -110,16 +110,16 @@ def test_the_simulated_suite_is_the_accepted_one(quick, few):
         (["--quick"], findings(kurtosis=-9), 1),
     ],
 )
-def test_the_exit_status_says_whether_every_bar_is_met(monkeypatch, quick, counts, status):
+def test_the_exit_status_says_whether_every_bar_is_met(monkeypatch, few, quick, counts, status):
     monkeypatch.setattr(gate_cli, "simulate", lambda *args, **kwargs: counts)
-    assert main([*GATE, *quick]) == status
+    assert main([*GATE, str(few), *quick]) == status
 
 
-def test_a_metric_that_is_not_certified_is_a_bar_not_met(monkeypatch):
+def test_a_metric_that_is_not_certified_is_a_bar_not_met(monkeypatch, few):
     counts = findings()
     counts.tallies["brier", 100, 5].hits[coverage.NOMINAL] = 3700
     monkeypatch.setattr(gate_cli, "simulate", lambda *args, **kwargs: counts)
-    assert main(GATE) == 1
+    assert main([*GATE, str(few)]) == 1
 
 
 def test_the_help_says_what_the_exit_status_means(capsys):
@@ -196,7 +196,7 @@ def test_without_calibration_there_are_no_nights_on_another_machine(copied, caps
     assert "numeric.yaml: no row for cpu" in capsys.readouterr().err
 
 
-def test_a_file_that_could_not_be_written_is_refused_before_anything_is_simulated(tmp_path, capsys):
+def test_a_file_that_could_not_be_written_is_refused_before_anything_is_simulated(few, tmp_path, capsys):
     place = str(tmp_path / "gone" / "g.json")
-    assert main([*GATE, "--json", place]) == 2
+    assert main([*GATE, str(few), "--json", place]) == 2
     assert "is no folder" in capsys.readouterr().err

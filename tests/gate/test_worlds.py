@@ -160,7 +160,7 @@ def test_drawn_seeds_have_the_deviations_the_correlation_and_the_tails_of_their_
     # One task at home, the same runs on a shift, another task.
     gains = ["chest/scale-data/id", "chest/ood-robustness/icu", "dermatology/scale-data/id"]
     place = [[item.item for item in world.suite.items].index(gain) for gain in gains]
-    drawn = world.draw(random, 20_000)
+    drawn = world.draw(random, 10_000)
     values = np.array([drawn[i] for i in place])
     deviations = world.deviations[np.array([world.suite.scores[i] for i in place])]
     assert values.mean(axis=-1) == pytest.approx(np.full_like(deviations, 0.5), abs=0.004)
