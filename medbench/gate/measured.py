@@ -129,6 +129,8 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     metrics: int
     scores: int
     """Metrics of an arm's runs on an evaluation set; several items may share one."""
+    values: int
+    """Accepted, of all scores and seeds."""
     tasks: int
     runs: int
     """Arms: groups of runs that differ in nothing but the seed."""

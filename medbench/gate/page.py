@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from medbench.expect import SAFETY
 from medbench.gate import bars, coverage, nights, rates, scarce, watch, worlds
 from medbench.gate.measured import (
     Certificate,
@@ -95,6 +96,16 @@ def _unchanged(result: GateReport) -> list[str]:
         *table(["worlds", "night", "nights with an alarm", "counts"], rows),
         "",
         (
+            f"With the same seeds all {result.shape.values:,} accepted values are measured anew on another "
+            f"machine, each within the numeric tolerance of its metric: {SAFETY} times the largest of some "
+            f"{nights.CALIBRATED_VALUES} calibrated differences, however many values are held to it. Bands "
+            "for new seeds share one level over the suite, this tolerance does not: the more values, the "
+            "likelier one of them is so far out, if noise has the tails that it is given here. Such nights "
+            "are those of `--runs=force`, of all accepted seeds. A usual night measures the values of the "
+            "sentinels alone, and loads the rest."
+        ),
+        "",
+        (
             f"And on one accepted set week after week, with {result.shape.seeds} new seeds each time. An "
             "accepted mean that lies far out by chance, or seeds that happen to lie close together, alarm "
             "more often than designed: that is the price of few accepted seeds, and an accepted set that "
@@ -144,7 +155,8 @@ def _normality(result: GateReport) -> list[str]:
             f"{tails.normal[0]:+.2f} to {tails.normal[1]:+.2f}; with the heavy tails above, "
             f"{tails.heavy[0]:+.2f} to {tails.heavy[1]:+.2f}, and {tails.told:.0%} of them lie above the "
             f"normal ones. The stored seeds {_denied(tails)}. The heavy worlds count for the headline only "
-            "if seeds deny that they are normal."
+            "if seeds deny that they are normal. Metrics of a run are simulated as if they were of different "
+            "seeds, so that these ranges are too narrow and `deny` is said too easily."
         ),
     ]
 

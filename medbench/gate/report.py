@@ -88,6 +88,7 @@ def _shape(suite: Suite, tolerance: float) -> Shape:
         effects=dict(Counter(item.definition.effect for item in suite.items).most_common()),
         metrics=len(set(suite.metrics)),
         scores=len(suite.runs),
+        values=sum(map(len, suite.accepted)),
         tasks=int(suite.tasks.max()) + 1,
         runs=len({(item.item.partition("/")[0], arm) for item in suite.items for arm in item.arms.values()}),
         areas=dict(sorted(Counter(int(suite.seeds[i]) for i in suite.areas).items())),

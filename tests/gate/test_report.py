@@ -188,6 +188,7 @@ def test_the_page_names_the_suite_that_was_simulated():
     assert "| stored | 6 new seeds |" in text
     assert "4 scores by 1 metric." in text
     assert "Its effects: gain 2." in text
+    assert "all 24 accepted values are measured anew" in text
     assert "(2 of 6 seeds)" in text
     assert "% of 6 accepted, 6 new; " in text
     assert "% of 6 accepted, 1 new. One new seed can never do." in text
