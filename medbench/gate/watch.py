@@ -93,17 +93,18 @@ class _Alike:
     ) -> "_Alike":
         """Of a world's items, by number."""
         accepted = [expectations.accepted[i] for i in items]
-        signs = [-1.0 if higher_is_better(e.definition.metric) is False else 1.0 for e in accepted]
+        metrics = [e.definition.metric for e in accepted]
+        signs = [-1.0 if higher_is_better(metric) is False else 1.0 for metric in metrics]
         claimed = [PREDICATES[e.definition.predicate](e.definition.margin) for e in accepted]
         of = np.repeat(np.arange(len(items)), [len(e.samples) for e in accepted])
-        priors = [expectations.priors[e.definition.metric, DEVICE] for e in accepted]
-        tolerances = [expectations.tolerance(e.definition.metric, DEVICE) for e in accepted]
+        priors = [expectations.priors[metric, DEVICE] for metric in metrics]
+        tolerances = {metric: expectations.tolerance(metric, DEVICE) for metric in set(metrics)}
         return cls(
             items=items,
             of=of,
             weights=np.concatenate([s * world.suite.weights[i] for i, s in zip(items, signs, strict=True)]),
             accepted=np.concatenate([values[i] for i in items]),
-            tolerance=np.array(tolerances)[of],
+            tolerance=np.array([tolerances[metric] for metric in metrics])[of],
             prior=np.array([prior.deviation**2 for prior in priors])[of],
             freedom=np.array([prior.degrees_of_freedom for prior in priors])[of],
             family=expectations.families[DEVICE],
