@@ -53,12 +53,12 @@ class Sizes:
 
 
 QUICK = Sizes(
-    nights=150,
-    changed=40,
+    nights=100,
+    changed=25,
     sets=8,
     nights_each=10,
     planted_sets=1,
-    planted_nights=3,
+    planted_nights=2,
     suites=50,
     agreement=1,
     studies={100: 60},
