@@ -175,11 +175,11 @@ class Expectations:
         """
         environment, metric = expectation.environment, expectation.definition.metric
         accepted = list(expectation.samples[term].values())
-        prior = self._priors[metric, environment]
+        prior = self.priors[metric, environment]
         alone, both = moderated_spread(prior, accepted), moderated_spread(prior, accepted, new)
         if not alone.degrees_of_freedom:
             return None
-        family = self._family[environment]
+        family = self.families[environment]
         of_mean = half_width(both, accepted=len(accepted), new=len(new), family=family, level=MEANS)
         of_each = half_width(
             alone, accepted=len(accepted), new=1, family=family * len(new), level=SINGLE_SEEDS
@@ -188,13 +188,13 @@ class Expectations:
         return max(of_mean, tolerance), max(of_each, tolerance)
 
     @cached_property
-    def _family(self) -> Counter[str]:
+    def families(self) -> Counter[str]:
         """How many quantities were accepted, by device class."""
         distinct = {(e.environment, e.quantity(term)) for e in self.accepted for term in e.samples}
         return Counter(environment for environment, _ in distinct)
 
     @cached_property
-    def _priors(self) -> dict[tuple[str, str], SeedSpread]:
+    def priors(self) -> dict[tuple[str, str], SeedSpread]:
         """What the spreads of all terms have in common, by metric and device class."""
         keys = {(e.definition.metric, e.environment) for e in self.accepted}
         return {key: self._prior(*key) for key in keys}

@@ -124,11 +124,18 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     items: int
     left_out: int
     """Accepted items that are not simulated."""
+    effects: dict[str, int]
+    """Items by kind of effect."""
+    metrics: int
     scores: int
-    """Metrics of a backbone's runs on an evaluation set; several items may share one."""
+    """Metrics of an arm's runs on an evaluation set; several items may share one."""
+    values: int
+    """Accepted, of all scores and seeds."""
     tasks: int
     runs: int
-    """Groups of runs that differ in nothing but the seed."""
+    """Arms: groups of runs that differ in nothing but the seed."""
+    areas: dict[int, int]
+    """Items that areas are planted to fall in, by accepted seeds."""
     fewest_seeds: int
     most_seeds: int
     shared: float

@@ -53,14 +53,14 @@ class Sizes:
 
 
 QUICK = Sizes(
-    nights=300,
-    changed=40,
+    nights=100,
+    changed=25,
     sets=8,
     nights_each=10,
     planted_sets=1,
-    planted_nights=3,
+    planted_nights=2,
     suites=50,
-    agreement=2,
+    agreement=1,
     studies={100: 60},
     candidates={},
     scarce=(),
@@ -114,26 +114,26 @@ def plan(sizes: Sizes) -> list[Part]:
     """All parts, the longest first, so that workers end together."""
     parts = []
     for worlds in WORLDS:
-        parts += [Part("unchanged", (worlds, n), 0.01 * n) for n in _split(sizes.nights, 500)]
-        parts += [Part("changed", (worlds, n), 0.012 * n) for n in _split(sizes.changed, 250)]
+        parts += [Part("unchanged", (worlds, n), 0.025 * n) for n in _split(sizes.nights, 500)]
+        parts += [Part("changed", (worlds, n), 0.04 * n) for n in _split(sizes.changed, 250)]
         parts += [
-            Part("conditional", (worlds, n, sizes.nights_each), 0.002 * n * sizes.nights_each)
+            Part("conditional", (worlds, n, sizes.nights_each), 0.004 * n * sizes.nights_each)
             for n in _split(sizes.sets, 50)
         ]
-    parts += [Part("seeds", (n,), 0.015 * n) for n in _split(sizes.changed, 500)]
-    parts += [Part("tails", (worlds, n), 0.0005 * n) for worlds in TAILS for n in _split(sizes.suites, 1000)]
+    parts += [Part("seeds", (n,), 0.1 * n) for n in _split(sizes.changed, 500)]
+    parts += [Part("tails", (worlds, n), 0.008 * n) for worlds in TAILS for n in _split(sizes.suites, 1000)]
     for metric in planted.METRICS:
         parts += [
-            Part("predictions", (metric, n, sizes.planted_nights), 0.4 * n * sizes.planted_nights)
-            for n in _split(sizes.planted_sets, 5)
+            Part("predictions", (metric, n, sizes.planted_nights), 0.7 * n * sizes.planted_nights)
+            for n in _split(sizes.planted_sets, 6)
         ]
-    parts += [Part("agreement", (n,), 0.4 * n) for n in _split(sizes.agreement, 25)]
+    parts += [Part("agreement", (n,), 0.8 * n) for n in _split(sizes.agreement, 25)]
     for patients, studies in sizes.studies.items():
-        cost = 0.025 + 0.000015 * patients
+        cost = 0.02 + 0.00001 * patients
         parts += [Part("grid", (patients, n), cost * n) for n in _split(studies, int(30 / cost))]
     for patients, studies in sizes.candidates.items():
         parts += [
-            Part("candidates", (patients, CANDIDATE_SEEDS, studies, (name,)), 8 + 0.0002 * patients * studies)
+            Part("candidates", (patients, CANDIDATE_SEEDS, studies, (name,)), 4.0)
             for name in coverage.CANDIDATES
         ]
     parts += [Part("scarce", (kind,), 7.0) for kind in sizes.scarce]

@@ -1,11 +1,12 @@
 """Accepted suites for the gate: the shipped one, and small ones of any shape."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from medbench.expect import (
     Accepted,
@@ -17,7 +18,7 @@ from medbench.expect import (
 )
 from medbench.gate.worlds import Suite, World
 from medbench.judgement import Definition, Interval
-from medbench.spec.effects import BASELINE, PAIR, TREATMENT
+from medbench.spec.effects import AT, BASELINE, PAIR, TREATMENT
 
 ROOT = Path(__file__).parents[2] / "expectations"
 UNMOVED = tuple(
@@ -73,6 +74,19 @@ def expectation(
     )
 
 
+def of_terms(item: str, samples: Mapping[str, Sequence[float]], weights: Mapping[str, float]) -> Expectation:
+    """An accepted item of terms such as `many` and `many at id`, each arm being the net of its name."""
+    one = expectation(item, [0.0], [0.0])
+    effect = sum(weight * np.mean(samples[term]) for term, weight in weights.items())
+    return structs.replace(
+        one,
+        effect=Interval(value=effect, low=effect - 0.02, high=effect + 0.02),
+        definition=structs.replace(one.definition, effect="robustness", weights=dict(weights)),
+        arms={term.partition(AT)[0]: f"{term.partition(AT)[0]}-net" for term in samples},
+        samples={term: dict(enumerate(map(float, values), 1)) for term, values in samples.items()},
+    )
+
+
 def suite_of(items: int, seeds: int = 4) -> Expectations:
     """Items on a task each, all arms scattering by .01 and each in its own way; nothing moves elsewhere."""
     random = np.random.default_rng(0)
@@ -112,7 +126,6 @@ def scripted(
     items, scores = len(suite.items), len(suite.runs)
     return Scripted(
         suite=suite,
-        definitions=tuple(item.definition for item in suite.items),
         means=np.full(scores, 0.8),
         deviations=np.full(scores, deviation),
         shared=0.0,
