@@ -69,7 +69,10 @@ def test_planted_changes_are_caught(quick):
     slight = {("calibration drift (temperature)", 1.5), ("labels flipped", 0.01), ("labels flipped", 0.05)}
     for change, size in planted.CHANGES:
         rates_ = [found(report, **runs, change=change, size=size, metric=m)["rate"] for m in planted.METRICS]
-        assert rates_[0] == (change not in {planted.NOTHING, "calibration drift (temperature)"})
+        if change == "calibration drift (temperature)":
+            assert rates_[0] < 1  # of seven classes one against the rest, order changes a little
+        else:
+            assert rates_[0] == (change != planted.NOTHING)
         if (change, size) not in slight:  # Brier and NLL move by more than these from core to core
             assert min(rates_[1:]) >= 0.6 if change != planted.NOTHING else max(rates_[1:]) == 0
     large = found(report, change="AUC drop", size=0.05, night="new seeds", arms="both arms", worlds="stored")
