@@ -152,7 +152,7 @@ def _check_replaced(
             if name in base[kind] and name not in replaced:
                 raise entry.document.error(
                     *entry.place,
-                    message=f"medbench declares a {noun} `{name}` already. Give yours another name; or, if "
+                    message=f"medbench declares the {noun} `{name}` already. Give yours another name; or, if "
                     f"it is to take the other's place, say so in {HEAD}: `replaces: {{{kind}: [{name}]}}`.",
                 )
         for i, name in enumerate(replaced):

@@ -183,9 +183,8 @@ def _compose(path: Path, file: str) -> Node:
         raise MedbenchError(f"{file}:{line}: not UTF-8 text. Save the file as UTF-8.") from error
     except OSError as error:
         beside = [p.name for p in path.parent.glob("*") if p.suffix in {".yaml", ".yml"}]
-        raise MedbenchError(
-            f"{file}: cannot be read ({error.strerror}). {nearest(path.name, beside)}".rstrip()
-        ) from error
+        hint = "" if path.exists() else nearest(path.name, beside)
+        raise MedbenchError(f"{file}: cannot be read ({error.strerror}). {hint}".rstrip()) from error
     try:
         node = _Loader(text).get_single_node()
     except yaml.MarkedYAMLError as error:

@@ -311,6 +311,9 @@ def _fine_tuned(arm: Arm, tier: Tier) -> str:
 
 def _check_metrics(document: Document[Metrics], suite: Suite) -> None:
     for name, metric in document.value.metrics.items():
+        if tier.sentinel_backbones and not known:
+            message = f"no claim has arms in {declared}, so there is none to name. Leave this key out."
+            declared.refuse("sentinel_backbones", message=message)
         declared = _Declared(document, ("metrics", name), "metric", name)
         if not _METRIC_NAME.fullmatch(name):
             declared.refuse(

@@ -162,7 +162,7 @@ def test_a_name_that_stands_in_both_is_refused_unless_it_is_said_to_replace(noun
     with pytest.raises(MedbenchError) as caught:
         load_suite(team)
     assert str(caught.value) == (
-        f"team/{file}:{line}: medbench declares a {noun} `{name}` already. "
+        f"team/{file}:{line}: medbench declares the {noun} `{name}` already. "
         "Give yours another name; or, if it is to take the other's place, say so in suite.yaml: "
         f"`replaces: {{{kind}: [{name}]}}`."
     )
