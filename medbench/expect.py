@@ -20,7 +20,7 @@ from medbench.judgement import Check, Definition, Interval, Judgement, Status, V
 from medbench.metrics.registry import higher_is_better
 from medbench.predicates import PREDICATES, verdict
 from medbench.spec.effects import AT
-from medbench.spec.loader import dump_yaml, load_document, load_yaml
+from medbench.spec.loader import dump_yaml, load_document, load_yaml, refuse_unread
 from medbench.spec.records import Declared
 from medbench.stats.prediction import (
     MEANS,
@@ -254,9 +254,11 @@ def load(root: Path, tier: str) -> Expectations:
       tier: whose folder is read.
 
     Raises:
-      MedbenchError: a file is not as it should be, holds another file's item, holds an item twice, holds
-        an item that the index lacks, or holds an effect or a verdict that its own samples contradict.
+      MedbenchError: a file is not as it should be, ends in `.yml`, holds another file's item, holds an item
+        twice, holds an item that the index lacks, or holds an effect or a verdict that its own samples
+        contradict.
     """
+    refuse_unread((root / tier).glob("*/*.*"))
     listed = _listed(root, tier)
     accepted: dict[_Key, Expectation] = {}
     for path in sorted((root / tier).glob("*/*.yaml")):

@@ -6,7 +6,7 @@ The only room that touches a YAML library. It knows types, not meaning: referenc
 import math
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
@@ -95,6 +95,17 @@ def dump_yaml(value: Any) -> str:
     one line a value.
     """
     return yaml.dump(_for_dump(value), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=math.inf)
+
+
+def refuse_unread(paths: Iterable[Path]) -> None:
+    """Complain about the first path that looks like YAML and whose ending is not the one that is read.
+
+    Raises:
+      MedbenchError: it ends in `.yml`, or in capitals.
+    """
+    for path in sorted(paths):
+        if path.suffix != ".yaml" and path.suffix.lower() in {".yaml", ".yml"}:
+            raise MedbenchError(f"{shown(path)}: would not be read. Rename it to {path.stem}.yaml.")
 
 
 def shown(path: Path) -> str:
