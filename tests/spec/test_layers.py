@@ -296,3 +296,13 @@ def test_the_examples_of_the_docs_are_a_suite(tmp_path):
     suite = load_suite(tmp_path)
     assert suite.claims["own-films"].arms["private"]["treatment"].backbone == "bit-films-r50x1"
     assert suite.tiers["private"].recipe == "ours"
+
+
+def test_a_claim_with_the_name_of_an_inherited_synthesis_is_refused_in_its_own_file(team):
+    small = SYNTHESIS.replace("own, small", "scale-data, small")
+    add(packaged.suite(), {"syntheses/both.yaml": small})
+    add(team, {"claims/both.yaml": OWN.replace("claim: own", "claim: both")})
+    with pytest.raises(
+        MedbenchError, match=r"^team/claims/both\.yaml:1: `both` names a claim and a synthesis"
+    ):
+        load_suite(team)

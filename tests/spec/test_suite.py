@@ -225,6 +225,14 @@ MISTAKES = [
         "bench/claims/ood.yaml:1: claim `ood-robustness` lacks the key `margin_reason`.",
     ),
     Mistake(
+        "an empty statement",
+        OOD,
+        GOOD[OOD].splitlines()[1],
+        "statement: ''",
+        "bench/claims/ood.yaml:2: expected one sentence that can be true or false for `statement` in claim "
+        "`ood-robustness`, found nothing.",
+    ),
+    Mistake(
         "an empty reason for the margin",
         OOD,
         "less is not worth a retraining",
@@ -1325,14 +1333,6 @@ def test_every_mistake_is_one_message_with_file_and_line(mistake, bench):
     assert str(caught.value) == mistake.message
 
 
-def test_a_good_suite_is_read_as_declared(bench):
-    suite = load_suite(bench)
-    assert suite.root == "bench"
-    assert suite.claim_files == {
-        **{
-            name: f"claims/{name}.yaml"
-            for name in ("contrast", "drop", "fair", "saved", "scale-data", "trend")
-        },
 SYNTHESIS = """\
 synthesis: both
 statement: At scale and not when small.
@@ -1391,6 +1391,14 @@ def test_sentinels_of_a_tier_without_arms_are_refused_with_what_to_do(bench):
     )
 
 
+def test_a_good_suite_is_read_as_declared(bench):
+    suite = load_suite(bench)
+    assert suite.root == "bench"
+    assert suite.claim_files == {
+        **{
+            name: f"claims/{name}.yaml"
+            for name in ("contrast", "drop", "fair", "saved", "scale-data", "trend")
+        },
         "ood-robustness": OOD,
     }
     assert list(suite.tasks) == ["chest", "mammography"]
