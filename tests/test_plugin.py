@@ -190,6 +190,16 @@ def test_expectations_that_are_not_there_are_refused(project):
     assert not project.trained()
 
 
+@pytest.mark.parametrize("file", ["expectations", "expectations/embedded"])
+def test_a_file_in_place_of_the_accepted_values_is_named(project, file):
+    path = project.path / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("")
+    result = project.run("benchmarks")
+    result.stderr.fnmatch_lines([f"ERROR: {path}: expected a folder of accepted values, found a file.*"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
 def test_expectations_of_ones_own_are_made_when_first_accepted_into(project):
     result = project.run("benchmarks", "-k", "id", "--expectations=own", "--expect=new", "--reason=first")
     assert result.ret == 0
