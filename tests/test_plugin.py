@@ -316,6 +316,8 @@ def test_without_runs_nothing_is_judged_and_that_is_red(project):
     assert report["counts"]["not-run"] == 5
     assert {claim["state"] for claim in report["claims"]} == {"not-run"}
     result.stdout.fnmatch_lines(["*NOT-RUN*", "*nothing was judged*"])
+    missing = "no run of baseline seed 1, baseline seed 2, baseline seed 3 and 3 more"
+    assert {claim["sentence"] for claim in report["claims"]} == {f"{missing}; train them with --runs=auto"}
     assert result.ret == 1
     assert project.trained() == []
 
