@@ -620,6 +620,14 @@ def summary(changes: Iterable[Change]) -> str:
     return "\n".join(lines)
 
 
+def is_accepted(judgement: Judgement, expectation: Expectation) -> bool:
+    """Whether a judgement, in state `judged`, is what was accepted on its device class."""
+    environment = expectation.environment
+    if judgement.environments != [environment]:
+        return False
+    return accepted_as(judgement, environment, expectation.accepted) == expectation
+
+
 def _change(
     judgement: Judgement,
     old: dict[_Key, Expectation],
@@ -639,7 +647,7 @@ def _change(
     if before is not None and only_new:
         return Change(judgement.id, before, before, "it has accepted values already")
     after = accepted_as(judgement, environment, provenance(judgement.id))
-    unchanged = before is not None and msgspec.structs.replace(after, accepted=before.accepted) == before
+    unchanged = before is not None and is_accepted(judgement, before)
     return Change(judgement.id, before, before if unchanged else after)
 
 

@@ -448,7 +448,9 @@ class Study:
             known=self.expectations,
         )
         taken = self._accept_runs([change.item for change in changes if not change.why_kept])
-        return f"{expect.summary(changes)}\n{taken} reference runs accepted"
+        changed = taken or any(change.before != change.after for change in changes)
+        last = f"{taken} reference runs accepted" if changed else "nothing changed, so nothing was written"
+        return f"{expect.summary(changes)}\n{last}"
 
     def require_acceptable(self, plan: Plan) -> None:
         """Refuse before training what would be refused after it, in a session that is to accept values.
@@ -514,7 +516,7 @@ class Study:
             id=judgement.id,
             status="ok",
             accepted_verdict=judgement.verdict,
-            detail="accepted by this session",
+            detail="as accepted before, so nothing changed" if same else "accepted by this session",
         )
 
     def _obtain_all(self, specs: Sequence[RunSpec]) -> None:
