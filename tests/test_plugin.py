@@ -420,6 +420,20 @@ def test_a_suite_none_of_whose_claims_has_an_item_says_why(project):
     assert result.ret == 1
 
 
+@pytest.mark.parametrize(("asked", "status"), [(["benchmarks"], 5), (["test_plain.py"], 0)])
+def test_a_setting_that_names_no_folder_is_named(project, asked, status):
+    (project.path / "test_plain.py").write_text("def test_plain(): pass\n")
+    (project.path / "pytest.ini").write_text("[pytest]\nmedbench_suites = benchmark\n")
+    result = project.run(*asked, "-q")
+    folder = project.path / "benchmark"
+    warned = f"*`medbench_suites` in {project.path}/pytest.ini names {folder}: no such folder."
+    result.stdout.fnmatch_lines([warned])
+    assert result.ret == status
+    result = project.run()
+    result.stderr.fnmatch_lines([f"ERROR: {warned[1:]}"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
 def test_a_suite_without_claims_for_the_tier_is_red(project):
     result = project.run("benchmarks", "--tier=private")
     result.stdout.fnmatch_lines(
