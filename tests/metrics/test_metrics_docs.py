@@ -81,8 +81,8 @@ def test_the_example_is_a_valid_file(tmp_path):
         name: metric_named(name, resolved(name, BUILT_IN | declared, primary="nll", attribute="age"))
         for name in declared
     }
-    assert meant["gap"].identity == "group_gap/max-min-of-nll@1-by-age-from-20@1"
-    assert {name for name, spec in declared.items() if meant[name].spec != spec} == {"gap"}
+    assert meant["any-gap"].identity == "group_gap/max-min-of-nll@1-by-age-from-20@1"
+    assert {name for name, spec in declared.items() if meant[name].spec != spec} == {"any-gap"}
 
 
 def test_the_stages_are_those_that_the_page_lists():
