@@ -76,6 +76,8 @@ def test_the_example_is_a_valid_file(tmp_path):
     path.write_text(example, encoding="utf-8")
     declared = load_yaml(path, Metrics).metrics
     assert len(declared) == 9
+    medbenchs = load_yaml(Path(__file__).parents[2] / "benchmarks/metrics.yaml", Metrics).metrics
+    assert not declared.keys() & medbenchs.keys(), "a suite that extends medbench's may have them all"
     assert sum(isinstance(spec, OF_ANOTHER) for spec in declared.values()) == 3
     meant = {
         name: metric_named(name, resolved(name, BUILT_IN | declared, primary="nll", attribute="age"))
