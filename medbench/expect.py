@@ -20,7 +20,7 @@ from medbench.judgement import Check, Definition, Interval, Judgement, Status, V
 from medbench.metrics.registry import higher_is_better
 from medbench.predicates import PREDICATES, verdict
 from medbench.spec.effects import AT
-from medbench.spec.loader import dump_yaml, load_document
+from medbench.spec.loader import dump_yaml, load_document, refuse_unread
 from medbench.spec.records import Declared
 from medbench.stats.prediction import (
     MEANS,
@@ -255,9 +255,11 @@ def load(root: Path, tier: str) -> Expectations:
       tier: whose folder is read.
 
     Raises:
-      MedbenchError: a file is not as it should be, holds another file's item, holds an item twice, holds
-        an item that the index lacks, or holds an effect or a verdict that its own samples contradict.
+      MedbenchError: a file is not as it should be, ends in `.yml`, holds another file's item, holds an item
+        twice, holds an item that the index lacks, or holds an effect or a verdict that its own samples
+        contradict.
     """
+    refuse_unread((root / tier).glob("*/*.*"))
     listed = _listed(root, tier)
     accepted: dict[_Key, Expectation] = {}
     for path in sorted((root / tier).glob("*/*.yaml")):
@@ -627,6 +629,14 @@ def summary(changes: Iterable[Change]) -> str:
     return "\n".join(lines)
 
 
+def is_accepted(judgement: Judgement, expectation: Expectation) -> bool:
+    """Whether a judgement, in state `judged`, is what was accepted on its device class."""
+    environment = expectation.environment
+    if judgement.environments != [environment]:
+        return False
+    return accepted_as(judgement, environment, expectation.accepted) == expectation
+
+
 def _change(
     judgement: Judgement,
     old: dict[_Key, Expectation],
@@ -646,7 +656,7 @@ def _change(
     if before is not None and only_new:
         return Change(judgement.id, before, before, "it has accepted values already")
     after = accepted_as(judgement, environment, provenance(judgement.id))
-    unchanged = before is not None and msgspec.structs.replace(after, accepted=before.accepted) == before
+    unchanged = before is not None and is_accepted(judgement, before)
     return Change(judgement.id, before, before if unchanged else after)
 
 

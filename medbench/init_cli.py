@@ -12,8 +12,8 @@ from medbench.spec.suite import load_suite
 
 SUITE = """\
 # This suite has all that medbench's has: claims, tasks, backbones, recipes, tiers, metrics, accepted values.
-# Beside this file you may add claims/*.yaml, tasks/*.yaml, backbones.yaml, recipes.yaml, tiers.yaml and
-# metrics.yaml, under names that medbench does not use.
+# Beside this file you may add claims/*.yaml, tasks/*.yaml, syntheses/*.yaml, backbones.yaml, recipes.yaml,
+# tiers.yaml and metrics.yaml, under names that medbench does not use.
 extends: medbench
 
 # To declare something of medbench's anew, name it here and declare it in your files:

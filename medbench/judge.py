@@ -13,7 +13,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from medbench.data.cohort import ID, VALIDATION
-from medbench.errors import MedbenchError
+from medbench.errors import MedbenchError, few
 from medbench.judgement import Definition, Interval, Judgement, Settle, Verdict
 from medbench.metrics import Metric, Sample, evaluate, metric_named, pooled
 from medbench.metrics.evidence import resting_on
@@ -174,7 +174,7 @@ def _runs_there(planned: PlannedItem, runs: Runs) -> dict[str, dict[int, JudgedR
                 absent.append(f"{arm} seed {seed}")
             else:
                 there[arm][seed] = run
-    return f"no run of {', '.join(absent)}" if absent else there
+    return f"no run of {few(absent)}" if absent else there
 
 
 def sample_of(run: JudgedRun, metric: Metric, evaluation_set: str, units: Sequence[Unit]) -> Sample:

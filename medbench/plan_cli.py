@@ -11,7 +11,7 @@ from medbench.execute.progress import duration
 from medbench.expect import beside
 from medbench.identity import spec_id
 from medbench.packaged import chosen
-from medbench.selection import holds, names_of, why_nothing
+from medbench.selection import holds, left_out_of, names_of, why_nothing
 from medbench.spec.runs import Plan
 from medbench.study import Forecast, Options, Study
 
@@ -103,7 +103,8 @@ def _pair(text: str) -> tuple[str, str]:
 def _why_nothing(study: Study, args: argparse.Namespace) -> str:
     if study.items:
         selectable = [names_of(item, study.suite) for item in study.items.values()]
-        return f"no item matches -k {args.k!r}. {why_nothing(args.k, selectable)}"
+        why = why_nothing(args.k, selectable, left_out_of(study.asked(), study.suite))
+        return f"no item matches -k {args.k!r}. {why}"
     return study.why_no_items()
 
 

@@ -37,7 +37,7 @@ from medbench.pytest_workers import Instructions, Workers
 from medbench.report import terminal
 from medbench.report.record import ItemResult, Report, Session, build, merge_runs
 from medbench.report.terminal import count
-from medbench.selection import name_of, names_of, why_nothing
+from medbench.selection import LeftOut, left_out_of, name_of, names_of, why_nothing
 from medbench.spec.layers import HEAD
 from medbench.spec.loader import concerns
 from medbench.spec.runs import Plan
@@ -421,9 +421,27 @@ class Bench:
 
     def _why_nothing(self, nothing_ran: bool) -> list[str]:
         reasons = [study.why_no_items() for study in self._open_studies()]
-        if nothing_ran and (expression := self._config.option.keyword.strip()) and not any(reasons):
-            reasons.append(f"-k {expression!r}: {why_nothing(expression, self._selectable())}")
+        expression = self._config.option.keyword.strip()
+        without_item = self._left_out()
+        if nothing_ran and (expression or without_item) and not any(reasons):
+            why = why_nothing(expression, self._selectable(), without_item)
+            reasons.append(f"-k {expression!r}: {why}" if expression else why)
         return list(filter(None, reasons))
+
+    def _left_out(self) -> list[LeftOut]:
+        """What has no item of all that claims in the given files and folders ask."""
+        given = given_paths(self._config)
+
+        def is_given(file: Path) -> bool:
+            return any(file.is_relative_to(path) for path in given)
+
+        return [
+            each
+            for study in self._open_studies()
+            for asked in study.asked()
+            if is_given(Path(study.suite.root) / study.suite.claim_files[asked.claim])
+            for each in left_out_of([asked], study.suite)
+        ]
 
     def _selectable(self) -> list[tuple[str, ...]]:
         """The names of all that -k could have selected; under xdist of the claims alone."""

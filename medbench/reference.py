@@ -28,10 +28,19 @@ class References:
     Args:
       root: the folder.
       base: where runs are looked for that it lacks; never written to.
+
+    Raises:
+      MedbenchError: the folder, or one that it lies in, is a file.
     """
 
     def __init__(self, root: Path, base: "References | None" = None) -> None:
         self.root = root
+        for path in (root, *root.parents):
+            if path.is_file():
+                raise MedbenchError(
+                    f"{path}: expected a folder of accepted values, found a file. Move it, or name another "
+                    "folder by --expectations."
+                )
         self._base = base
 
     def path(self, spec: RunSpec) -> Path:

@@ -404,12 +404,12 @@ class Study:
 
     def _why_none(self, claim: Claim, task: str) -> str:
         """Why a claim has no item on one of its tasks."""
+        if task not in self._cohorts:
+            return "no cohort"
         if not arms_of(self.suite, claim, self.options.tier, self.options.backbones):
             if self.options.backbones and claim.arms.get(self.options.tier):
                 return "two backbones cannot stand in for its arms"
             return f"it has no arms in tier {self.options.tier}"
-        if task not in self._cohorts:
-            return "no cohort"
         if claim.evaluate == "each-shift" and not self._cohorts[task].shifts:
             return "the cohort has no shift"
         return f"the cohort has no attribute {' or '.join(self.suite.tasks[task].attributes)}"
@@ -421,7 +421,8 @@ class Study:
             return ""
         if not self._cohorts:
             return f"no task has a cohort for tier `{tier}`. Give your own with --cohort DIR."
-        return f"no claim of {self.suite.root} has arms for tier `{tier}` on these cohorts."
+        reasons = dict.fromkeys(each.why_none for each in self.asked())
+        return f"no claim of {self.suite.root} has an item in tier `{tier}`: {'; '.join(reasons)}."
 
     def accept(self, judgements: Sequence[Judgement], *, reason: str, date: str) -> str:
         """Accept judged items, and their runs as reference runs where the cohort is generated.
@@ -448,7 +449,9 @@ class Study:
             known=self.expectations,
         )
         taken = self._accept_runs([change.item for change in changes if not change.why_kept])
-        return f"{expect.summary(changes)}\n{taken} reference runs accepted"
+        changed = taken or any(change.before != change.after for change in changes)
+        last = f"{taken} reference runs accepted" if changed else "nothing changed, so nothing was written"
+        return f"{expect.summary(changes)}\n{last}"
 
     def require_acceptable(self, plan: Plan) -> None:
         """Refuse before training what would be refused after it, in a session that is to accept values.
@@ -511,11 +514,13 @@ class Study:
         )
         if not accepting or judgement.state != "judged":
             return check
+        before = self.expectations.nearest(judgement.id, judgement.environments)
+        same = before is not None and expect.is_accepted(judgement, before)
         return Check(
             id=judgement.id,
             status="ok",
             accepted_verdict=judgement.verdict,
-            detail="accepted by this session",
+            detail="as accepted before, so nothing changed" if same else "accepted by this session",
         )
 
     def _obtain_all(self, specs: Sequence[RunSpec]) -> None:

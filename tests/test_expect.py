@@ -687,6 +687,15 @@ def test_an_item_in_another_items_file_is_refused(root):
     assert "expected `mammography/ood/…`" in str(e.value)
 
 
+@pytest.mark.parametrize("ending", [".yml", ".YAML"])
+def test_a_file_that_would_not_be_read_is_refused(root, ending):
+    accepted(root)
+    path = root / "embedded/mammography/scale-data.yaml"
+    path.rename(path.with_suffix(ending))
+    with pytest.raises(MedbenchError, match=rf"{ending}: would not be read. Rename it to scale-data\.yaml"):
+        load(root, "embedded")
+
+
 def test_an_item_that_stands_twice_is_refused(root):
     accepted(root)
     path = root / "embedded/mammography/scale-data.yaml"

@@ -250,9 +250,12 @@ def test_an_item_whose_runs_are_not_all_there_was_not_run(arm, seed, how):
     assert (result.verdict, result.effect, result.samples) == (None, None, {})
 
 
-def test_an_item_without_any_run_names_them_all():
-    reason = "no run of baseline seed 1, baseline seed 2, treatment seed 1, treatment seed 2"
-    assert judge(planned(seeds=(2, 1)), claim(), {}).reason == reason
+def test_an_item_without_any_run_names_three_and_counts_the_others():
+    def reason(*seeds):
+        return judge(planned(seeds=seeds), claim(), {}).reason
+
+    assert reason(1) == "no run of baseline seed 1, treatment seed 1"
+    assert reason(2, 1) == "no run of baseline seed 1, baseline seed 2, treatment seed 1 and 1 more"
 
 
 def test_runs_whose_sub_groups_differ_are_never_paired():

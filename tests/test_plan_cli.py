@@ -68,7 +68,10 @@ def test_backbones_of_ones_own_replace_the_arms(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-k", "mamography"], "no item matches -k 'mamography'. Did you mean `mammography`?\n"),
+        (
+            ["-k", "mamography"],
+            "no item matches -k 'mamography'. No name has `mamography`. Did you mean `mammography`?\n",
+        ),
         (
             ["-k", "mamography and id"],
             "no item matches -k 'mamography and id'. No name has `mamography`. Did you mean `mammography`?\n",
@@ -78,6 +81,13 @@ def test_backbones_of_ones_own_replace_the_arms(capsys, tmp_path):
             (
                 "-k 'chest id': expected `and` or `or`, found `id`. "
                 "Join words by `and`, `or`, `not` and brackets.\n"
+            ),
+        ),
+        (
+            ["--backbones", "bit-random-r14x0.5,bit-cifar50k-r14x0.5", "-k", "scale-interaction and chest"],
+            (
+                "no item matches -k 'scale-interaction and chest'. `scale-interaction` is left out: "
+                "two backbones cannot stand in for its arms.\n"
             ),
         ),
         (

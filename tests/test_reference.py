@@ -177,3 +177,12 @@ def test_a_run_that_a_folder_lacks_is_found_in_its_base_and_its_own_come_first(t
 
 def test_a_run_that_neither_folder_has_is_none(tmp_path, references):
     assert References(references.root, References(tmp_path / "package")).get(runs.spec()) is None
+
+
+@pytest.mark.parametrize("file", ["expectations", "expectations/embedded", "expectations/embedded/runs"])
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path, file):
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_text("")
+    with pytest.raises(MedbenchError) as caught:
+        References(tmp_path / "expectations/embedded/runs")
+    assert str(caught.value).startswith(f"{tmp_path / file}: expected a folder of accepted values")

@@ -311,7 +311,11 @@ def test_a_claim_without_items_says_why(suite):
         ood.read_text().partition("  private:")[0] + "evaluate:" + ood.read_text().partition("evaluate:")[2]
     )
     ood.write_text(one_tier)
-    assert why(tier="private") == {"no cohort", "it has no arms in tier private"}
+    assert why(tier="private") == {"no cohort"}
+    mine = suite.parent / "mine"
+    mine.mkdir()
+    (mine / "domain").write_text("chest")
+    assert why(tier="private", cohort=mine) == {"", "no cohort", "it has no arms in tier private"}
 
 
 def test_published_values_stand_beside_real_images_of_their_domain_alone(suite):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from medbench import packaged
 from medbench.errors import MedbenchError, nearest
 from medbench.spec.declared import Declared
-from medbench.spec.loader import Document, Place, load_document, shown
+from medbench.spec.loader import Document, Place, load_document, refuse_unread, shown
 from medbench.spec.metrics import Metrics
 from medbench.spec.records import Backbones, Claim, Recipes, Replaces, SuiteFile, Synthesis, Task, Tiers
 
@@ -127,9 +127,7 @@ def _check_folder(root: Path) -> None:
         if not (root / name).is_file():
             raise MedbenchError(f"{shown(root / name)}: no such file. {_MAKES}")
     for folder in _FOLDERS:
-        for path in sorted((root / folder).rglob("*.*")):
-            if path.suffix != ".yaml" and path.suffix.lower() in {".yaml", ".yml"}:
-                raise MedbenchError(f"{shown(path)}: would not be read. Rename it to {path.stem}.yaml.")
+        refuse_unread((root / folder).rglob("*.*"))
 
 
 def _load_all(folder: Path, *, may_be_empty: bool) -> dict[Path, Document[Any]]:
@@ -152,7 +150,7 @@ def _check_replaced(
             if name in base[kind] and name not in replaced:
                 raise entry.document.error(
                     *entry.place,
-                    message=f"medbench declares a {noun} `{name}` already. Give yours another name; or, if "
+                    message=f"medbench declares the {noun} `{name}` already. Give yours another name; or, if "
                     f"it is to take the other's place, say so in {HEAD}: `replaces: {{{kind}: [{name}]}}`.",
                 )
         for i, name in enumerate(replaced):

@@ -122,6 +122,7 @@ def _check(layer: Layer, suite: Suite) -> None:
         _check_claim(claim, suite)
     for synthesis in layer.folders["syntheses"].values():
         _check_synthesis(synthesis, suite)
+    _check_names_apart(layer, suite)
     if layer.tiers:
         _check_sentinel_backbones(layer.tiers, suite)
 
@@ -214,6 +215,17 @@ def _check_unique(documents: Mapping[Path, Document[Any]], kind: str) -> None:
         first[declared.name] = document.file
 
 
+def _check_names_apart(layer: Layer, suite: Suite) -> None:
+    """No synthesis has the name of a claim."""
+    for kind, others in (("syntheses", suite.claims), ("claims", suite.syntheses)):
+        for document in layer.folders[kind].values():
+            noun = KINDS[kind]
+            name = getattr(document.value, noun)
+            if name in others:
+                message = f"`{name}` names a claim and a synthesis. Give this {noun} another name."
+                raise document.error(noun, message=message)
+
+
 def _check_backbones(document: Document[Backbones], suite: Suite) -> None:
     for name, architecture in document.value.architectures.items():
         declared = _Declared(document, ("architectures", name), "architecture", name)
@@ -299,6 +311,9 @@ def _check_sentinel_backbones(document: Document[Tiers], suite: Suite) -> None:
         declared.expect_once(tier.sentinel_backbones, "sentinel_backbones")
         arms = [arm for claim in suite.claims.values() for arm in claim.arms.get(name, {}).values()]
         known = {_fine_tuned(arm, tier) for arm in arms}
+        if tier.sentinel_backbones and not known:
+            message = f"no claim has arms in {declared}, so there is none to name. Leave this key out."
+            declared.refuse("sentinel_backbones", message=message)
         for i, backbone in enumerate(tier.sentinel_backbones):
             declared.expect_known("arm", backbone, known, "sentinel_backbones", i)
 
@@ -380,6 +395,7 @@ def _check_task(document: Document[Task], suite: Suite) -> None:
 def _check_claim(document: Document[Claim], suite: Suite) -> None:
     claim = document.value
     declared = _Declared(document, (), "claim", claim.claim)
+    _check_statement(declared, claim.statement)
     declared.expect("at least one task", "tasks", found="none", holds=bool(claim.tasks))
     declared.expect_once(claim.tasks, "tasks")
     for i, task in enumerate(claim.tasks):
@@ -403,6 +419,7 @@ def _check_claim(document: Document[Claim], suite: Suite) -> None:
 def _check_synthesis(document: Document[Synthesis], suite: Suite) -> None:
     synthesis = document.value
     declared = _Declared(document, (), "synthesis", synthesis.synthesis)
+    _check_statement(declared, synthesis.statement)
     declared.expect("at least one task", "tasks", found="none", holds=bool(synthesis.tasks))
     declared.expect_once(synthesis.tasks, "tasks")
     for i, task in enumerate(synthesis.tasks):
@@ -411,6 +428,27 @@ def _check_synthesis(document: Document[Synthesis], suite: Suite) -> None:
     for name, asked in synthesis.properties.items():
         for field in asked.__struct_fields__:
             declared.expect_known("claim", getattr(asked, field), suite.claims, "properties", name, field)
+            _check_asks_of_all(declared, suite.claims[getattr(asked, field)])
+        if asked.at_scale == asked.small:
+            message = f"`at_scale` and `small` of `{name}` in {declared} are one claim. Expected two."
+            declared.refuse("properties", name, "small", message=message)
+
+
+def _check_asks_of_all(declared: _Declared, claim: Claim) -> None:
+    """A claim of a synthesis is about each of its tasks."""
+    for i, task in enumerate(declared.document.value.tasks):
+        if task not in claim.tasks:
+            message = (
+                f"claim `{claim.claim}` in {declared} is not about task `{task}`. Leave the task out, or add "
+                "it to the claim."
+            )
+            declared.refuse("tasks", i, message=message)
+
+
+def _check_statement(declared: _Declared, statement: str) -> None:
+    """There is something to judge."""
+    found, holds = "nothing", bool(statement.strip())
+    declared.expect("one sentence that can be true or false", "statement", found=found, holds=holds)
 
 
 def _check_metric(declared: _Declared, claim: Claim, suite: Suite) -> None:

@@ -162,7 +162,7 @@ def test_a_name_that_stands_in_both_is_refused_unless_it_is_said_to_replace(noun
     with pytest.raises(MedbenchError) as caught:
         load_suite(team)
     assert str(caught.value) == (
-        f"team/{file}:{line}: medbench declares a {noun} `{name}` already. "
+        f"team/{file}:{line}: medbench declares the {noun} `{name}` already. "
         "Give yours another name; or, if it is to take the other's place, say so in suite.yaml: "
         f"`replaces: {{{kind}: [{name}]}}`."
     )
@@ -296,3 +296,13 @@ def test_the_examples_of_the_docs_are_a_suite(tmp_path):
     suite = load_suite(tmp_path)
     assert suite.claims["own-films"].arms["private"]["treatment"].backbone == "bit-films-r50x1"
     assert suite.tiers["private"].recipe == "ours"
+
+
+def test_a_claim_with_the_name_of_an_inherited_synthesis_is_refused_in_its_own_file(team):
+    small = SYNTHESIS.replace("own, small", "scale-data, small")
+    add(packaged.suite(), {"syntheses/both.yaml": small})
+    add(team, {"claims/both.yaml": OWN.replace("claim: own", "claim: both")})
+    with pytest.raises(
+        MedbenchError, match=r"^team/claims/both\.yaml:1: `both` names a claim and a synthesis"
+    ):
+        load_suite(team)

@@ -225,6 +225,14 @@ MISTAKES = [
         "bench/claims/ood.yaml:1: claim `ood-robustness` lacks the key `margin_reason`.",
     ),
     Mistake(
+        "an empty statement",
+        OOD,
+        GOOD[OOD].splitlines()[1],
+        "statement: ''",
+        "bench/claims/ood.yaml:2: expected one sentence that can be true or false for `statement` in claim "
+        "`ood-robustness`, found nothing.",
+    ),
+    Mistake(
         "an empty reason for the margin",
         OOD,
         "less is not worth a retraining",
@@ -1323,6 +1331,64 @@ def test_every_mistake_is_one_message_with_file_and_line(mistake, bench):
     with pytest.raises(MedbenchError) as caught:
         load_suite(bench)
     assert str(caught.value) == mistake.message
+
+
+SYNTHESIS = """\
+synthesis: both
+statement: At scale and not when small.
+source: {study: C3, strength: own}
+tasks: [chest]
+properties:
+  robustness:
+    at_scale: scale-data
+    small: ood-robustness
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "synthesis: both",
+            "synthesis: trend",
+            "1: `trend` names a claim and a synthesis. Give this synthesis",
+        ),
+        (
+            "At scale and not when small.",
+            "' '",
+            "2: expected one sentence that can be true or false for `statement` in synthesis `both`",
+        ),
+        (
+            "[chest]",
+            "\n- chest\n- mammography",
+            "6: claim `scale-data` in synthesis `both` is not about task `mammography`. Leave the task",
+        ),
+        (
+            "small: ood-robustness",
+            "small: scale-data",
+            "8: `at_scale` and `small` of `robustness` in synthesis `both` are one claim. Expected two.",
+        ),
+    ],
+)
+def test_a_synthesis_that_cannot_be_concluded_is_refused_with_file_and_line(old, new, message, bench):
+    (bench / "syntheses").mkdir()
+    (bench / "syntheses/both.yaml").write_text(SYNTHESIS)
+    assert list(load_suite(bench).syntheses) == ["both"]
+    assert SYNTHESIS.count(old) == 1
+    (bench / "syntheses/both.yaml").write_text(SYNTHESIS.replace(old, new))
+    with pytest.raises(MedbenchError) as caught:
+        load_suite(bench)
+    assert str(caught.value).startswith(f"bench/syntheses/both.yaml:{message}")
+
+
+def test_sentinels_of_a_tier_without_arms_are_refused_with_what_to_do(bench):
+    tier = "  mine: {description: d, recipe: rule, seeds: [1], sentinels: [], sentinel_backbones: [bit-x]}\n"
+    (bench / TIERS).write_text(GOOD[TIERS] + tier)
+    with pytest.raises(MedbenchError) as caught:
+        load_suite(bench)
+    assert str(caught.value) == (
+        "bench/tiers.yaml:8: no claim has arms in tier `mine`, so there is none to name. Leave this key out."
+    )
 
 
 def test_a_good_suite_is_read_as_declared(bench):
