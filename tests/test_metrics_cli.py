@@ -88,8 +88,8 @@ def test_a_tasks_own_metric_that_compares_groups_is_not_compared_between_groups(
     """No claim on sub-groups can be about that task, but those about others can."""
     task = suite / "tasks/chest.yaml"
     task.write_text(task.read_text().replace("primary: roc_auc", "primary: worst"))
-    for claim in (suite / "claims").glob("*fairness*.yaml"):
-        claim.write_text(claim.read_text().replace("[chest, ", "["))
+    for file in (*(suite / "claims").glob("*fairness*.yaml"), *(suite / "syntheses").glob("*.yaml")):
+        file.write_text(file.read_text().replace("[chest, ", "["))
     rows = listed(suite, capsys)
     assert [cells[3] for cells in rows["gap"]] == ["group_gap/max-min-of-roc_auc@1-by-each-from-20@1"]
     assert len(rows["worst"]) == 1

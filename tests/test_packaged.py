@@ -101,7 +101,10 @@ def test_all_that_is_claimed_and_accepted_travels_and_nothing_else_does(wheel):
     suite = files("benchmarks", "*.yaml") | files("expectations")
     assert {name for name in names if "/_suite/" in name} == {f"medbench/_suite/{name}" for name in suite}
     assert {name for name in names if "/_suite/" not in name} == (
-        files("medbench", "*.py") | files("medbench/models/weights") | files("medbench/report/templates")
+        files("medbench", "*.py")
+        | files("medbench/gate", "*.yaml")
+        | files("medbench/models/weights")
+        | files("medbench/report/templates")
     )
     assert suite > {"benchmarks/tiers.yaml", "expectations/numeric.yaml"}
 
