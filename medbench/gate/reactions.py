@@ -31,8 +31,8 @@ from medbench.spec.suite import load_suite
 TIER = "embedded"
 """Whose arms and cohorts worlds are like."""
 FIRST = 121
-"""The first world that the matrix is judged on: those before it were looked at while it was written, or judged
-by an earlier one."""
+"""The first world that the matrix is judged on: those before it were looked at while it was written, or an
+earlier one was judged on them."""
 SEEDS = 5
 """Of each arm, as many as the claims with the fewest have. Claims with more are judged from the first of
 theirs, which makes it harder for them to be supported, and halves what judging takes."""
