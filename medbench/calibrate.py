@@ -5,21 +5,32 @@ runs of the same specs; the largest difference of each metric is kept in `expect
 """
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from medbench.data.cohort import ID
 from medbench.errors import MedbenchError
 from medbench.expect import Calibration
-from medbench.metrics import Metric, Sample, evaluate, metric_named
+from medbench.identity import spec_id
+from medbench.judge import sample_of
+from medbench.metrics import Metric, evaluate, metric_named
 from medbench.record import Environment
 from medbench.reference import References
 from medbench.spec.loader import dump_yaml, load_yaml
-from medbench.spec.metrics import BUILT_IN
+from medbench.spec.metrics import BUILT_IN, OF_RUN
+from medbench.spec.runs import PlannedItem
+from medbench.spec.units import Unit
 from medbench.store import Store, StoredRun
+from medbench.study import Options, Study
+from medbench.units import in_words
 
-METRICS = tuple(metric_named(name) for name, spec in BUILT_IN.items() if not spec.pools_home)
+METRICS = tuple(
+    metric_named(name)
+    for name, spec in BUILT_IN.items()
+    if not spec.pools_home and not isinstance(spec, OF_RUN)
+)
 """All that one run's predictions on one set are enough for."""
 
 
@@ -27,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `medbench calibrate`."""
     parser.description = (
         "Compare the runs of stores with the reference runs of the same specs, and keep the largest "
-        "difference of each metric in numeric.yaml; the tolerance for unchanged seeds is computed from it. "
+        "difference of each metric in numeric.yaml, over all evaluation sets and over the items of the "
+        "suite; the tolerance for unchanged seeds is computed from it. "
         "Make a store under another instruction set, thread count or jax first: ci/calibrate.sh does it all."
     )
     parser.add_argument("stores", type=Path, nargs="+", metavar="STORE", help="folder of finished runs")
@@ -38,6 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Path("expectations"),
         metavar="DIR",
         help="holds the reference runs and numeric.yaml (default: expectations)",
+    )
+    parser.add_argument(
+        "--suite",
+        type=Path,
+        default=Path("benchmarks"),
+        metavar="DIR",
+        help="whose items are calibrated as they are judged (default: benchmarks)",
     )
 
 
@@ -59,7 +78,9 @@ def run(args: argparse.Namespace) -> int:
         )
     if others:
         print(f"{_count(others, 'run')} left out, of code that may have moved the numbers itself")
-    rows = calibrations(pairs)
+    options = Options(tier=args.tier, store=args.stores[0], expectations=args.expectations, compare=False)
+    study = Study.open(args.suite, options)
+    rows = calibrations(pairs, study.plan(study.items).items)
     path = args.expectations / "numeric.yaml"
     kept = load_yaml(path, list[Calibration]) if path.exists() else []
     merged = {_key(row): row for row in (*kept, *rows)}
@@ -73,24 +94,32 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def calibrations(pairs: Iterable[tuple[StoredRun, StoredRun]]) -> list[Calibration]:
-    """The largest difference by metric and surroundings, over runs with their reference runs and all sets.
+def calibrations(
+    pairs: Iterable[tuple[StoredRun, StoredRun]], items: Sequence[PlannedItem] = ()
+) -> list[Calibration]:
+    """The largest difference by metric and surroundings, over runs with their reference runs.
 
-    A metric that is defined on none of a run's sets says nothing about it.
+    Built-in metrics are taken of the images of all sets, and each item's metric of what the item scores.
+
+    Args:
+      pairs: runs, each with its reference run.
+      items: planned; those that need none of the runs add nothing.
     """
     found: dict[tuple[str, ...], Calibration] = {}
+    of_items = _by_spec(items)
     for run, reference in pairs:
         surroundings = run.record.environment
-        for metric in METRICS:
-            differences = list(_differences(metric, run, reference))
-            if not differences:
+        asked = [(metric, name, ()) for metric in METRICS for name in reference.record.spec.evaluation_sets]
+        for metric, name, units in (*asked, *of_items.get(spec_id(reference.record.spec), ())):
+            difference = _difference(metric, name, units, run, reference)
+            if difference is None:
                 continue
             row = Calibration(
                 variant=variant(surroundings),
                 environment=surroundings.device_class,
                 jax=surroundings.libraries["jax"],
                 metric=metric.identity,
-                largest_difference=max(differences),
+                largest_difference=difference,
             )
             before = found.get(_key(row))
             if before is None or row.largest_difference > before.largest_difference:
@@ -143,12 +172,32 @@ def _pairs(store: Store, references: References) -> Iterator[tuple[StoredRun, St
             yield run, reference
 
 
-def _differences(metric: Metric, run: StoredRun, reference: StoredRun) -> Iterable[float]:
-    """On the sets that claims are judged on; the validation set is smaller and is judged nowhere."""
-    for name in reference.record.spec.evaluation_sets:
-        here, there = (evaluate(metric, Sample(each.predictions(name)))[0] for each in (run, reference))
-        if here is not None and there is not None:
-            yield round(abs(here - there), 7)
+_Asked = tuple[Metric, str, tuple[Unit, ...]]
+"""A metric, on which evaluation set, and what is scored there."""
+
+
+def _by_spec(items: Iterable[PlannedItem]) -> dict[str, list[_Asked]]:
+    """What items ask of their runs, each thing once, by the runs' spec ids."""
+    asked: dict[str, dict[tuple[str, ...], _Asked]] = {}
+    for planned in items:
+        metric = metric_named(planned.item.metric, planned.metrics)
+        for term in planned.terms:
+            if metric.pools_home and term.evaluation_set == ID:
+                continue
+            for spec in planned.runs[term.arm].values():
+                thing = (metric.identity, term.evaluation_set, in_words(planned.units))
+                asked.setdefault(spec_id(spec), {})[thing] = (metric, term.evaluation_set, planned.units)
+    return {spec: list(things.values()) for spec, things in asked.items()}
+
+
+def _difference(
+    metric: Metric, evaluation_set: str, units: tuple[Unit, ...], run: StoredRun, reference: StoredRun
+) -> float | None:
+    """Between two runs of one spec; None where the metric is undefined for either."""
+    here, there = (
+        evaluate(metric, sample_of(each, metric, evaluation_set, units))[0] for each in (run, reference)
+    )
+    return None if here is None or there is None else round(abs(here - there), 7)
 
 
 def _count(number: int, noun: str) -> str:

@@ -13,12 +13,14 @@ from medbench import __version__
 from medbench.errors import MedbenchError
 
 COMMANDS = {
+    "init": ("medbench.init_cli", "start a suite of your own that has medbench's claims"),
     "plan": ("medbench.plan_cli", "list the runs that a selection of claims needs"),
     "metrics": ("medbench.metrics_cli", "list the metrics that claims may name, and what they mean"),
     "cohort": ("medbench.data.cohort_cli", "check a folder of your own images"),
     "schema": ("medbench.spec.schema", "write JSON Schema, so that editors complete and check YAML"),
     "judge": ("medbench.judge_cli", "judge results that some other code produced"),
     "validate-gate": ("medbench.gate_cli", "measure false alarms, detections and coverage by simulation"),
+    "validate-claims": ("medbench.claims_cli", "plant harm in simulated runs, and see which claims react"),
     "calibrate": ("medbench.calibrate", "measure how far unchanged seeds move on other machines"),
     "pretrain": ("medbench.training.pretrain_cli", "train a small upstream backbone of your own"),
 }
@@ -29,6 +31,9 @@ the road:
   pytest benchmarks                       judge every claim on generated images, in minutes on a CPU
   pytest benchmarks -k mammography        one domain; -k takes names of domains, claims, sets, backbones
   medbench plan -k mammography            what that would train, without training it
+
+  in a repository of your own:
+  medbench init                           a suite that has all of this, and to which you add
 
   on your own images:
   medbench cohort check DIR               is the folder with cohort.yaml sound?

@@ -1,7 +1,7 @@
 """The one exception a user's mistake raises: a message that says what, where, and what to do next."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class MedbenchError(Exception):
@@ -21,6 +21,12 @@ def printable(text: str) -> str:
 
 class NotInSessionError(MedbenchError):
     """What was asked for is declared, and takes no part with the tier and cohort that were chosen."""
+
+
+def few(names: Sequence[str]) -> str:
+    """`a, b`, and of more than three `a, b, c and 17 more`."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

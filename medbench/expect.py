@@ -4,6 +4,8 @@ Whether the study is reproduced plays no part here (that is `judge`): this room 
 """
 
 import os
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,11 +16,11 @@ import msgspec
 import numpy as np
 
 from medbench.errors import MedbenchError
-from medbench.judge import ARMS
 from medbench.judgement import Check, Definition, Interval, Judgement, Status, Verdict
 from medbench.metrics.registry import higher_is_better
 from medbench.predicates import PREDICATES, verdict
-from medbench.spec.loader import dump_yaml, load_document, load_yaml
+from medbench.spec.effects import AT
+from medbench.spec.loader import dump_yaml, load_document, refuse_unread
 from medbench.spec.records import Declared
 from medbench.stats.prediction import (
     MEANS,
@@ -66,20 +68,6 @@ class Accepted(Declared, frozen=True, kw_only=True):
 Values = Annotated[dict[int, float], msgspec.Meta(min_length=1)]
 
 
-class Samples(Declared, frozen=True, kw_only=True):
-    """The metric by arm and seed: what bands are computed from."""
-
-    baseline: Values
-    treatment: Values
-
-
-class Backbones(Declared, frozen=True, kw_only=True):
-    """The names of the backbones in the arms."""
-
-    baseline: str
-    treatment: str
-
-
 class Expectation(Declared, frozen=True, kw_only=True):
     """The accepted values of one item on one device class (`expectations/<tier>/<task>/<claim>.yaml`)."""
 
@@ -92,16 +80,19 @@ class Expectation(Declared, frozen=True, kw_only=True):
     """The device class that all values were made on."""
     cohort_fingerprint: str
     """Other images, such as another generator version's, are not expected to give the same values."""
-    backbones: Backbones
-    """A suspect when values move."""
+    arms: dict[str, str]
+    """What was fine-tuned in each: a suspect when values move."""
     accepted: Accepted
     groups: dict[str, list[str]]
     """The sub-groups that were there, by attribute."""
-    samples: Samples
+    samples: dict[str, Values]
+    """The metric by term (an arm) and seed: what bands are computed from."""
 
-    def values(self, arm: str) -> dict[int, float]:
-        """The metric by seed of `baseline` or `treatment`."""
-        return self.samples.baseline if arm == "baseline" else self.samples.treatment
+    def quantity(self, term: str) -> tuple[str, str, str, str]:
+        """What a term's values are of, in whatever items: task, set (and attribute), metric, arm."""
+        task, _, evaluation_set = self.item.split("/", 2)
+        other_set = term.partition(AT)[2]
+        return task, other_set or evaluation_set, self.definition.metric, self.arms[_arm(term)]
 
 
 class Calibration(Declared, frozen=True, kw_only=True):
@@ -117,6 +108,7 @@ class Calibration(Declared, frozen=True, kw_only=True):
     largest_difference: float
 
 
+_ITEM = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*/[a-z0-9]+([.-][a-z0-9]+)*/.+")
 _Key = tuple[str, str]
 """An item and the device class that its values were accepted on."""
 
@@ -129,6 +121,21 @@ class Expectations:
     calibration: tuple[Calibration, ...] = ()
     lost: frozenset[_Key] = frozenset()
     """What the index of the tier lists and no file holds any more."""
+
+    def over(self, base: "Expectations", *, replaced: Callable[[str], bool]) -> "Expectations":
+        """These laid over those of the suite that this one extends.
+
+        An entry hides the base's for the same item and device class, as a lost one does.
+
+        Args:
+          base: what medbench accepted.
+          replaced: whether an item, by its id, is of a claim or task that was declared anew: what the base
+            has for such an item does not hold.
+        """
+        own = {_key(each) for each in self.accepted} | self.lost
+        below = tuple(e for e in base.accepted if _key(e) not in own and not replaced(e.item))
+        lost = frozenset(key for key in base.lost - own if not replaced(key[0]))
+        return Expectations(self.accepted + below, self.calibration + base.calibration, self.lost | lost)
 
     def nearest(self, item: str, environments: Sequence[str]) -> Expectation | None:
         """The item's values on one of the device classes, else on the nearest class there is.
@@ -145,29 +152,34 @@ class Expectations:
         return min((e for e in self.accepted if e.item == item), key=distance, default=None)
 
     def tolerance(self, metric: str, environment: str) -> float:
-        """How far the same seed may move on another machine of a device class (`numeric@1`)."""
+        """How far the same seed may move on another machine of a device class (`numeric@1`).
+
+        Of a metric of sub-groups it is what was calibrated for any attribute: few values were, and where a
+        corrected gap is 0 in all of them, or no rank changed within the worst group, they say nothing of
+        other seeds.
+        """
         differences = [
             row.largest_difference
             for row in self.calibration
-            if (row.metric, row.environment) == (metric, environment)
+            if (_of_any_groups(row.metric), row.environment) == (_of_any_groups(metric), environment)
         ]
         return max(LEAST, SAFETY * max(differences)) if differences else UNCALIBRATED
 
-    def bands(self, expectation: Expectation, arm: str, new: Sequence[float]) -> tuple[float, float] | None:
-        """Half the widths around an arm's accepted mean: for the mean of new seeds, and for each of them.
+    def bands(self, expectation: Expectation, term: str, new: Sequence[float]) -> tuple[float, float] | None:
+        """Half the widths around a term's accepted mean: for the mean of new seeds, and for each of them.
 
-        The spread between the arm's accepted seeds, and for the mean that between the new ones too, is
-        moderated by those of all arms of the same metric and device class; the level is shared over
-        all accepted items and arms of that class. None where no spread is known
+        The spread between the term's accepted seeds, and for the mean that between the new ones too, is
+        moderated by those of all terms of the same metric and device class; the level is shared over
+        all accepted quantities of that class, each counted once. None where no spread is known
         (`moderated-prediction-familywise@3`).
         """
         environment, metric = expectation.environment, expectation.definition.metric
-        accepted = list(expectation.values(arm).values())
-        prior = self._priors[metric, environment]
+        accepted = list(expectation.samples[term].values())
+        prior = self.priors[metric, environment]
         alone, both = moderated_spread(prior, accepted), moderated_spread(prior, accepted, new)
         if not alone.degrees_of_freedom:
             return None
-        family = len(ARMS) * sum(e.environment == environment for e in self.accepted)
+        family = self.families[environment]
         of_mean = half_width(both, accepted=len(accepted), new=len(new), family=family, level=MEANS)
         of_each = half_width(
             alone, accepted=len(accepted), new=1, family=family * len(new), level=SINGLE_SEEDS
@@ -176,22 +188,28 @@ class Expectations:
         return max(of_mean, tolerance), max(of_each, tolerance)
 
     @cached_property
-    def _priors(self) -> dict[tuple[str, str], SeedSpread]:
-        """What the spreads of all arms have in common, by metric and device class."""
+    def families(self) -> Counter[str]:
+        """How many quantities were accepted, by device class."""
+        distinct = {(e.environment, e.quantity(term)) for e in self.accepted for term in e.samples}
+        return Counter(environment for environment, _ in distinct)
+
+    @cached_property
+    def priors(self) -> dict[tuple[str, str], SeedSpread]:
+        """What the spreads of all terms have in common, by metric and device class."""
         keys = {(e.definition.metric, e.environment) for e in self.accepted}
         return {key: self._prior(*key) for key in keys}
 
     def _prior(self, metric: str, environment: str) -> SeedSpread:
-        scores = {}
-        for e in self.accepted:
-            if (e.definition.metric, e.environment) == (metric, environment):
-                task, _, evaluation_set = e.item.split("/", 2)
-                for arm in ARMS:  # several items may have a score of the same runs as an arm
-                    scores[task, getattr(e.backbones, arm), evaluation_set] = list(e.values(arm).values())
+        alike = {
+            e.quantity(term): list(e.samples[term].values())
+            for e in self.accepted
+            if (e.definition.metric, e.environment) == (metric, environment)
+            for term in e.samples
+        }
         return prior_spread(
-            scores.values(),
-            # Evaluation sets of a task are scored with the same runs.
-            arms=len({(task, backbone) for task, backbone, _ in scores}),
+            alike.values(),
+            # Evaluation sets of a task are scores of the same runs.
+            arms=len({(task, arm) for task, _, _, arm in alike}),
             least=self.tolerance(metric, environment) / SAFETY,  # what machines alone make
         )
 
@@ -224,6 +242,11 @@ class _Comparison:
         return self.distance > 1
 
 
+def beside(suite: Path) -> Path:
+    """Where what was accepted for the suite in a folder is kept."""
+    return suite.absolute().parent / "expectations"
+
+
 def load(root: Path, tier: str) -> Expectations:
     """Read what was accepted for a tier, and the calibration of the numeric tolerance.
 
@@ -232,9 +255,11 @@ def load(root: Path, tier: str) -> Expectations:
       tier: whose folder is read.
 
     Raises:
-      MedbenchError: a file is not as it should be, holds another file's item, holds an item twice, holds
-        an item that the index lacks, or holds an effect or a verdict that its own samples contradict.
+      MedbenchError: a file is not as it should be, ends in `.yml`, holds another file's item, holds an item
+        twice, holds an item that the index lacks, or holds an effect or a verdict that its own samples
+        contradict.
     """
+    refuse_unread((root / tier).glob("*/*.*"))
     listed = _listed(root, tier)
     accepted: dict[_Key, Expectation] = {}
     for path in sorted((root / tier).glob("*/*.yaml")):
@@ -245,7 +270,7 @@ def load(root: Path, tier: str) -> Expectations:
                     f"{path}: item `{expectation.item}` does not belong here; "
                     f"expected `{path.parent.name}/{path.stem}/…`. Move it to its own file."
                 )
-            key = (expectation.item, expectation.environment)
+            key = _key(expectation)
             if key in accepted:
                 raise MedbenchError(f"{path}: item `{key[0]}` stands here twice for {key[1]}. Delete one.")
             field, contradiction = _contradiction(expectation)
@@ -265,6 +290,10 @@ def load(root: Path, tier: str) -> Expectations:
     numeric = root / "numeric.yaml"
     calibration = _calibrated(numeric) if numeric.exists() else []
     return Expectations(tuple(accepted.values()), tuple(calibration), listed - accepted.keys())
+
+
+def _key(expectation: Expectation) -> _Key:
+    return expectation.item, expectation.environment
 
 
 def _calibrated(path: Path) -> list[Calibration]:
@@ -287,23 +316,40 @@ def _calibrated(path: Path) -> list[Calibration]:
 def _listed(root: Path, tier: str) -> frozenset[_Key]:
     """All that was accepted for a tier, as its index has it: items by device class."""
     path = root / tier / INDEX
-    listed = load_yaml(path, dict[str, list[str]]) if path.exists() else {}
-    return frozenset((item, environment) for environment, items in listed.items() for item in items)
+    if not path.exists():
+        return frozenset()
+    document = load_document(path, dict[str, list[str]])
+    for environment, items in document.value.items():
+        for i, item in enumerate(items):
+            if not _ITEM.fullmatch(item):
+                raise document.error(
+                    *(environment, i), message=f"expected an item, task/claim/evaluation-set, found `{item}`."
+                )
+    return frozenset((item, environment) for environment, items in document.value.items() for item in items)
 
 
 def _contradiction(expectation: Expectation) -> tuple[str, str]:
     """The field of an entry that its other fields contradict, and how; empty where all agree."""
-    baseline, treatment = expectation.samples.baseline, expectation.samples.treatment
-    if baseline.keys() != treatment.keys():
-        return "samples", f"the arms have different seeds, {sorted(baseline)} and {sorted(treatment)}"
+    samples, arms, weights = expectation.samples, expectation.arms, expectation.definition.weights
+    seeds = list(dict.fromkeys(tuple(sorted(values)) for values in samples.values()))
+    if len(seeds) > 1:
+        return "samples", f"the arms have different seeds, {' and '.join(str(list(each)) for each in seeds)}"
+    if {_arm(term) for term in samples} != arms.keys() or not weights.keys() <= samples.keys():
+        return "samples", f"they are of {', '.join(samples)}, its arms are {', '.join(arms)}"
+    return _wrong_conclusion(expectation)
+
+
+def _wrong_conclusion(expectation: Expectation) -> tuple[str, str]:
+    """The same of what was concluded from samples that fit each other."""
     definition, effect = expectation.definition, expectation.effect
     higher = higher_is_better(definition.metric)
     predicate = PREDICATES.get(definition.predicate)
     if higher is None or predicate is None:  # of another version of medbench: stale
         return "", ""
-    gain = float(np.mean(list(treatment.values())) - np.mean(list(baseline.values())))
+    samples, weights = expectation.samples, definition.weights
+    gain = sum(weight * float(np.mean(list(samples[term].values()))) for term, weight in weights.items())
     expected = gain if higher else -gain
-    if abs(effect.value - expected) > ROUNDED:
+    if weights and abs(effect.value - expected) > ROUNDED:
         return "effect", f"its effect is {effect.value:+.6f}, but its samples give {expected:+.6f}"
     # A limit may have been rounded across the margin; few patients conclude nothing.
     possible = {verdict(effect, predicate(definition.margin + shift)) for shift in (-ROUNDED, 0, ROUNDED)}
@@ -375,8 +421,8 @@ def check(judgement: Judgement, expectations: Expectations) -> Check:
 def measured(judgement: Judgement) -> tuple[int, int]:
     """How many of an item's values were measured by this code, and of how many; the rest was loaded."""
     return (
-        sum(len(judgement.trained.get(arm, ())) for arm in ARMS),
-        sum(len(judgement.samples.get(arm, ())) for arm in ARMS),
+        sum(map(len, judgement.trained.values())),
+        sum(map(len, judgement.samples.values())),
     )
 
 
@@ -419,7 +465,7 @@ def _changed_definition(expectation: Expectation, judgement: Judgement) -> str:
 
 def _lost_seeds(expectation: Expectation, judgement: Judgement) -> list[int]:
     """Accepted seeds that were taken away with no new one in their place."""
-    accepted, now = set(expectation.samples.baseline), set(judgement.samples["baseline"])
+    accepted, now = (set(next(iter(of.samples.values()))) for of in (expectation, judgement))
     return sorted(accepted - now) if now < accepted else []
 
 
@@ -437,25 +483,25 @@ def _compare(expectation: Expectation, judgement: Judgement, expectations: Expec
     tolerance = expectations.tolerance(expectation.definition.metric, environment)
     same_images = judgement.cohort_fingerprint == expectation.cohort_fingerprint
     comparisons = []
-    for arm in ARMS:
-        accepted, new = expectation.values(arm), dict[int, float]()
-        for seed, measured in judgement.samples[arm].items():
-            if same_images and seed in accepted and judgement.devices[arm][seed] == environment:
-                quantity = f"{arm}, seed {seed}"
-                loaded = seed not in judgement.trained[arm]
+    for term, accepted in expectation.samples.items():
+        new = dict[int, float]()
+        for seed, measured in judgement.samples[term].items():
+            if same_images and seed in accepted and judgement.devices[term][seed] == environment:
+                quantity = f"{term}, seed {seed}"
+                loaded = seed not in judgement.trained[term]
                 comparisons.append(
                     _Comparison(NUMERIC, quantity, measured, accepted[seed], tolerance, loaded)
                 )
-            elif seed in judgement.trained[arm]:
+            elif seed in judgement.trained[term]:
                 new[seed] = measured
-        bands = expectations.bands(expectation, arm, list(new.values())) if new else None
+        bands = expectations.bands(expectation, term, list(new.values())) if new else None
         if bands is None:
             continue
         mean, expected = float(np.mean(list(new.values()))), float(np.mean(list(accepted.values())))
-        comparisons.append(_Comparison(PREDICTION, f"mean of {arm}", mean, expected, bands[0]))
+        comparisons.append(_Comparison(PREDICTION, f"mean of {term}", mean, expected, bands[0]))
         if len(new) > 1:
             comparisons += [
-                _Comparison(PREDICTION, f"{arm}, seed {seed}", value, expected, bands[1])
+                _Comparison(PREDICTION, f"{term}, seed {seed}", value, expected, bands[1])
                 for seed, value in new.items()
             ]
     return comparisons
@@ -473,9 +519,9 @@ def _detail(expectation: Expectation, judgement: Judgement, comparisons: Sequenc
             f"{worst.quantity}: {worst.measured:.5f}, accepted {worst.expected:.5f} ± {worst.half:.5f}; "
             f"{len(outside)} of {len(comparisons)} values are outside"
         )
-        moved = [arm for arm in ARMS if getattr(judgement, arm) != getattr(expectation.backbones, arm)]
+        moved = [arm for arm in judgement.arms if judgement.arms[arm] != expectation.arms.get(arm)]
         parts += [
-            f"{arm} was {getattr(expectation.backbones, arm)}, is {getattr(judgement, arm)}" for arm in moved
+            f"{arm} was {expectation.arms.get(arm, 'not there')}, is {judgement.arms[arm]}" for arm in moved
         ]
     if expectation.environment not in judgement.environments:
         parts.append(
@@ -523,10 +569,12 @@ def update(
     reason: str,
     provenance: Callable[[str], Accepted],
     only_new: bool = False,
+    known: Expectations | None = None,
 ) -> list[Change]:
     """Accept judged items; touches no other item and no other device class.
 
     An item whose values have not changed keeps its provenance. An item that was not judged is kept.
+    Nothing is written for values that the suite's base has already.
 
     Args:
       judgements: the selected items.
@@ -535,6 +583,7 @@ def update(
       reason: why the new values are right.
       provenance: of an item's values, by its id; may refuse by a MedbenchError.
       only_new: leave items alone that have something accepted on their device class (`--expect=new`).
+      known: what holds before, where that is more than `root` has: see `Expectations.over`.
 
     Returns:
       One change an item, before and after.
@@ -551,15 +600,16 @@ def update(
     if not reason.strip():
         raise MedbenchError('an update of expectations needs --reason "why the new values are right".')
     before = load(root, tier)
-    old = {(e.item, e.environment): e for e in before.accepted}
-    changes = [_change(judgement, old, provenance, only_new=only_new) for judgement in judgements]
+    old = {_key(each): each for each in before.accepted}
+    held = {_key(each): each for each in (known or before).accepted}
+    changes = [_change(judgement, held, provenance, only_new=only_new) for judgement in judgements]
     touched = {
         (c.item, c.after.environment): c.after for c in changes if c.after is not None and c.after != c.before
     }
     if touched:  # the index first: cut off in between, what it lists and no file holds is accepted again
         _write(root / tier / INDEX, _by_device_class({*old, *touched, *before.lost}))
-    for path in {_file(root, tier, item) for item, _ in touched}:
-        _write(path, [e for e in (old | touched).values() if _file(root, tier, e.item) == path])
+    for path in {file_of(root, tier, item) for item, _ in touched}:
+        _write(path, [e for e in (old | touched).values() if file_of(root, tier, e.item) == path])
     return changes
 
 
@@ -579,6 +629,14 @@ def summary(changes: Iterable[Change]) -> str:
     return "\n".join(lines)
 
 
+def is_accepted(judgement: Judgement, expectation: Expectation) -> bool:
+    """Whether a judgement, in state `judged`, is what was accepted on its device class."""
+    environment = expectation.environment
+    if judgement.environments != [environment]:
+        return False
+    return accepted_as(judgement, environment, expectation.accepted) == expectation
+
+
 def _change(
     judgement: Judgement,
     old: dict[_Key, Expectation],
@@ -589,7 +647,7 @@ def _change(
     """What accepting a judgement would change."""
     if judgement.state != "judged":
         return Change(judgement.id, None, None, f"{judgement.state}: {judgement.reason}")
-    seeds = len(judgement.samples[ARMS[0]])
+    seeds = min(map(len, judgement.samples.values()))
     if seeds < FEWEST_SEEDS:
         why = f"{seeds} seed an arm says nothing of how far the next may lie; run at least {FEWEST_SEEDS}"
         return Change(judgement.id, None, None, why)
@@ -598,13 +656,13 @@ def _change(
     if before is not None and only_new:
         return Change(judgement.id, before, before, "it has accepted values already")
     after = accepted_as(judgement, environment, provenance(judgement.id))
-    unchanged = before is not None and msgspec.structs.replace(after, accepted=before.accepted) == before
+    unchanged = before is not None and is_accepted(judgement, before)
     return Change(judgement.id, before, before if unchanged else after)
 
 
 def _device_class(judgement: Judgement) -> str:
     """The one device class that an item's runs come from."""
-    classes = sorted({device for arm in ARMS for device in judgement.devices[arm].values()})
+    classes = sorted({device for by_seed in judgement.devices.values() for device in by_seed.values()})
     if len(classes) > 1:
         raise MedbenchError(
             f"{judgement.id}: its runs come from {' and '.join(classes)}, and values of one device class "
@@ -629,13 +687,10 @@ def accepted_as(judgement: Judgement, environment: str, accepted: Accepted) -> E
         rule=Rule(),
         environment=environment,
         cohort_fingerprint=judgement.cohort_fingerprint,
-        backbones=Backbones(baseline=judgement.baseline, treatment=judgement.treatment),
+        arms=judgement.arms,
         accepted=accepted,
         groups=judgement.groups,
-        samples=Samples(
-            baseline=_rounded(judgement.samples["baseline"]),
-            treatment=_rounded(judgement.samples["treatment"]),
-        ),
+        samples={term: _rounded(values) for term, values in judgement.samples.items()},
     )
 
 
@@ -644,13 +699,23 @@ def _rounded(samples: dict[int, float]) -> dict[int, float]:
 
 
 def _in_words(expectation: Expectation) -> str:
-    means = ", ".join(f"{arm} {np.mean(list(expectation.values(arm).values())):.4f}" for arm in ARMS)
+    means = ", ".join(f"{term} {np.mean(list(of.values())):.4f}" for term, of in expectation.samples.items())
     return f"{expectation.verdict}, effect {expectation.effect.value:+.4f} ({means})"
 
 
-def _file(root: Path, tier: str, item: str) -> Path:
+def file_of(root: Path, tier: str, item: str) -> Path:
+    """Where an item's accepted values are kept."""
     task, claim = item.split("/")[:2]
     return root / tier / task / f"{claim}.yaml"
+
+
+def _of_any_groups(metric: str) -> str:
+    """The identity without the attributes that sub-groups are formed by."""
+    return re.sub(r"[-/]by-.*(?=-from-\d)", "", metric)
+
+
+def _arm(term: str) -> str:
+    return term.partition(AT)[0]
 
 
 def _by_device_class(keys: Iterable[_Key]) -> dict[str, list[str]]:
@@ -663,7 +728,27 @@ def _by_device_class(keys: Iterable[_Key]) -> dict[str, list[str]]:
 
 def _write(path: Path, content: list[Expectation] | dict[str, list[str]]) -> None:
     """Replace a file whole, so that an interruption leaves the old one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    partial.write_bytes(dump_yaml(content).encode())
-    partial.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(dump_yaml(content).encode())
+        partial.replace(path)
+    except OSError as error:
+        raise MedbenchError(
+            f"{path}: accepted values cannot be written ({error.strerror}). Make room or give yourself the "
+            "right, and repeat the command: finished runs are kept."
+        ) from error
+
+
+def require_writable(root: Path) -> None:
+    """Refuse before training what could not be written after it.
+
+    Raises:
+      MedbenchError: the folder `expectations`, or the one it is to be made in, cannot be written.
+    """
+    there = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise MedbenchError(
+            f"{there}: accepted values are to be written here, and it is no folder that can be written. Name "
+            "another with --expectations, or give yourself the right."
+        )

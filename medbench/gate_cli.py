@@ -13,14 +13,15 @@ from pathlib import Path
 
 import msgspec
 
-from medbench import __version__
+from medbench import __version__, packaged
 from medbench.environment import commit
 from medbench.errors import MedbenchError
-from medbench.expect import load
+from medbench.expect import beside, load
 from medbench.gate.bars import HIGHEST_RATE
+from medbench.gate.command import check_files, count, to_terminal, write
 from medbench.gate.measured import GateReport
 from medbench.gate.page import page
-from medbench.gate.parts import QUICK, Sizes, simulate, to_terminal
+from medbench.gate.parts import QUICK, Sizes, simulate
 from medbench.gate.report import report, summary
 from medbench.gate.worlds import DEVICE, Suite
 
@@ -35,13 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Exit status: 0 if every bar is met, 1 if one is not (false alarms, detections or coverage), 2 if "
         "nothing could be measured. With --quick, which is held to no bar, 1 if false alarms are surely "
-        "above 5 % and else 0."
+        "above 5 % and else 0. Several workers on few cores are fastest with OMP_NUM_THREADS=1 in the "
+        "environment."
     )
     parser.add_argument(
-        "--nights", type=_count, metavar="N", help="unchanged nights of each kind (default: 4000)"
+        "--nights", type=count, metavar="N", help="unchanged nights of each kind (default: 4000)"
     )
-    parser.add_argument("--seed", type=_count, default=1, help="of all random streams (default: 1)")
-    parser.add_argument("--workers", type=_count, default=1, metavar="N", help="processes (default: 1)")
+    parser.add_argument("--seed", type=count, default=1, help="of all random streams (default: 1)")
+    parser.add_argument("--workers", type=count, default=1, metavar="N", help="processes (default: 1)")
     parser.add_argument("--quick", action="store_true", help="a glance, in a minute or two: rates, no bars")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here")
     parser.add_argument("--write", type=Path, metavar="FILE.md", help="write the page of docs/ here")
@@ -67,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     if not (args.expectations / args.tier).is_dir():
         raise MedbenchError(
             f"{args.expectations / args.tier}: no accepted values, which simulated nights are like. "
-            "Run in the repository, or name the folder with --expectations."
+            f"Name another folder with --expectations; medbench's own is {beside(packaged.suite())}."
         )
     expectations = load(args.expectations, args.tier)
     Suite.of(expectations)  # refuses what a simulation cannot take, before it starts
@@ -76,13 +78,7 @@ def run(args: argparse.Namespace) -> int:
             f"{args.expectations / 'numeric.yaml'}: no row for {DEVICE}, which nights with the same seeds "
             "are like. Measure it by ci/calibrate.sh."
         )
-    for file in filter(None, (args.json, args.write)):
-        if file.is_dir():
-            raise MedbenchError(f"{file}: a folder. Name a file in it.")
-        if not file.absolute().parent.is_dir():
-            raise MedbenchError(
-                f"{file}: {file.absolute().parent} is no folder. Make it, or name another file."
-            )
+    check_files(args.json, args.write)
     sizes = QUICK if args.quick else Sizes()
     if args.nights:
         sizes = replace(sizes, nights=args.nights)
@@ -106,9 +102,9 @@ def run(args: argparse.Namespace) -> int:
     )
     print(summary(result))
     if args.json:
-        _write(args.json, msgspec.json.format(msgspec.json.encode(result), indent=2).decode() + "\n")
+        write(args.json, msgspec.json.format(msgspec.json.encode(result), indent=2).decode() + "\n")
     if args.write:
-        _write(args.write, page(result))
+        write(args.write, page(result))
     return _status(result)
 
 
@@ -116,20 +112,3 @@ def _status(result: GateReport) -> int:
     if result.quick:
         return int(result.false_alarm.low > HIGHEST_RATE)
     return int(not all(bar.met for bar in result.bars))
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise MedbenchError(f"{path}: cannot be written ({error.strerror}).") from error
-
-
-def _count(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, not `{text}`")
-    return number

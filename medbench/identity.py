@@ -9,6 +9,7 @@ import hashlib
 import io
 import tokenize
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ HASH_SCHEME = 1
 """Raise it when the hashed fields or their encoding change: every id then changes, on purpose."""
 
 NAMES_ONLY = ("tier", "backbone.name", "backbone.upstream", "backbone.architecture", "backbone.weights",
-              "recipe.name")  # fmt: skip
+              "recipe.name", "own_recipe")  # fmt: skip
 """Fields of a `RunSpec` that name what other fields pin down (blocks, width and the weights' hash; the
 recipe's figures), so that renaming a file, a recipe or a tier trains nothing again."""
 
@@ -56,6 +57,12 @@ def code_fingerprint() -> str:
     """
     surroundings = {"libraries": library_versions(), "device": device_class(), "settings": settings()}
     return f"{_sources_digest()}-{_digest(surroundings)[:12]}"
+
+
+def judging_fingerprint() -> str:
+    """What shapes a judgement beside its runs: the modules that judging imports, numpy and scipy."""
+    libraries = {name: version(name) for name in ("numpy", "scipy", "scikit-learn")}
+    return f"{_sources_digest(entrances=('judge.py',), rooms=())}-{_digest(libraries)[:12]}"
 
 
 def run_id(spec: RunSpec, code: str) -> str:
@@ -122,21 +129,26 @@ def _digest(value: Any) -> str:
 
 
 @functools.cache
-def _sources_digest(package: Path = _PACKAGE) -> str:
-    """Of the code as this process first saw it: what is edited while it runs is not what runs."""
-    waiting = list(_ENTRANCES)
+def _sources_digest(
+    package: Path = _PACKAGE, *, entrances: tuple[str, ...] = _ENTRANCES, rooms: tuple[str, ...] = _ROOMS
+) -> str:
+    """Of the code as this process first saw it: what is edited while it runs is not what runs.
+
+    It is followed from the entrances through what they import of the rooms, or of all where none is named.
+    """
+    waiting = list(entrances)
     sources: dict[str, list[str]] = {}
     while waiting:
         file = waiting.pop()
         if file in sources or not (package / file).is_file():
             continue
         source = (package / file).read_text(encoding="utf-8")
-        waiting += _imported_files(ast.parse(source))
+        waiting += _imported_files(ast.parse(source), rooms)
         sources[file] = _bare_code(source)
     return _digest(sources)[:12]
 
 
-def _imported_files(tree: ast.Module) -> Iterator[str]:
+def _imported_files(tree: ast.Module, rooms: tuple[str, ...]) -> Iterator[str]:
     """Files in the rooms that a module may import, at its top or within functions; some may not exist."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
@@ -147,7 +159,7 @@ def _imported_files(tree: ast.Module) -> Iterator[str]:
             continue
         for name in names:
             package, *path = name.split(".")
-            if package == "medbench" and path and path[0] in _ROOMS:
+            if package == "medbench" and path and (not rooms or path[0] in rooms):
                 yield "/".join(path) + ".py"
                 yield "/".join(path) + "/__init__.py"
 

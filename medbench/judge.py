@@ -4,43 +4,39 @@ What was accepted earlier plays no part here (that is `expect`), nor what a verd
 (that is `policy`).
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import ceil, inf
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
 from medbench.data.cohort import ID, VALIDATION
-from medbench.errors import MedbenchError
+from medbench.errors import MedbenchError, few
 from medbench.judgement import Definition, Interval, Judgement, Settle, Verdict
 from medbench.metrics import Metric, Sample, evaluate, metric_named, pooled
 from medbench.metrics.evidence import resting_on
-from medbench.metrics.floor import noise_floor
-from medbench.metrics.influence import influence
 from medbench.metrics.unseen import most_unseen
+from medbench.over_patients import Evidence, Scored, of_sum
 from medbench.predicates import PREDICATES, verdict
 from medbench.predictions import Predictions
 from medbench.record import RunRecord
+from medbench.saving import saving
+from medbench.spec.effects import DataSaved
 from medbench.spec.records import Claim
 from medbench.spec.runs import PlannedItem
-from medbench.stats.bootstrap import patient_weights, seed_sequence, weights_without
+from medbench.spec.units import Unit
 from medbench.stats.interval import LEVEL, ROUNDING, Claimed, Spread, limits, p_value
-from medbench.stats.patients import influence_by_patient, patients_behind, variance_over_patients
 from medbench.stats.power import (
+    Doubt,
     detectable,
     patients_and_seeds_that_settle,
     patients_that_settle,
     power,
     seeds_that_settle,
 )
-
-ARMS = ("baseline", "treatment")
-REPLICATES = 1000
-"""Of the patient bootstrap: its own noise moves a standard error by some 2 %."""
+from medbench.units import in_words, joined
 
 FEWEST_SEEDS = 3
 """An arm. With two, a limit holds in 92 of 100 studies instead of 95 where seeds differ by more than patients
@@ -81,8 +77,9 @@ def judge(
 ) -> Judgement:
     """Judge one item from its runs, paired by patient and seed.
 
-    The effect is the mean over seeds of the treatment's metric minus the baseline's on the same
-    images, with the sign turned where lower is better, so that positive always favours the treatment.
+    The effect is the mean over seeds of what the claim makes of its arms, such as the treatment's metric
+    minus the baseline's on the same images, with the sign turned where lower is better, so that positive
+    always favours the treatment.
     Deterministic: where the interval needs a bootstrap, its draws follow from the item's id.
 
     Args:
@@ -107,14 +104,14 @@ def judge(
         evaluation_set=item.evaluation_set,
         statement=claim.statement,
         metric=metric.identity,
-        baseline=item.baseline,
-        treatment=item.treatment,
+        attribute=item.attribute,
+        arms=item.arms,
         state="not-run",
         margin=claim.margin,
         relevant_effect=claim.relevant_effect,
         family=claim.family,
         definition=definition_of(planned, claim),
-        cohort_fingerprint=next(iter(planned.baseline.values())).cohort_fingerprint,
+        cohort_fingerprint=planned.all_runs[0].cohort_fingerprint,
         generated=generated,
         cluster=cluster,
     )
@@ -127,24 +124,32 @@ def judge(
         )
         return replace(judgement, state="missing", reason=reason)
     scored = {
-        arm: {seed: _sample(run, metric, item.evaluation_set) for seed, run in there[arm].items()}
-        for arm in ARMS
+        term.name: {
+            seed: sample_of(run, metric, term.evaluation_set, planned.units)
+            for seed, run in there[term.arm].items()
+        }
+        for term in planned.terms
     }
-    predictions = {
-        arm: {seed: sample.predictions for seed, sample in by_seed.items()} for arm, by_seed in scored.items()
-    }
-    _require_same_examples(planned, predictions)
-    judgement = replace(judgement, **_facts(there, predictions))
+    _require_same_examples(planned, scored)
+    judgement = replace(judgement, **_facts(planned, there, scored))
     samples, undefined = _samples(metric, scored)
     judgement = replace(judgement, samples=samples)
     if undefined:
         return replace(judgement, state="missing", reason=undefined)
-    return _with_verdict(judgement, claim, metric, scored)
+    inner = metric.inner.spec if metric.inner else None
+    patients = min(resting_on(metric.spec, sample, inner) for of in scored.values() for sample in of.values())
+    if patients < 2:
+        reason = f"one {cluster} alone shows a class: there is no interval over patients"
+        return replace(judgement, state="missing", reason=reason)
+    evidence = Evidence(item.id, metric, planned.terms, scored, samples, patients)
+    if isinstance(claim.effect, DataSaved):
+        return _with_saving(judgement, claim, evidence, planned)
+    return _with_sum(judgement, claim, evidence)
 
 
 def definition_of(planned: PlannedItem, claim: Claim) -> Definition:
     """What an item's values mean: equal definitions may be compared."""
-    spec = next(iter(planned.baseline.values()))
+    spec = planned.all_runs[0]
     return Definition(
         predicate=claim.predicate,
         margin=claim.margin,
@@ -152,119 +157,120 @@ def definition_of(planned: PlannedItem, claim: Claim) -> Definition:
         evaluate=claim.evaluate,
         cohort=spec.cohort,
         labels=f"{spec.target.kind}: {', '.join(spec.target.classes)}",
+        effect=str(type(claim.effect).__struct_config__.tag),
+        weights={term.name: round(term.weight, 6) for term in planned.terms if term.weight},
+        units=in_words(planned.units),
     )
 
 
 def _runs_there(planned: PlannedItem, runs: Runs) -> dict[str, dict[int, JudgedRun]] | str:
     """Every planned run by arm and seed, or which of them are not there."""
-    there: dict[str, dict[int, JudgedRun]] = {arm: {} for arm in ARMS}
+    there: dict[str, dict[int, JudgedRun]] = {arm: {} for arm in planned.runs}
     absent = []
-    for arm, specs in {"baseline": planned.baseline, "treatment": planned.treatment}.items():
+    for arm, specs in planned.runs.items():
         for seed in sorted(specs):
             run = runs.get(arm, {}).get(seed)
             if run is None:
                 absent.append(f"{arm} seed {seed}")
             else:
                 there[arm][seed] = run
-    return f"no run of {', '.join(absent)}" if absent else there
+    return f"no run of {few(absent)}" if absent else there
 
 
-def _sample(run: JudgedRun, metric: Metric, evaluation_set: str) -> Sample:
-    """What the metric looks at of one run."""
-    scored = run.predictions(evaluation_set)
-    validation = run.predictions(VALIDATION) if metric.needs_validation else None
+def sample_of(run: JudgedRun, metric: Metric, evaluation_set: str, units: Sequence[Unit]) -> Sample:
+    """What the metric looks at of one run on one evaluation set, images joined to what is scored."""
+
+    def scored(name: str) -> Predictions:
+        return joined(run.predictions(name), units)
+
+    validation = scored(VALIDATION) if metric.needs_validation else None
     if metric.pools_home:
-        return pooled(run.predictions(ID), scored, validation)
-    return Sample(scored, validation)
+        return pooled(scored(ID), scored(evaluation_set), validation)
+    return Sample(scored(evaluation_set), validation, record=run.record)
 
 
-def _require_same_examples(
-    planned: PlannedItem, predictions: Mapping[str, Mapping[int, Predictions]]
-) -> None:
-    """Paired means paired: every run must have scored the same images in the same order.
+def _require_same_examples(planned: PlannedItem, scored: Scored) -> None:
+    """Paired means paired: on a set every run must have scored the same images in the same order.
 
     Raises:
       MedbenchError: the message names the first two runs that differ, and in what.
     """
-    runs = [(f"{arm} seed {seed}", by_seed[seed]) for arm, by_seed in predictions.items() for seed in by_seed]
+    for evaluation_set in dict.fromkeys(term.evaluation_set for term in planned.terms):
+        runs = [
+            (f"{term.arm} seed {seed}", sample.predictions)
+            for term in planned.terms
+            if term.evaluation_set == evaluation_set
+            for seed, sample in scored[term.name].items()
+        ]
+        _require_equal(planned.item.id, runs)
+
+
+def _require_equal(item: str, runs: Sequence[tuple[str, Predictions]]) -> None:
     for (one, a), (other, b) in pairwise(runs):
         different = a.difference(b)
         if different:
             raise MedbenchError(
-                f"{planned.item.id}: {one} and {other} were not scored on the same {different} "
+                f"{item}: {one} and {other} were not scored on the same {different} "
                 f"({len(a)} and {len(b)} examples), so they cannot be paired. Train them afresh "
                 "on one cohort with --runs=force."
             )
 
 
 def _facts(
-    there: Mapping[str, Mapping[int, JudgedRun]], predictions: Mapping[str, Mapping[int, Predictions]]
+    planned: PlannedItem, there: Mapping[str, Mapping[int, JudgedRun]], scored: Scored
 ) -> dict[str, object]:
     """The fields of a judgement that describe its runs and examples."""
-    one = next(iter(predictions["baseline"].values()))
+    one = next(iter(scored[planned.terms[0].name].values())).predictions
+    runs = {term.name: there[term.arm] for term in planned.terms}
     devices = {
-        arm: {seed: run.record.environment.device_class for seed, run in there[arm].items()} for arm in ARMS
+        name: {seed: run.record.environment.device_class for seed, run in of.items()}
+        for name, of in runs.items()
     }
-    trained = {arm: [seed for seed, run in there[arm].items() if run.origin != "loaded"] for arm in ARMS}
-    measured = {devices[arm][seed] for arm in ARMS for seed in trained[arm]}
+    trained = {
+        name: [seed for seed, run in of.items() if run.origin != "loaded"] for name, of in runs.items()
+    }
+    measured = {devices[name][seed] for name, seeds in trained.items() for seed in seeds}
     return {
         "n_images": len(one),
         "n_patients": len(np.unique(one.patient)),
-        "n_seeds": len(there["baseline"]),
+        "n_seeds": len(next(iter(there.values()))),
         "groups": {
             name: sorted(str(group) for group in np.unique(values) if group)
             for name, values in one.attributes.items()
         },
         "trained": trained,
         "devices": devices,
-        "environments": sorted(measured or {device for arm in ARMS for device in devices[arm].values()}),
+        "environments": sorted(measured or {device for of in devices.values() for device in of.values()}),
     }
 
 
-def _samples(
-    metric: Metric, scored: Mapping[str, Mapping[int, Sample]]
-) -> tuple[dict[str, dict[int, float]], str]:
-    """The metric by arm and seed where it is defined, and why the first undefined one is not."""
-    samples: dict[str, dict[int, float]] = {arm: {} for arm in ARMS}
+def _samples(metric: Metric, scored: Scored) -> tuple[dict[str, dict[int, float]], str]:
+    """The metric by term and seed where it is defined, and why the first undefined one is not."""
+    samples: dict[str, dict[int, float]] = {name: {} for name in scored}
     undefined = ""
-    for arm in ARMS:
-        for seed, sample in scored[arm].items():
+    for name, by_seed in scored.items():
+        for seed, sample in by_seed.items():
             value, reason = evaluate(metric, sample)
             if value is None:
-                undefined = undefined or f"{metric.name} of {arm}, seed {seed}, is undefined: {reason}"
+                undefined = undefined or f"{metric.name} of {name}, seed {seed}, is undefined: {reason}"
             else:
-                samples[arm][seed] = value
+                samples[name][seed] = value
     return samples, undefined
 
 
-def _with_verdict(
-    judgement: Judgement,
-    claim: Claim,
-    metric: Metric,
-    scored: Mapping[str, Mapping[int, Sample]],
-) -> Judgement:
-    """The judgement completed: effect, verdict, power and what would settle it."""
-    inner = metric.inner.spec if metric.inner else None
-    patients = min(resting_on(metric.spec, sample, inner) for arm in ARMS for sample in scored[arm].values())
-    if patients < 2:
-        reason = f"one {judgement.cluster} alone shows a class: there is no interval over patients"
-        return replace(judgement, state="missing", reason=reason)
-    sign = 1 if metric.higher_is_better else -1
-    by_seed = [
-        sign * (judgement.samples["treatment"][seed] - judgement.samples["baseline"][seed])
-        for seed in judgement.samples["baseline"]
-    ]
-    over_patients = _by_influence(metric, scored, patients) or _by_bootstrap(judgement.id, metric, scored)
+def _with_sum(judgement: Judgement, claim: Claim, evidence: Evidence) -> Judgement:
+    """The judgement of a weighted sum completed: effect, verdict, power and what would settle it."""
+    sign = 1 if evidence.metric.higher_is_better else -1
+    by_seed = sign * evidence.by_seed @ np.array([term.weight for term in evidence.terms])
+    over_patients = of_sum(evidence)
     judgement = replace(judgement, **over_patients.facts)
     if over_patients.undefined:
         return replace(judgement, state="missing", reason=over_patients.undefined)
-    spread = Spread.of(by_seed, patients=over_patients.variance, n_patients=patients)
+    spread = Spread.of(by_seed, patients=over_patients.variance, n_patients=evidence.patients)
     mean, bias = float(np.mean(by_seed)), over_patients.floor
     low, high = limits(mean, spread)
     effect = Interval(value=mean, low=low - bias, high=high + bias)
-    judgement = replace(
-        judgement, state="judged", effect=effect, certified=_certified(metric, scored, patients)
-    )
+    judgement = replace(judgement, state="judged", effect=effect, certified=_certified(evidence))
     reason = why_no_verdict(
         spread,
         behind=over_patients.behind,
@@ -272,13 +278,14 @@ def _with_verdict(
         cluster=judgement.cluster,
     )
     if reason:
-        return replace(judgement, **_verdicts(None, claim), note=reason)
+        return replace(judgement, **verdicts(None, claim), note=reason)
     claimed = PREDICATES[claim.predicate](claim.margin)
-    unseen = _unseen(claimed, metric, scored)
-    certain = claimed.narrowed(bias + unseen)
+    unseen = _unseen(claimed, evidence)
+    doubt = Doubt(bias, unseen)
+    certain = doubt.to_support(claimed)
     judgement = replace(
         judgement,
-        **_verdicts(effect, claim, unseen),
+        **verdicts(effect, claim, unseen),
         p=p_value(mean, certain, spread),
         power=power(claim.relevant_effect, certain, spread),
         detectable=detectable(certain, spread),
@@ -288,93 +295,41 @@ def _with_verdict(
     if judgement.verdict != "inconclusive":
         return judgement
     settle = Settle(
-        patients=patients_that_settle(mean, certain, spread),
-        seeds=seeds_that_settle(mean, certain, spread),
-        both=patients_and_seeds_that_settle(mean, certain, spread),
+        patients=patients_that_settle(mean, claimed, spread, doubt),
+        seeds=seeds_that_settle(mean, claimed, spread, doubt),
+        both=patients_and_seeds_that_settle(mean, claimed, spread, doubt),
     )
     better = effect.low > 0 and claim.predicate == "superiority"
-    note = f"the treatment is better, but whether by more than {claim.margin:g} is open" if better else ""
+    note = f"there is a gain, but whether of more than {claim.margin:g} is open" if better else ""
     return replace(judgement, settle=settle, note=note)
 
 
-@dataclass(frozen=True)
-class _OverPatients:
-    """What the choice of patients adds to the uncertainty of an effect.
-
-    Attributes:
-      facts: for the judgement: how the interval was made.
-      variance: of the mean difference over seeds; 0 where it is undefined.
-      floor: the most by which noise may bias the difference.
-      behind: how many patients it effectively rests on.
-      undefined: why there is none, else empty.
-    """
-
-    facts: Mapping[str, Any]
-    variance: float = 0.0
-    floor: float = 0.0
-    behind: float = 0.0
-    undefined: str = ""
-
-
-def _by_influence(
-    metric: Metric, scored: Mapping[str, Mapping[int, Sample]], patients: int
-) -> _OverPatients | None:
-    """From each patient's influence on the mean difference; None where the metric has no such form."""
-    one = next(iter(scored["baseline"].values())).predictions
-    total = np.zeros(len(one))
-    for seed in scored["baseline"]:
-        baseline, treatment = (influence(metric.spec, scored[arm][seed]) for arm in ARMS)
-        if baseline is None or treatment is None:
-            return None
-        total += treatment - baseline
-    by_patient = influence_by_patient(total / len(scored["baseline"]), one.patient)
-    return _OverPatients(
-        facts={"interval": "influence"},
-        variance=variance_over_patients(by_patient, patients),
-        behind=patients_behind(by_patient),
+def _with_saving(judgement: Judgement, claim: Claim, evidence: Evidence, planned: PlannedItem) -> Judgement:
+    """The judgement of the data that is saved completed: effect and verdict; power is not known."""
+    if judgement.n_seeds == 1:
+        reason = "one seed: the noise of training is unknown, so no curve is read; train more"
+        return replace(judgement, state="missing", reason=reason)
+    fractions = {arm: next(iter(specs.values())).fraction for arm, specs in planned.runs.items()}
+    found = saving(evidence, fractions)
+    judgement = replace(judgement, **found.facts)
+    if found.effect is None or found.replicates is None:
+        return replace(judgement, state="missing", reason=found.undefined)
+    judgement = replace(judgement, state="judged", effect=found.effect)
+    over_all = Spread(
+        patients=float(np.var(found.replicates, ddof=1)),
+        seeds=0.0,
+        n_patients=evidence.patients,
+        n_seeds=judgement.n_seeds,
     )
-
-
-def _by_bootstrap(item: str, metric: Metric, scored: Mapping[str, Mapping[int, Sample]]) -> _OverPatients:
-    """From replicates of the patients, those in which any run is undefined left out."""
-    patients, draws = next(iter(scored["baseline"].values())).predictions.patient, seed_sequence(item)
-    replicates, defined, reason = _reweighted_effects(
-        metric, scored, patient_weights(patients, REPLICATES, draws)
+    reason = why_no_verdict(over_all, behind=evidence.patients, resampled=True, cluster=judgement.cluster)
+    if reason:
+        return replace(judgement, **verdicts(None, claim), note=reason)
+    outside = max(
+        np.mean(sign * (found.replicates - bound) <= 0)
+        for bound, sign in PREDICATES[claim.predicate](claim.margin).bounds
     )
-    facts = {
-        "interval": "bootstrap",
-        "replicates": REPLICATES,
-        "undefined_replicates": int((~defined).sum()),
-    }
-    if defined.sum() < REPLICATES / 2:
-        reason = f"{metric.name} is undefined in most replicates of the patients: {reason}"
-        return _OverPatients(facts=facts, undefined=reason)
-    without, there, _ = _reweighted_effects(metric, scored, weights_without(patients, REPLICATES))
-    random = np.random.default_rng(draws.spawn(1)[0])
-    floor = max(noise_floor(metric, next(iter(scored[arm].values())), random) for arm in ARMS)
-    return _OverPatients(
-        facts=facts,
-        variance=float(np.var(replicates[defined], ddof=1)),
-        floor=floor,
-        behind=patients_behind(without[there] - without[there].mean()) if there.any() else 0.0,
-    )
-
-
-def _reweighted_effects(
-    metric: Metric, scored: Mapping[str, Mapping[int, Sample]], blocks: Iterable[NDArray[np.float64]]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], str]:
-    """The mean difference over seeds by weights of the examples: (b,) values, defined, reason."""
-    sums, everywhere, reason = [], [], ""
-    for weights in blocks:
-        total, defined = np.zeros(len(weights)), np.ones(len(weights), dtype=bool)
-        for seed in scored["baseline"]:
-            baseline, treatment = (metric.values(scored[arm][seed], weights) for arm in ARMS)
-            total += treatment.values - baseline.values
-            defined &= baseline.defined & treatment.defined
-            reason = reason or baseline.reason or treatment.reason
-        sums.append(total)
-        everywhere.append(defined)
-    return np.concatenate(sums) / len(scored["baseline"]), np.concatenate(everywhere), reason
+    n = len(found.replicates)
+    return replace(judgement, **verdicts(found.effect, claim), p=float((1 + outside * n) / (1 + n)))
 
 
 def why_no_verdict(spread: Spread, *, behind: float, resampled: bool, cluster: str) -> str:
@@ -400,6 +355,8 @@ def why_no_verdict(spread: Spread, *, behind: float, resampled: bool, cluster: s
             f"and nothing is concluded from fewer than {fewest}"
         )
     if behind < FEWEST_BEHIND:
+        if round(behind) == 0:
+            return f"no {cluster} makes a difference between the arms, so nothing is concluded"
         return (
             f"the difference rests on {behind:.1f} {cluster}s, the arms score the others alike, "
             f"and nothing is concluded from fewer than {FEWEST_BEHIND}"
@@ -407,19 +364,20 @@ def why_no_verdict(spread: Spread, *, behind: float, resampled: bool, cluster: s
     return ""
 
 
-def _certified(metric: Metric, scored: Mapping[str, Mapping[int, Sample]], patients: int) -> bool:
+def _certified(evidence: Evidence) -> bool:
     """Whether intervals were measured to hold for such data: one finding, enough patients, of each class."""
-    one = next(iter(scored["baseline"].values())).predictions
+    sets = [sample.predictions for sample in evidence.sets.values()]
+    target = sets[0].target
     return (
-        metric.spec.certified
-        and one.target.kind == "single-label"
-        and len(one.target.classes) == CERTIFIED_CLASSES
-        and len(np.unique(one.patient)) >= CERTIFIED_PATIENTS
-        and patients >= CERTIFIED_OF_A_CLASS
+        evidence.metric.spec.certified
+        and target.kind == "single-label"
+        and len(target.classes) == CERTIFIED_CLASSES
+        and min(len(np.unique(of.patient)) for of in sets) >= CERTIFIED_PATIENTS
+        and evidence.patients >= CERTIFIED_OF_A_CLASS
     )
 
 
-def _unseen(claimed: Claimed, metric: Metric, scored: Mapping[str, Mapping[int, Sample]]) -> float:
+def _unseen(claimed: Claimed, evidence: Evidence) -> float:
     """What patients of a kind that is not among these may cost, by the claims that seeing nothing supports.
 
     Those are the claims that arms without any difference would fulfil; for others it is 0. A loss is the
@@ -427,10 +385,15 @@ def _unseen(claimed: Claimed, metric: Metric, scored: Mapping[str, Mapping[int, 
     """
     if claimed.low >= 0:
         return 0.0
-    at_risk = ARMS if claimed.high < inf else ("treatment",)
-    return max(
-        float(np.mean([most_unseen(metric, sample, LEVEL) for sample in scored[arm].values()]))
-        for arm in at_risk
+    at_risk = [term for term in evidence.terms if term.weight > 0 or claimed.high < inf]
+    by_set = dict.fromkeys((term.evaluation_set for term in at_risk), 0.0)
+    for term in at_risk:
+        samples = evidence.scored[term.name].values()
+        cost = float(np.mean([most_unseen(evidence.metric, sample, LEVEL) for sample in samples]))
+        by_set[term.evaluation_set] = max(by_set[term.evaluation_set], cost)
+    return sum(
+        cost * sum(max(term.weight, 0.0) for term in evidence.terms if term.evaluation_set == name)
+        for name, cost in by_set.items()
     )
 
 
@@ -449,7 +412,7 @@ def _rounded_up(factor: float) -> str:
     return f"{ceil(round(10 * factor, 6)) / 10:g}"
 
 
-def _verdicts(effect: Interval | None, claim: Claim, unseen: float = 0.0) -> dict[str, Verdict]:
+def verdicts(effect: Interval | None, claim: Claim, unseen: float = 0.0) -> dict[str, Verdict]:
     """The verdict at the margin, at half of it and at twice it; inconclusive without an effect.
 
     A claim is supported only if it would be were the effect worse by what `unseen` patients may cost.

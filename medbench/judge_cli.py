@@ -23,11 +23,12 @@ from medbench.others.questions import judge_results
 from medbench.others.record import ResultsReport, counts
 from medbench.others.results import ROLES, read_results
 from medbench.others.scales import load_scales
+from medbench.packaged import chosen
 from medbench.spec.metrics import BUILT_IN
 from medbench.spec.suite import load_suite
 from medbench.stats.interval import LEVEL
 
-MARGIN, SHARE, SUITE = 0.005, 0.6, Path("benchmarks")
+MARGIN, SHARE = 0.005, 0.6
 FOR_A_TABLE = ("columns", "backbones", "metric", "higher_is_better", "margin", "share")
 """What `--predictions` has no use for: its claims declare their metrics and margins."""
 EXIT = "exit status: 0 if every verdict is supported or inconclusive, 1 if any is refuted, 2 for a mistake"
@@ -87,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--suite",
         type=Path,
         metavar="DIR",
-        help=f"whose claims are judged (default: {SUITE})",
+        help="whose claims are judged (default: benchmarks; without such a folder medbench's own suite)",
     )
 
 
@@ -107,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _judge_predictions(args: argparse.Namespace) -> int:
-    suite = load_suite(args.suite or SUITE)
+    suite = load_suite(chosen(args.suite))
     folder = open_folder(args.predictions)
     judged, not_allowed, notes = judge_claims(folder, suite)
     claims = adjust(judged)

@@ -39,6 +39,12 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """The cohort's name, such as `phantoms:chest`."""
     labels: str
     """The kind of target and its classes in order: `single-label: benign, malignant`."""
+    effect: str
+    """How the terms become one number: `gain`, or another kind of effect."""
+    weights: dict[str, float]
+    """Of each term in the effect, before signs are turned where lower is better; none where it is no sum."""
+    units: str
+    """What is scored: `image`, or how images are joined: `mean by patient and laterality, then …`."""
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,15 +59,18 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """Name and version, such as `roc_auc@1`."""
     certified: bool = False
     """Whether intervals of this metric were measured to hold on such data (docs/gate.md)."""
-    baseline: str
-    treatment: str
+    attribute: str = ""
+    """Whose sub-groups are compared, for claims on each attribute."""
+    arms: dict[str, str]
+    """What was fine-tuned in each: a backbone, `@` a share of the patients, `+` a recipe of its own."""
     state: State
     """`missing`: a value is undefined or absent, see `reason`; `not-run`: its runs were not to be made."""
     reason: str = ""
     verdict: Verdict | None = None
     effect: Interval | None = None
-    interval: Literal["influence", "bootstrap"] | None = None
-    """Where the variance over patients comes from: closed form, or 1,000 replicates."""
+    interval: Literal["influence", "bootstrap", "seeds"] | None = None
+    """Where the variance over patients comes from: closed form, or 1,000 replicates; `seeds`: none, as the
+    metric is known of a run as a whole, and the interval is over seeds alone."""
     margin: float
     verdict_at_half_margin: Verdict | None = None
     verdict_at_twice_margin: Verdict | None = None
@@ -74,6 +83,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     family: str = ""
     """Claims that ask one question."""
     n_images: int = 0
+    """What was scored: images, or what the task joins them to."""
     n_patients: int = 0
     n_seeds: int = 0
     relevant_effect: float
@@ -87,13 +97,13 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     settle: Settle | None = None
     note: str = ""
     samples: dict[str, dict[int, float]] = {}
-    """The metric by arm (`baseline`, `treatment`) and seed."""
+    """The metric by term (an arm such as `baseline`, ` at id` where another set is in play) and seed."""
     groups: dict[str, list[str]] = {}
     """The sub-groups present, by attribute."""
     trained: dict[str, list[int]] = {}
-    """Seeds by arm that were trained (now or in the store), the rest being loaded from reference runs."""
+    """Seeds by term whose run was trained (now or in the store), the rest being loaded."""
     devices: dict[str, dict[int, str]] = {}
-    """The device class that each run was trained on, by arm and seed."""
+    """The device class that each run was trained on, by term and seed."""
     environments: list[str] = []
     """Device classes the trained runs came from; those of the loaded runs where none was trained."""
     definition: Definition | None = None

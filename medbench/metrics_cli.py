@@ -4,6 +4,9 @@ import argparse
 from pathlib import Path
 
 from medbench.metrics import Metric, metric_named
+from medbench.packaged import HERE, chosen
+from medbench.spec.metrics import OF_ANOTHER, PRIMARY, resolved, ungrouped
+from medbench.spec.records import Suite
 from medbench.spec.suite import load_suite
 
 
@@ -14,9 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "suite",
         type=Path,
         nargs="?",
-        default=Path("benchmarks"),
         metavar="SUITE",
-        help="folder of declarations (default: benchmarks)",
+        help="folder of declarations (default: benchmarks; without such a folder medbench's own suite)",
     )
 
 
@@ -26,16 +28,29 @@ def run(args: argparse.Namespace) -> int:
     Raises:
       MedbenchError: a declaration is wrong.
     """
-    declared = load_suite(args.suite).metrics
+    root = chosen(args.suite)
+    suite = load_suite(root)
     rows = [("name", "better", "range", "intervals", "identity", "what it is")]
-    rows += [_row(metric_named(name, declared)) for name in declared]
+    rows += [_row(metric) for name in suite.metrics for metric in _meanings(name, suite)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
-    more = args.suite / "metrics.yaml"
+    more = root / "metrics.yaml" if args.suite or HERE.exists() else "the metrics.yaml of your own suite"
     print(f"\nMore may be declared in {more}; docs/metrics.md has the kinds and their parameters.")
     print("Certified: intervals were measured to hold, see docs/gate.md. Of others, take them with care.")
     return 0
+
+
+def _meanings(name: str, suite: Suite) -> list[Metric]:
+    """The metric, for each task's own where it is of that; of `each` attribute where it names none."""
+    spec, primaries = suite.metrics[name], [task.primary for task in suite.tasks.values()]
+    if isinstance(spec, OF_ANOTHER) and spec.of == PRIMARY:
+        primaries = [primary for primary in primaries if primary in ungrouped(suite.metrics)]
+    metrics = [
+        metric_named(name, resolved(name, suite.metrics, primary=primary, attribute="each"))
+        for primary in primaries
+    ]
+    return list({metric.identity: metric for metric in metrics}.values())
 
 
 def _row(metric: Metric) -> tuple[str, str, str, str, str, str]:

@@ -3,7 +3,7 @@
 Nothing here trains or imports jax, so that a plan is made in about a second on any machine.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from numbers import Real
 from operator import index
@@ -13,10 +13,12 @@ from medbench.data.cohort import ID, TRAIN, Cohort
 from medbench.data.splits import nested_subset
 from medbench.errors import MedbenchError, nearest
 from medbench.models import weights
-from medbench.spec.metrics import OF_ANOTHER, AnyMetric
-from medbench.spec.records import PRIMARY, Claim, Suite, Tier
-from medbench.spec.runs import BackboneSpec, Item, Plan, PlannedItem, RunSpec
+from medbench.spec.effects import BASELINE, TREATMENT, Gain, Robustness, terms
+from medbench.spec.metrics import AnyMetric, resolved
+from medbench.spec.records import PRIMARY, Arm, Claim, Suite, Task, Tier
+from medbench.spec.runs import BackboneSpec, Item, Plan, PlannedItem, RunSpec, Target
 from medbench.spec.suite import backbone_named
+from medbench.spec.units import PATIENT, Unit
 from medbench.training import streams
 from medbench.training.hyperrule import resolve
 
@@ -47,45 +49,150 @@ def items(
             claim=claim.claim,
             evaluation_set=evaluation_set,
             metric=suite.tasks[task].primary if claim.metric == PRIMARY else claim.metric,
-            baseline=arms[0],
-            treatment=arms[1],
+            attribute=attribute,
+            arms={name: arm.label for name, arm in arms.items()},
         )
         for claim in suite.claims.values()
-        if (arms := backbones or _arms(claim, tier))
+        if (arms := arms_of(suite, claim, tier, backbones))
         for task in claim.tasks
         if task in cohorts
-        for evaluation_set in ((ID,) if claim.evaluate == "id" else cohorts[task].shifts)
+        for evaluation_set in evaluation_sets(claim, cohorts[task])
+        for attribute in (_attributes(suite.tasks[task], cohorts[task]) if claim.each_attribute else [""])
     ]
 
 
-def make_plan(suite: Suite, items: Iterable[Item], *, tier: str, cohorts: Mapping[str, Cohort]) -> Plan:
-    """The runs that items need, each distinct one once.
+def evaluation_sets(claim: Claim, cohort: Cohort) -> tuple[str, ...]:
+    """Where a claim is judged, one item each."""
+    shifts = tuple(cohort.shifts)
+    return {"id": (ID,), "each-shift": shifts, "each-set": (ID, *shifts)}[claim.evaluate]
 
-    Runs come by task, then backbone, then seed, so that neighbours share decoded images and compiled code.
+
+def arms_of(
+    suite: Suite, claim: Claim, tier: str, backbones: tuple[str, str] | None = None
+) -> dict[str, Arm]:
+    """The arms of a claim in a tier; empty where it has none, or where two backbones cannot stand in.
+
+    Args:
+      suite: the declarations.
+      claim: one of them.
+      tier: whose arms are taken.
+      backbones: names of two that take the place of `baseline` and `treatment`, under the tier's recipe, also
+        where the tier has no arms; a claim whose effect is of other arms is left out.
 
     Raises:
-      MedbenchError: no such tier or backbone, or a weight file is missing; the message says where to put it.
+      MedbenchError: no such backbone.
     """
-    seeds = tier_named(suite, tier).seeds
+    if backbones is None:
+        return claim.arms.get(tier, {})
+    if not isinstance(claim.effect, Gain | Robustness):
+        return {}
+    pair = (backbone_named(suite, name) for name in backbones)
+    return dict(zip((BASELINE, TREATMENT), pair, strict=True))
 
-    @cache
-    def runs_of(task: str, backbone: str) -> dict[int, RunSpec]:
-        return {
-            seed: run_spec(suite, tier=tier, task=task, cohort=cohorts[task], backbone=backbone, seed=seed)
-            for seed in seeds
-        }
 
-    planned = tuple(
-        PlannedItem(
+class Planner:
+    """Makes plans of one session: what a run is, is found out once.
+
+    Args:
+      suite: the declarations.
+      tier: whose recipe and seeds are used.
+      cohorts: by task.
+      backbones: as items were listed for.
+
+    Raises:
+      MedbenchError: no such tier.
+    """
+
+    def __init__(
+        self,
+        suite: Suite,
+        *,
+        tier: str,
+        cohorts: Mapping[str, Cohort],
+        backbones: tuple[str, str] | None = None,
+    ) -> None:
+        self._suite = suite
+        self._tier = tier
+        self._seeds = tier_named(suite, tier).seeds
+        self._cohorts = cohorts
+        self._backbones = backbones
+        self._run = cache(self._resolved)
+
+    def plan(self, items: Iterable[Item]) -> Plan:
+        """The runs that items need, each distinct one once.
+
+        Runs come by task, then backbone, then seed, so that neighbours share decoded images
+        and compiled code.
+
+        Args:
+          items: some of those that `items` lists.
+
+        Raises:
+          MedbenchError: no such backbone, or a weight file is missing; the message says where to put it.
+        """
+        planned = tuple(self._planned(item, arms) for item in items if (arms := self._arms(item)))
+        wanted = [run for p in planned for run in p.all_runs]
+        return Plan(items=planned, runs=_in_order(wanted), naive=len(wanted))
+
+    def _arms(self, item: Item) -> dict[str, Arm]:
+        return arms_of(self._suite, self._suite.claims[item.claim], self._tier, self._backbones)
+
+    def _planned(self, item: Item, arms: Mapping[str, Arm]) -> PlannedItem:
+        claim, task = self._suite.claims[item.claim], self._suite.tasks[item.task]
+        cohort, seeds = self._cohorts[item.task], self._seeds[: claim.seeds or None]
+        _require_units(task, cohort)
+        return PlannedItem(
             item=item,
-            metrics=_with_inner(suite.metrics, item.metric),
-            baseline=runs_of(item.task, item.baseline),
-            treatment=runs_of(item.task, item.treatment),
+            metrics=resolved_metrics(self._suite, task, item),
+            terms=terms(claim.effect, list(arms), item.evaluation_set),
+            units=units_of(task, cohort.attributes, cohort.target),
+            runs={
+                name: {seed: self._run(item.task, arm, seed) for seed in seeds} for name, arm in arms.items()
+            },
         )
-        for item in items
-    )
-    wanted = [run for p in planned for arm in (p.baseline, p.treatment) for run in arm.values()]
-    return Plan(items=planned, runs=_in_order(wanted), naive=len(wanted))
+
+    def _resolved(self, task: str, arm: Arm, seed: int) -> RunSpec:
+        return run_spec(
+            self._suite,
+            tier=self._tier,
+            task=task,
+            cohort=self._cohorts[task],
+            backbone=arm.backbone,
+            seed=seed,
+            fraction=arm.fraction,
+            recipe=arm.recipe,
+        )
+
+
+def _require_units(task: Task, cohort: Cohort) -> None:
+    """A generated cohort has the attributes that the task's units are by, or they are misspelt."""
+    known = [PATIENT, *cohort.attributes]
+    for name in [name for unit in task.units for name in unit.by if name not in known]:
+        if cohort.generated:
+            raise MedbenchError(
+                f"task `{task.task}`: units by `{name}`, which {cohort.name} has not. {nearest(name, known)}"
+            )
+
+
+def units_of(task: Task, attributes: Collection[str], target: Target) -> tuple[Unit, ...]:
+    """The task's steps from images to what is scored, without those that a cohort does not allow.
+
+    A step is by attributes that a cohort of one's own may lack; and of several classes that exclude each
+    other there is no most suspicious one.
+    """
+    if target.kind == "single-label" and len(target.classes) > 2:
+        return ()
+    return tuple(unit for unit in task.units if set(unit.by) <= {PATIENT, *attributes})
+
+
+def resolved_metrics(suite: Suite, task: Task, item: Item) -> dict[str, AnyMetric]:
+    """The item's metric by its name, of the item's attribute, and the one that it compares between groups."""
+    return resolved(item.metric, suite.metrics, primary=task.primary, attribute=item.attribute)
+
+
+def _attributes(task: Task, cohort: Cohort) -> list[str]:
+    """The task's sub-group attributes that the cohort has."""
+    return [name for name in task.attributes if name in cohort.attributes]
 
 
 def run_spec(
@@ -97,6 +204,7 @@ def run_spec(
     backbone: str,
     seed: int,
     fraction: float = 1.0,
+    recipe: str = "",
 ) -> RunSpec:
     """One fine-tuning, resolved to the step and to the bytes of its weights.
 
@@ -108,13 +216,17 @@ def run_spec(
       backbone: `bit-<upstream>-<architecture>`.
       seed: of all random streams.
       fraction: share of the training patients, in (0, 1].
+      recipe: name of another recipe than the tier's.
 
     Raises:
-      MedbenchError: no such tier or backbone, its weight file is missing, or the seed or the fraction is
-        out of range.
+      MedbenchError: no such tier, recipe or backbone, its weight file is missing, or the seed or the
+        fraction is out of range.
     """
     seed, fraction = _whole_seed(seed), _share(fraction)
-    recipe = tier_named(suite, tier).recipe
+    of_tier = tier_named(suite, tier).recipe
+    recipe = recipe or of_tier
+    if recipe not in suite.recipes:
+        raise MedbenchError(f"unknown recipe `{recipe}`. {nearest(recipe, suite.recipes)}")
     patients = cohort.examples(TRAIN).patient
     return RunSpec(
         tier=tier,
@@ -132,6 +244,7 @@ def run_spec(
             image_area=cohort.image_area,
             horizontal_flip=suite.tasks[task].horizontal_flip,
         ),
+        own_recipe=recipe != of_tier,
         fraction=fraction,
         seed=seed,
     )
@@ -184,18 +297,6 @@ def _share(fraction: float) -> float:
     if not isinstance(fraction, Real) or not 0 < fraction <= 1:
         raise MedbenchError(f"fraction is {fraction!r}; expected a share of the patients in (0, 1].")
     return float(fraction)
-
-
-def _arms(claim: Claim, tier: str) -> tuple[str, str] | None:
-    arms = claim.arms.get(tier)
-    return (arms.baseline.backbone, arms.treatment.backbone) if arms else None
-
-
-def _with_inner(metrics: Mapping[str, AnyMetric], name: str) -> dict[str, AnyMetric]:
-    """A metric by its name, with the one that it compares between groups."""
-    spec = metrics[name]
-    inner = {spec.of: metrics[spec.of]} if isinstance(spec, OF_ANOTHER) else {}
-    return {name: spec, **inner}
 
 
 def _in_order(runs: list[RunSpec]) -> tuple[RunSpec, ...]:

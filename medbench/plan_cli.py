@@ -8,8 +8,10 @@ from pathlib import Path
 
 from medbench.errors import MedbenchError
 from medbench.execute.progress import duration
+from medbench.expect import beside
 from medbench.identity import spec_id
-from medbench.selection import holds, names_of, why_nothing
+from medbench.packaged import chosen
+from medbench.selection import holds, left_out_of, names_of, why_nothing
 from medbench.spec.runs import Plan
 from medbench.study import Forecast, Options, Study
 
@@ -21,9 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "suite",
         type=Path,
         nargs="?",
-        default=Path("benchmarks"),
         metavar="SUITE",
-        help="folder of declarations (default: benchmarks)",
+        help="folder of declarations (default: benchmarks; without such a folder medbench's own suite)",
     )
     parser.add_argument(
         "-k",
@@ -64,12 +65,13 @@ def run(args: argparse.Namespace) -> int:
       MedbenchError: a declaration is wrong, a weight file or the given expectations are missing, or
         nothing was selected.
     """
+    suite = chosen(args.suite)
     study = Study.open(
-        args.suite,
+        suite,
         Options(
             tier=args.tier,
             store=args.store,
-            expectations=_expectations(args),
+            expectations=_expectations(args.expectations, suite),
             cohort=args.cohort,
             backbones=args.backbones,
         ),
@@ -82,12 +84,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _expectations(args: argparse.Namespace) -> Path:
-    default: Path = args.suite.absolute().parent / "expectations"
-    given: Path | None = args.expectations
+def _expectations(given: Path | None, suite: Path) -> Path | None:
     if given is not None and not given.is_dir():
+        default = beside(suite)
         raise MedbenchError(f"--expectations {given}: no such folder. The default is {default}.")
-    return given or default
+    return given
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -102,7 +103,8 @@ def _pair(text: str) -> tuple[str, str]:
 def _why_nothing(study: Study, args: argparse.Namespace) -> str:
     if study.items:
         selectable = [names_of(item, study.suite) for item in study.items.values()]
-        return f"no item matches -k {args.k!r}. {why_nothing(args.k, selectable)}"
+        why = why_nothing(args.k, selectable, left_out_of(study.asked(), study.suite))
+        return f"no item matches -k {args.k!r}. {why}"
     return study.why_no_items()
 
 

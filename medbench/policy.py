@@ -54,7 +54,7 @@ def judged_nothing(judgements: Iterable[Judgement]) -> bool:
 
 def _category(judgement: Judgement, check: Check) -> tuple[Category, str]:
     if judgement.state == "not-run":
-        return "not-run", judgement.reason
+        return "not-run", f"{judgement.reason}; train them with --runs=auto"
     if judgement.state == "missing":
         return "inconclusive", judgement.reason
     if judgement.verdict == "supported":
@@ -64,7 +64,7 @@ def _category(judgement: Judgement, check: Check) -> tuple[Category, str]:
             "inconclusive",
             judgement.note,
             settle_sentence(judgement.settle, judgement.cluster),
-            check.detail,
+            "" if check.status == "no-expectation" else check.detail,
         )
     if check.status in {"ok", "not-compared"}:
         as_accepted = "refuted, as accepted" if check.accepted_verdict == "refuted" else ""

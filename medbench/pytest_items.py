@@ -26,7 +26,7 @@ class Red(Exception):  # noqa: N818  an outcome, not an error
 
 
 class ClaimFile(pytest.File):
-    """A YAML file in the folder `claims` of a declared suite."""
+    """A YAML file in the folder `claims` of a declared suite, or the `suite.yaml` that inherits claims."""
 
     bench: "Bench"
     suite: Path

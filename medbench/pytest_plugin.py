@@ -75,8 +75,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--expectations",
         metavar="DIR",
-        help="accepted values to compare with (default: `expectations` beside the suite; none with "
-        "--cohort or --backbones)",
+        help="accepted values to compare with (default: `expectations` beside the suite, laid over "
+        "medbench's where the suite extends that; none with --cohort or --backbones)",
     )
     group.addoption(
         "--expect",
@@ -101,6 +101,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse at once what would be refused after hours of training."""
+    _warn_of_missing_suites(config)
     option = config.option
     if option.expect != "check":
         if os.environ.get("CI"):
@@ -144,6 +145,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
       pytest.UsageError: something is wrong with such a suite that no file of claims will say.
     """
     for suite in _asked(session.config):
+        if not suite.is_dir():
+            raise pytest.UsageError(_no_such_folder(session.config, [suite]))
         _bench(session.config).take_part(suite)
 
 
@@ -155,11 +158,12 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect the claims of declared suites, and no other YAML."""
+    """Collect the claims of declared suites, inherited ones by `suite.yaml`, and no other YAML."""
     if file_path.suffix != ".yaml":
         return None
+    path = file_path.resolve()
     for suite in _suites(parent.config):
-        if suite / "claims" in file_path.resolve().parents:
+        if suite / "claims" in path.parents or path == suite / "suite.yaml":
             return _bench(parent.config).claim_file(parent, file_path, suite)
     return None
 
@@ -203,6 +207,18 @@ def _bench(config: pytest.Config) -> "Bench":
 
 def _suites(config: pytest.Config) -> list[Path]:
     return [Path(path).resolve() for path in config.getini(SUITES)]
+
+
+def _warn_of_missing_suites(config: pytest.Config) -> None:
+    """Else a misspelt folder would only show as claims that are not collected."""
+    missing = [suite for suite in _suites(config) if not suite.is_dir()]
+    if missing and not hasattr(config, "workerinput"):
+        warning = pytest.PytestConfigWarning(_no_such_folder(config, missing))
+        config.issue_config_time_warning(warning, stacklevel=2)
+
+
+def _no_such_folder(config: pytest.Config, suites: list[Path]) -> str:
+    return f"`{SUITES}` in {config.inipath} names {', '.join(map(str, suites))}: no such folder."
 
 
 def given_path(config: pytest.Config, text: str) -> Path:

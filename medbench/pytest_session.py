@@ -30,12 +30,15 @@ from medbench.execute.progress import (
     side_by_side,
     this_worker,
 )
+from medbench.expect import file_of
 from medbench.pytest_items import ClaimFile, ResultItem, VanishedItem
 from medbench.pytest_plugin import backbone_names, given_path, given_paths
 from medbench.pytest_workers import Instructions, Workers
 from medbench.report import terminal
 from medbench.report.record import ItemResult, Report, Session, build, merge_runs
-from medbench.selection import name_of, names_of, why_nothing
+from medbench.report.terminal import count
+from medbench.selection import LeftOut, left_out_of, name_of, names_of, why_nothing
+from medbench.spec.layers import HEAD
 from medbench.spec.loader import concerns
 from medbench.spec.runs import Plan
 from medbench.store import Campaign, Failures, Store
@@ -123,7 +126,7 @@ class Bench:
         except MedbenchError as error:
             collected = [
                 file
-                for file in (suite / "claims").rglob("*.yaml")
+                for file in (suite / HEAD, *(suite / "claims").rglob("*.yaml"))
                 if any(file.is_relative_to(path) for path in given_paths(self._config))
             ]
             if not any(concerns(error, file) for file in collected):
@@ -148,9 +151,8 @@ class Bench:
         for suite in self._suites:
             study = self._studies.get(suite)
             if isinstance(study, Study) and self._asked_whole(suite):
-                folder = study.options.expectations / study.options.tier
                 items += [
-                    VanishedItem.of(session, check, folder / f"{check.id.rpartition('/')[0]}.yaml")
+                    VanishedItem.of(session, check, file_of(study.accepted_in, study.options.tier, check.id))
                     for check in study.vanished()
                 ]
 
@@ -358,6 +360,9 @@ class Bench:
             environment=_session(),
             planned=max(len(made), sum(len(planned.plan.runs) for planned in self._plans)),
             naive=sum(planned.plan.naive for planned in self._plans),
+            asked=[asked for study in self._open_studies() for asked in study.asked()],
+            syntheses=[each for study in self._open_studies() for each in study.syntheses()],
+            anchors=[anchor for study in self._open_studies() for anchor in study.anchors()],
         )
 
     @property
@@ -373,7 +378,7 @@ class Bench:
         judgements = [result.judgement for result in self._results.values() if result.judgement]
         if not judgements:
             return ""
-        pairs = "; ".join(sorted({f"{j.baseline} and {j.treatment}" for j in judgements}))
+        pairs = "; ".join(sorted({" and ".join(dict.fromkeys(j.arms.values())) for j in judgements}))
         where = ""
         if option.cohort:
             where = f", on {', '.join(sorted({c for study in self._open_studies() for c in study.cohorts}))}"
@@ -416,9 +421,27 @@ class Bench:
 
     def _why_nothing(self, nothing_ran: bool) -> list[str]:
         reasons = [study.why_no_items() for study in self._open_studies()]
-        if nothing_ran and (expression := self._config.option.keyword.strip()) and not any(reasons):
-            reasons.append(f"-k {expression!r}: {why_nothing(expression, self._selectable())}")
+        expression = self._config.option.keyword.strip()
+        without_item = self._left_out()
+        if nothing_ran and (expression or without_item) and not any(reasons):
+            why = why_nothing(expression, self._selectable(), without_item)
+            reasons.append(f"-k {expression!r}: {why}" if expression else why)
         return list(filter(None, reasons))
+
+    def _left_out(self) -> list[LeftOut]:
+        """What has no item of all that claims in the given files and folders ask."""
+        given = given_paths(self._config)
+
+        def is_given(file: Path) -> bool:
+            return any(file.is_relative_to(path) for path in given)
+
+        return [
+            each
+            for study in self._open_studies()
+            for asked in study.asked()
+            if is_given(Path(study.suite.root) / study.suite.claim_files[asked.claim])
+            for each in left_out_of([asked], study.suite)
+        ]
 
     def _selectable(self) -> list[tuple[str, ...]]:
         """The names of all that -k could have selected; under xdist of the claims alone."""
@@ -455,7 +478,8 @@ class Bench:
         """Whether all claims of a suite are asked for: a part says nothing about the rest."""
         here = self._config.invocation_params.dir
         given = [(here / arg).resolve() for arg in self._config.args if "::" not in arg]
-        return any((suite / "claims").is_relative_to(path) for path in given)
+        sources = [suite / name for name in ("claims", HEAD) if (suite / name).exists()]
+        return all(any(source.is_relative_to(path) for path in given) for source in sources)
 
     # Progress.
 
@@ -505,14 +529,14 @@ class Bench:
         refusal = self._told.refusal if self._told is not None else self._workers.refusal
         if refusal:
             raise MedbenchError(refusal)
-        study = Study.open(suite, self._options(suite))
+        study = Study.open(suite, self._options())
         study.report = self._progress()
         study.campaign = self._campaign()
         if self._told is not None:
             study.failures = Failures(Path(self._told.folder) / "failed")
         return study
 
-    def _options(self, suite: Path) -> Options:
+    def _options(self) -> Options:
         option = self._config.option
         own = bool(option.cohort or option.backbones)
         baseline, treatment = backbone_names(option.backbones) if option.backbones else ("", "")
@@ -520,7 +544,7 @@ class Bench:
         return Options(
             tier=option.tier,
             store=self._store.root,
-            expectations=given or suite.parent / "expectations",
+            expectations=given,
             compare=bool(given) or not own,
             runs=option.runs,
             expect=option.expect,
@@ -554,11 +578,6 @@ class Bench:
     def _shown_path(self, path: Path) -> str:
         here = self._config.invocation_params.dir
         return str(path.relative_to(here) if path.is_relative_to(here) else path)
-
-
-def count(number: int, thing: str) -> str:
-    """`1 item`, `2 items`."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def plan_line(plan: Plan, forecast: Forecast, workers: int = 1) -> str:

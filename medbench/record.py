@@ -4,7 +4,7 @@ import msgspec
 
 from medbench.spec.runs import RunSpec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,4 +73,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     validation: list[Validation]
     weight_distance: dict[str, float]
     """By stage, |w_end - w_start| / |w_start| (Euclidean); the head, which starts at zero, |w_end|."""
+    feature_reuse: dict[str, float | None]
+    """By stage, how alike the probe images' features are before and after fine-tuning (linear CKA, unbiased);
+    null where that is undefined."""
     evaluations: list[Evaluation]

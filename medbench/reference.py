@@ -23,23 +23,40 @@ _MACHINE = re.compile(r"-(x86_64|amd64|aarch64|arm64|ppc64le|riscv64|s390x|i686)
 
 
 class References:
-    """A folder of reference runs, such as `expectations/embedded/runs`; it need not exist."""
+    """A folder of reference runs, such as `expectations/embedded/runs`; it need not exist.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+      root: the folder.
+      base: where runs are looked for that it lacks; never written to.
+
+    Raises:
+      MedbenchError: the folder, or one that it lies in, is a file.
+    """
+
+    def __init__(self, root: Path, base: "References | None" = None) -> None:
         self.root = root
+        for path in (root, *root.parents):
+            if path.is_file():
+                raise MedbenchError(
+                    f"{path}: expected a folder of accepted values, found a file. Move it, or name another "
+                    "folder by --expectations."
+                )
+        self._base = base
 
     def path(self, spec: RunSpec) -> Path:
         """Where the reference run of a spec lies, whether it exists or not."""
         return self.root / spec.task / spec_id(spec)
 
     def get(self, spec: RunSpec) -> StoredRun | None:
-        """The reference run of a spec, or None.
+        """The reference run of a spec, here or in the base, or None.
 
         Raises:
           MedbenchError: its record is damaged, of another run, or of a later version of medbench.
         """
         found = read_run(self.path(spec), "loaded") or read_run(self._aside(spec), "loaded")
-        if found is not None and spec_id(found.record.spec) != spec_id(spec):
+        if found is None:
+            return self._base.get(spec) if self._base else None
+        if spec_id(found.record.spec) != spec_id(spec):
             raise MedbenchError(
                 f"{found.path}: holds the run `{found.record.spec.label}`, expected `{spec.label}` as "
                 "it is planned now. Restore the reference run from version control."

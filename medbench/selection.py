@@ -9,8 +9,10 @@ import re
 from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from medbench.errors import MedbenchError, nearest
+from medbench.errors import MedbenchError, few
+from medbench.report.record import Asked
 from medbench.spec.records import Suite
 from medbench.spec.runs import Item
 
@@ -19,14 +21,36 @@ _WORD = re.compile(r"[\w:+\-.\[\]\\/]+")
 _JOINTS = ("and", "or", "not")
 
 
+class LeftOut(NamedTuple):
+    """What a claim asks of a task and that has no item."""
+
+    names: tuple[str, ...]
+    """As of an item, as far as they are known."""
+    why: str
+
+
 def name_of(item: Item) -> str:
     """The item's name in pytest: its id, then the backbones, so that `-k` finds both."""
-    return f"{item.id}[{item.baseline},{item.treatment}]"
+    return f"{item.id}[{','.join(dict.fromkeys(item.arms.values()))}]"
 
 
 def names_of(item: Item, suite: Suite) -> tuple[str, ...]:
     """Every name that `-k` looks at in `pytest benchmarks`: of the folders, of the file and of the item."""
-    return (Path(suite.root).absolute().name, *Path(suite.claim_files[item.claim]).parts, name_of(item))
+    return (*_folders(item.claim, suite), name_of(item))
+
+
+def left_out_of(asked: Iterable[Asked], suite: Suite) -> list[LeftOut]:
+    """What has no item of all that claims ask, each with the reason."""
+    return [
+        LeftOut((*_folders(each.claim, suite), f"{each.task}/{each.claim}"), each.why_none)
+        for each in asked
+        if not each.items
+    ]
+
+
+def _folders(claim: str, suite: Suite) -> tuple[str, ...]:
+    """The names of the suite's folder and of all that leads from there to the file of a claim."""
+    return (Path(suite.root).absolute().name, *Path(suite.claim_files[claim]).parts)
 
 
 def holds(expression: str, names: Iterable[str]) -> bool:
@@ -76,29 +100,48 @@ def holds(expression: str, names: Iterable[str]) -> bool:
     return value
 
 
-def why_nothing(expression: str, selectable: Sequence[Sequence[str]]) -> str:
-    """What is wrong with an expression that selects nothing: its words that no name has, and the nearest.
+def why_nothing(
+    expression: str, selectable: Sequence[Sequence[str]], without_item: Sequence[LeftOut] = ()
+) -> str:
+    """What is wrong with an expression that selects nothing: words that no name has, or what is left out.
 
     Args:
       expression: as given.
       selectable: the names of each thing that could have been selected.
+      without_item: what could have been, had it an item.
     """
     asked = [token for token in _TOKEN.findall(expression) if token not in _JOINTS and _WORD.match(token)]
-    known = [name.lower() for names in selectable for name in names]
-    missing = [word for word in dict.fromkeys(asked) if not any(word.lower() in name for name in known)]
-    words = {word for names in selectable for word in re.split(r"[/\[\],]+", names[-1]) if word}
-    if not missing:
-        return "Each of its words is in some name, but no name fits it as a whole."
-    if len(asked) == 1:
-        return _nearest(missing[0], words)
-    return " ".join(f"No name has `{word}`. {_nearest(word, words)}" for word in missing)
+    missing = [word for word in dict.fromkeys(asked) if not _has(word, selectable)]
+    if missing:
+        return " ".join(_why_missing(word, selectable, without_item) for word in missing)
+    fitting: dict[str, list[str]] = {}
+    for names, why in without_item:
+        if holds(expression, names):
+            fitting.setdefault(why, []).append(names[-1])
+    if fitting:
+        return " ".join(f"Left out: {few(names)} ({why})." for why, names in fitting.items())
+    return "Each of its words is in some name, but no name fits it as a whole."
+
+
+def _has(word: str, things: Iterable[Sequence[str]]) -> bool:
+    """Whether a name of any of the things contains the word."""
+    return any(word.lower() in name.lower() for names in things for name in names)
+
+
+def _why_missing(word: str, selectable: Iterable[Sequence[str]], without_item: Iterable[LeftOut]) -> str:
+    """Why no name has a word: what has it is left out, or it is perhaps misspelt."""
+    reasons = dict.fromkeys(each.why for each in without_item if _has(word, [each.names]))
+    if reasons:
+        return f"`{word}` is left out: {' or '.join(reasons)}."
+    words = {part for names in selectable for part in re.split(r"[/\[\],]+", names[-1]) if part}
+    return f"No name has `{word}`. {_nearest(word, words)}".rstrip()
 
 
 def _nearest(word: str, words: set[str]) -> str:
-    """The nearest word or part of one (`ood` of `ood-robustness`), or else all whole words."""
+    """The nearest word or part of one (`ood` of `ood-robustness`); empty where none is near."""
     parts = words.union(*(word.split("-") for word in words))
     close = difflib.get_close_matches(word.lower(), sorted(parts), n=1)
-    return nearest(close[0], parts) if close else nearest(word, words)
+    return f"Did you mean `{close[0]}`?" if close else ""
 
 
 def _shown(token: str) -> str:

@@ -70,13 +70,27 @@ class StoredRun:
             raise MedbenchError(
                 f"{self.path}: no predictions on `{evaluation_set}`; the run has {', '.join(found)}."
             )
-        file = self.path / found[evaluation_set].file
-        if _sha256(file) != found[evaluation_set].sha256:
+        return Predictions.read(self._intact(found[evaluation_set]))
+
+    def _intact(self, evaluation: Evaluation) -> Path:
+        """The file of predictions, which is as it was written."""
+        file = self.path / evaluation.file
+        if _sha256(file) != evaluation.sha256:
             raise MedbenchError(
                 f"{file}: predictions are missing or altered: they do not match the hash in {RECORD}. "
                 + _remedy(self.path, self.origin)
             )
-        return Predictions.read(file)
+        return file
+
+    def digest(self) -> str:
+        """Of the record, which has those of the predictions; these are looked at once more.
+
+        Raises:
+          MedbenchError: predictions are missing or altered.
+        """
+        for evaluation in self.record.evaluations:
+            self._intact(evaluation)
+        return _sha256(self.path / RECORD)
 
     def features(self) -> dict[str, NDArray[np.float16]]:
         """Pooled features of the probe images, `start/<stage>` and `end/<stage>`: (images, channels) float16.
@@ -158,7 +172,7 @@ class Failures:
         if self._folder is not None:
             with suppress(OSError):
                 self._folder.mkdir(parents=True, exist_ok=True)
-                _write_aside(self._folder / run_id, message.encode(errors="backslashreplace"))
+                write_aside(self._folder / run_id, message.encode(errors="backslashreplace"))
 
 
 class Store:
@@ -185,8 +199,8 @@ class Store:
         self._folder("")
         return Pseudonyms(self.key)
 
-    def cache(self, name: Literal["xla", "decoded", "digests"]) -> Path:
-        """A folder whose content can be made again: compiled programs, decoded images, digests of files."""
+    def cache(self, name: Literal["xla", "decoded", "digests", "judged"]) -> Path:
+        """A folder whose content can be made again, such as compiled programs and decoded images."""
         return self._folder(f"cache/{name}")
 
     def path(self, run_id: str) -> Path:
@@ -267,7 +281,7 @@ class Store:
                 lock.acquire()
         try:
             with _writing(self.root):
-                _write_aside(note, msgspec.json.encode(_this_process()))
+                write_aside(note, msgspec.json.encode(_this_process()))
                 self._clear(run_id)
             yield
         finally:
@@ -435,7 +449,8 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _write_aside(path: Path, content: bytes) -> None:
+def write_aside(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
     aside = path.with_suffix(".new")
     aside.write_bytes(content)
     aside.replace(path)

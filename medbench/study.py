@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from medbench import expect, policy
+from medbench.anchors import Anchor, load_anchors
 from medbench.data.cohort import Cohort
 from medbench.data.sources import open_cohort
 from medbench.environment import device_class
@@ -20,15 +21,16 @@ from medbench.errors import MedbenchError, NotInSessionError, nearest
 from medbench.execute.local import locate, obtain
 from medbench.execute.progress import Event, Sink
 from medbench.identity import code_fingerprint, run_id, spec_id
-from medbench.judge import Runs, judge
+from medbench.judge import judge
+from medbench.judged import Judged, key_of
 from medbench.judgement import Check, Judgement
 from medbench.models import weights
-from medbench.plan import items, make_plan, run_spec
+from medbench.plan import Planner, arms_of, items, run_spec
 from medbench.pseudonym import Pseudonyms
 from medbench.record import RunRecord
 from medbench.reference import References
-from medbench.report.record import ItemResult, RunOrigin
-from medbench.spec.records import Suite
+from medbench.report.record import Asked, ItemResult, RunOrigin
+from medbench.spec.records import Claim, Suite, Synthesis, label
 from medbench.spec.runs import Item, Plan, PlannedItem, RunSpec
 from medbench.spec.suite import load_suite
 from medbench.store import Campaign, Failures, Store, StoredRun
@@ -44,7 +46,8 @@ class Options:
     Attributes:
       tier: name of the tier.
       store: folder of finished runs.
-      expectations: folder of accepted values and reference runs; it need not exist.
+      expectations: folder of accepted values and reference runs, which need not exist; None for that beside
+        the suite, laid over what medbench accepted where the suite extends medbench's.
       compare: whether to compare with the accepted values; they say nothing about a cohort or backbones
         of the user's own, whereas a reference run is found by its content and serves anyone.
       runs: train what is missing, nothing, or everything.
@@ -59,7 +62,7 @@ class Options:
 
     tier: str
     store: Path
-    expectations: Path
+    expectations: Path | None = None
     compare: bool = True
     runs: Literal["auto", "never", "force"] = "auto"
     expect: Literal["check", "new", "update"] = "check"
@@ -123,6 +126,7 @@ class Study:
     Attributes:
       suite: the declarations.
       options: what was chosen for the session.
+      accepted_in: folder that values are accepted into.
       expectations: what was accepted for the tier; empty where nothing is to be compared with.
       references: accepted runs, which are loaded instead of trained.
       items: all items of the suite under these options, by id.
@@ -141,15 +145,16 @@ class Study:
         self._cohorts = cohorts
         self.report = report
         self._store = Store(options.store)
-        self.expectations = expect.Expectations()
-        if options.compare:
-            self.expectations = expect.load(options.expectations, options.tier)
-        self.references = References(options.expectations / options.tier / "runs")
+        self.accepted_in = options.expectations or expect.beside(Path(suite.root))
+        self.expectations = self._load_expectations() if options.compare else expect.Expectations()
+        self.references = self._references()
         listed = items(suite, tier=options.tier, cohorts=cohorts, backbones=options.backbones)
         self.items = {item.id: item for item in listed}
+        self._planner = Planner(suite, tier=options.tier, cohorts=cohorts, backbones=options.backbones)
         self.campaign: Campaign | None = None
         self.failures = Failures()
         self._obtained: dict[str, StoredRun | None] = {}
+        self._judged = Judged(self._store.cache("judged"))
 
     @classmethod
     def open(cls, root: Path, options: Options) -> "Study":
@@ -165,6 +170,28 @@ class Study:
             )
         return cls(suite, options, _open_cohorts(suite, options))
 
+    def _load_expectations(self) -> expect.Expectations:
+        """The suite's own, over those of its base; a folder that was named stands for itself."""
+        own = expect.load(self.accepted_in, self.options.tier)
+        if not self.suite.base or self.options.expectations:
+            return own
+        base = expect.load(expect.beside(Path(self.suite.base)), self.options.tier)
+        return own.over(base, replaced=self._is_replaced)
+
+    def _is_replaced(self, item_id: str) -> bool:
+        """Whether the suite declares the item's task or claim anew."""
+        task, claim = item_id.split("/")[:2]
+        return task in self.suite.replaces.tasks or claim in self.suite.replaces.claims
+
+    def _references(self) -> References:
+        """Found by what was run, so that the base's serve whoever asks for the same."""
+
+        def of(folder: Path, base: References | None = None) -> References:
+            return References(folder / self.options.tier / "runs", base)
+
+        base = of(expect.beside(Path(self.suite.base))) if self.suite.base else None
+        return of(self.accepted_in, base)
+
     @property
     def cohorts(self) -> dict[str, str]:
         """The domain of each cohort that takes part, by the cohort's name."""
@@ -179,7 +206,11 @@ class Study:
     def warnings(self) -> list[str]:
         """What a person should know about the cohorts, such as that one gives a claim nothing to judge."""
         cohorts = {cohort.name: cohort for cohort in self._cohorts.values()}
-        shifted = [claim.claim for claim in self.suite.claims.values() if claim.evaluate == "each-shift"]
+        shifted = [
+            claim.claim
+            for claim in self.suite.claims.values()
+            if claim.evaluate == "each-shift" and self.options.tier in claim.arms
+        ]
         declared = [
             f"{name}: {warning}"
             for name, cohort in cohorts.items()
@@ -197,12 +228,7 @@ class Study:
         Raises:
           MedbenchError: a weight file is not there; the message says where to put it.
         """
-        return make_plan(
-            self.suite,
-            [self._item(item_id) for item_id in item_ids],
-            tier=self.options.tier,
-            cohorts=self._cohorts,
-        )
+        return self._planner.plan([self._item(item_id) for item_id in item_ids])
 
     def unplannable(self, item_ids: Iterable[str]) -> dict[str, str]:
         """Items that a weight file or the like is missing for, each with the message that says so."""
@@ -296,14 +322,18 @@ class Study:
           MedbenchError: an unknown item, a run that cannot be made, or runs that do not match.
         """
         planned = self._planned(item_id)
-        self._obtain_all([*planned.baseline.values(), *planned.treatment.values()])
-        runs: Runs = {
+        self._obtain_all(planned.all_runs)
+        runs = {
             arm: {seed: self._obtained[spec_id(spec)] for seed, spec in specs.items()}
-            for arm, specs in (("baseline", planned.baseline), ("treatment", planned.treatment))
+            for arm, specs in planned.runs.items()
         }
-        cohort = self._cohort(planned.item.task)
-        claim = self.suite.claims[planned.item.claim]
-        return judge(planned, claim, runs, generated=cohort.generated, cluster=cohort.cluster)
+        cohort, claim = self._cohort(planned.item.task), self.suite.claims[planned.item.claim]
+        key = key_of(planned, claim, runs, generated=cohort.generated, cluster=cohort.cluster)
+        judgement = self._judged.get(key)
+        if judgement is None:
+            judgement = judge(planned, claim, runs, generated=cohort.generated, cluster=cohort.cluster)
+            self._judged.put(key, judgement)
+        return judgement
 
     def result(self, item_id: str) -> ItemResult:
         """Judge an item, compare it with what was accepted, and say what that means for the session.
@@ -330,9 +360,7 @@ class Study:
             planned = self._planned(item_id)
         except MedbenchError:  # a weight file is not there, so that no run could be asked for
             return []
-        specs = [*planned.baseline.values(), *planned.treatment.values()]
-        runs = [run for spec in specs if (run := self._obtained.get(spec_id(spec)))]
-        return [_origin(run) for run in runs]
+        return [_origin(spec, run) for spec in planned.all_runs if (run := self._obtained.get(spec_id(spec)))]
 
     def vanished(self) -> list[Check]:
         """A check for each accepted item that the suite no longer has.
@@ -344,6 +372,48 @@ class Study:
             return checks
         return [check for check in checks if check.id.partition("/")[0] in self._cohorts]
 
+    def syntheses(self) -> list[Synthesis]:
+        """Those of the suite; none where two backbones stand in for both ends of its ladder."""
+        return [] if self.options.backbones else list(self.suite.syntheses.values())
+
+    def asked(self) -> list[Asked]:
+        """What every claim asks of each of its tasks under these options, and why of some it asks nothing."""
+        return [self._asked(claim, task) for claim in self.suite.claims.values() for task in claim.tasks]
+
+    def _asked(self, claim: Claim, task: str) -> Asked:
+        found = [item for item in self.items.values() if (item.claim, item.task) == (claim.claim, task)]
+        return Asked(
+            claim=claim.claim,
+            task=task,
+            evaluation_sets=list(dict.fromkeys(item.evaluation_set for item in found)),
+            attributes=list(dict.fromkeys(item.attribute for item in found if item.attribute)),
+            items=[item.id for item in found],
+            why_none="" if found else self._why_none(claim, task),
+        )
+
+    def anchors(self) -> list[Anchor]:
+        """What others published of sets of the cohorts' domains, where their images are real.
+
+        Raises:
+          MedbenchError: a file of anchors is wrong.
+        """
+        domains = {cohort.domain for cohort in self._cohorts.values() if not cohort.generated}
+        folders = [expect.beside(Path(root)) for root in (self.suite.root, self.suite.base) if root]
+        every = (anchor for folder in folders for anchor in load_anchors(folder / "anchors.yaml"))
+        return [anchor for anchor in every if anchor.domain in domains]
+
+    def _why_none(self, claim: Claim, task: str) -> str:
+        """Why a claim has no item on one of its tasks."""
+        if task not in self._cohorts:
+            return "no cohort"
+        if not arms_of(self.suite, claim, self.options.tier, self.options.backbones):
+            if self.options.backbones and claim.arms.get(self.options.tier):
+                return "two backbones cannot stand in for its arms"
+            return f"it has no arms in tier {self.options.tier}"
+        if claim.evaluate == "each-shift" and not self._cohorts[task].shifts:
+            return "the cohort has no shift"
+        return f"the cohort has no attribute {' or '.join(self.suite.tasks[task].attributes)}"
+
     def why_no_items(self) -> str:
         """What leaves nothing to judge under these options; empty where there are items."""
         tier = self.options.tier
@@ -351,7 +421,8 @@ class Study:
             return ""
         if not self._cohorts:
             return f"no task has a cohort for tier `{tier}`. Give your own with --cohort DIR."
-        return f"no claim of {self.suite.root} has arms for tier `{tier}` on these cohorts."
+        reasons = dict.fromkeys(each.why_none for each in self.asked())
+        return f"no claim of {self.suite.root} has an item in tier `{tier}`: {'; '.join(reasons)}."
 
     def accept(self, judgements: Sequence[Judgement], *, reason: str, date: str) -> str:
         """Accept judged items, and their runs as reference runs where the cohort is generated.
@@ -370,31 +441,31 @@ class Study:
         """
         changes = expect.update(
             judgements,
-            root=self.options.expectations,
+            root=self.accepted_in,
             tier=self.options.tier,
             reason=reason,
             provenance=lambda item_id: self._provenance(item_id, reason=reason, date=date),
             only_new=self.options.expect == "new",
+            known=self.expectations,
         )
         taken = self._accept_runs([change.item for change in changes if not change.why_kept])
-        return f"{expect.summary(changes)}\n{taken} reference runs accepted"
+        changed = taken or any(change.before != change.after for change in changes)
+        last = f"{taken} reference runs accepted" if changed else "nothing changed, so nothing was written"
+        return f"{expect.summary(changes)}\n{last}"
 
     def require_acceptable(self, plan: Plan) -> None:
         """Refuse before training what would be refused after it, in a session that is to accept values.
 
         Raises:
-          MedbenchError: an item's runs would come from several versions of the code; or a stored or
-            reference run is damaged.
+          MedbenchError: an item's runs would come from several versions of the code; a stored or
+            reference run is damaged; or the folder cannot be written.
         """
+        expect.require_writable(self.accepted_in)
         loaded = {record.run_id: record.code for record in self.forecast(plan).loaded}
         for planned in plan.items:
             if self.options.expect == "new" and self._accepted_here(planned.item.id):
                 continue
-            references = [
-                self.references.get(spec)
-                for arm in (planned.baseline, planned.treatment)
-                for spec in arm.values()
-            ]
+            references = [self.references.get(spec) for spec in planned.all_runs]
             codes = [
                 loaded.get(run.record.run_id, code_fingerprint()) if run else code_fingerprint()
                 for run in references
@@ -443,11 +514,13 @@ class Study:
         )
         if not accepting or judgement.state != "judged":
             return check
+        before = self.expectations.nearest(judgement.id, judgement.environments)
+        same = before is not None and expect.is_accepted(judgement, before)
         return Check(
             id=judgement.id,
             status="ok",
             accepted_verdict=judgement.verdict,
-            detail="accepted by this session",
+            detail="as accepted before, so nothing changed" if same else "accepted by this session",
         )
 
     def _obtain_all(self, specs: Sequence[RunSpec]) -> None:
@@ -489,7 +562,11 @@ class Study:
         return self._cohorts[task]
 
     def _is_sentinel(self, spec: RunSpec) -> bool:
-        return spec.seed in self.suite.tiers[self.options.tier].sentinels
+        tier = self.suite.tiers[self.options.tier]
+        recipe = spec.recipe.name if spec.own_recipe else ""
+        arm = label(spec.backbone.name, fraction=spec.fraction, recipe=recipe)
+        named = not tier.sentinel_backbones or arm in tier.sentinel_backbones
+        return named and spec.seed in tier.sentinels
 
 
 def _require_one_code(item_id: str, codes: Sequence[str]) -> None:
@@ -539,12 +616,13 @@ def _weights(spec: RunSpec, near: Path) -> Path | None:
     return weights.find(spec.backbone.weights, near) if spec.backbone.weights else None
 
 
-def _origin(run: StoredRun) -> RunOrigin:
+def _origin(spec: RunSpec, run: StoredRun) -> RunOrigin:
+    """In the words of this session: names may have been others when the run was made."""
     record = run.record
     return RunOrigin(
         run_id=record.run_id,
         spec_id=record.spec_id,
-        label=record.spec.label,
+        label=spec.label,
         origin=run.origin,
         device_class=record.environment.device_class,
         device=record.environment.device,

@@ -8,12 +8,14 @@ from msgspec.structs import replace
 from medbench.judgement import Definition, Interval, Judgement
 from medbench.predictions import Predictions
 from medbench.record import Environment, RunRecord
+from medbench.spec.effects import Gain, terms
 from medbench.spec.metrics import BUILT_IN
 from medbench.spec.records import Claim, Source
 from medbench.spec.runs import BackboneSpec, Item, PlannedItem, ResolvedRecipe, RunSpec, Target
 
 BINARY = Target(kind="single-label", classes=("benign", "malignant"))
 SEEDS = (1, 2, 3)
+GAIN = Gain()
 
 
 def claim(**changes):
@@ -68,19 +70,28 @@ def run_spec(*, backbone="bit-s-r", seed=1, target=BINARY):
     )
 
 
-def planned(*, seeds=SEEDS, metric="roc_auc", target=BINARY, evaluation_set="id"):
+ARMS = {"baseline": "bit-s-r", "treatment": "bit-m-r"}
+
+
+def planned(
+    *, seeds=SEEDS, metric="roc_auc", target=BINARY, evaluation_set="id", arms=ARMS, effect=GAIN, **changes
+):
+    """An item whose effect is made of these arms; by default the treatment's gain."""
     return PlannedItem(
         item=Item(
             task="mammography",
             claim="scale-data",
             evaluation_set=evaluation_set,
             metric=metric,
-            baseline="bit-s-r",
-            treatment="bit-m-r",
+            arms=arms,
         ),
-        metrics={metric: BUILT_IN[metric]},
-        baseline={seed: run_spec(backbone="bit-s-r", seed=seed, target=target) for seed in seeds},
-        treatment={seed: run_spec(backbone="bit-m-r", seed=seed, target=target) for seed in seeds},
+        metrics=changes.pop("metrics", {metric: BUILT_IN.get(metric)}),
+        terms=terms(effect, list(arms), evaluation_set),
+        runs={
+            arm: {seed: run_spec(backbone=name, seed=seed, target=target) for seed in seeds}
+            for arm, name in arms.items()
+        },
+        **changes,
     )
 
 
@@ -121,6 +132,7 @@ class FakeRun:
             trace=[],
             validation=[],
             weight_distance={},
+            feature_reuse={},
             evaluations=[],
         )
 
@@ -183,8 +195,7 @@ def judgement(**changes):
         evaluation_set="id",
         statement="More data is better.",
         metric="roc_auc@1",
-        baseline="bit-s-r",
-        treatment="bit-m-r",
+        arms=ARMS,
         state="judged",
         verdict="supported",
         effect=Interval(value=0.02, low=0.01, high=0.03),
@@ -205,6 +216,9 @@ def judgement(**changes):
             evaluate="id",
             cohort="phantoms:mammography",
             labels="single-label: benign, malignant",
+            effect="gain",
+            weights={"baseline": -1.0, "treatment": 1.0},
+            units="image",
         ),
         cohort_fingerprint="f1",
     )

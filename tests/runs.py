@@ -112,6 +112,7 @@ def record(of: RunSpec | None = None, **changes: object) -> RunRecord:
         trace=[Step(step=0, loss=0.7, learning_rate=0.003)],
         validation=[Validation(step=3, value=0.8)],
         weight_distance={"head": 0.1},
+        feature_reuse={"root": 0.9},
         evaluations=[],
     )
     return msgspec.structs.replace(made, **changes)

@@ -5,15 +5,17 @@ import msgspec
 import numpy as np
 import pytest
 
-from medbench.calibrate import add_arguments, run
+from medbench.calibrate import add_arguments, calibrations, run
 from medbench.errors import MedbenchError
 from medbench.expect import Calibration
 from medbench.metrics import Sample, evaluate, metric_named
 from medbench.metrics.estimates import Estimates
+from medbench.record import Validation
 from medbench.reference import References
 from medbench.spec.loader import load_yaml
 from medbench.store import Store
 from tests import runs
+from tests.judging import planned
 
 
 @pytest.fixture
@@ -58,6 +60,22 @@ def test_the_largest_difference_over_the_evaluation_sets_is_kept(expectations, t
     assert row.largest_difference == pytest.approx(largest, abs=1e-7)
     assert row.metric == "roc_auc@1"
     assert row.variant == "a processor, 2 cores, --xla_cpu_max_isa=AVX2"
+
+
+def test_what_an_item_knows_of_a_run_as_a_whole_is_compared_too(tmp_path):
+    def ending(name, first):
+        trace = [Validation(step=0, value=first), Validation(step=9, value=0.9)]
+        return Store(tmp_path / name).put(runs.record(validation=trace), runs.all_predictions(), {})
+
+    item = planned(metric="steps_to_share")
+    of_one_run = {arm: {1: runs.spec()} for arm in item.runs}
+    found = calibrations(
+        [(ending("one", 0.5), ending("other", 0.7))], [msgspec.structs.replace(item, runs=of_one_run)]
+    )
+    # .86 is nine tenths of the way from chance: from .5 after step 1, and from .7.
+    steps = [1 + 9 * (0.86 - first) / (0.9 - first) for first in (0.5, 0.7)]
+    (row,) = [row for row in found if row.metric == "steps_to_share/0.9@1"]
+    assert row.largest_difference == pytest.approx(abs(steps[0] - steps[1]), abs=1e-6)
 
 
 def test_the_same_run_made_again_differs_by_nothing(expectations, tmp_path):

@@ -1,6 +1,7 @@
 """Look-up, bands, statuses and the reviewed update of accepted values."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,20 +19,23 @@ from medbench.expect import (
     Calibration,
     Change,
     Expectations,
-    Samples,
     check,
     load,
     measured,
+    require_writable,
     summary,
     update,
     vanished_items,
 )
 from medbench.judgement import Interval
+from medbench.metrics import metric_named
+from medbench.spec.metrics import BUILT_IN, EqualizedOddsGap, GroupGap, WorstGroup
 from medbench.stats.prediction import prior_spread
 from tests.judging import judgement
 
 TODAY = Accepted(date="2026-12-01", commit="1a2b3c4", reason="first acceptance", jax="0.10.2")
 ARMS = ("baseline", "treatment")
+ARMS_NOW = {"baseline": "bit-random-r", "treatment": "bit-m-r"}
 
 
 @pytest.fixture(autouse=True)
@@ -138,6 +142,28 @@ def test_the_value_shown_is_the_one_furthest_out_for_its_band(root):
 )
 def test_the_numeric_tolerance_is_three_times_the_largest_difference_within_limits(rows, tolerance):
     assert Expectations(calibration=tuple(rows)).tolerance("roc_auc@1", "cpu") == pytest.approx(tolerance)
+
+
+def test_what_was_calibrated_for_one_attribute_holds_for_all():
+    """A corrected gap that is 0 in the few values that were calibrated may be any where it is not."""
+    identities = {
+        kind: [metric_named("m", {**BUILT_IN, "m": spec(attributes=[name])}).identity for name in "ab"]
+        for kind, spec in {
+            "gap": partial(GroupGap, of="roc_auc"),
+            "odds": EqualizedOddsGap,
+            "worst": partial(WorstGroup, of="roc_auc"),
+        }.items()
+    }
+    rows = [replace(calibrated(0.004), metric=of_a) for of_a, _ in identities.values()]
+    rows += [replace(calibrated(0.0), metric=of_b) for _, of_b in identities.values()]
+    expectations = Expectations(calibration=tuple(rows))
+    for of_a, of_b in identities.values():
+        assert (
+            expectations.tolerance(of_b, "cpu") == expectations.tolerance(of_a, "cpu") == pytest.approx(0.012)
+        )
+    larger = metric_named("m", {**BUILT_IN, "m": GroupGap(of="roc_auc", attributes=["a"], smallest=30)})
+    for other in (larger.identity, "roc_auc@1"):
+        assert expectations.tolerance(other, "cpu") == 0.001
 
 
 def half(group, groups, new, *, arms, family):
@@ -266,7 +292,7 @@ def test_items_of_the_same_runs_do_not_make_the_prior_surer(root):
 
 def test_one_accepted_seed_gives_no_band(root):
     of_three = accepted(root).accepted[0]
-    of_one = replace(of_three, samples=Samples(baseline={1: 0.81}, treatment={1: 0.83}))
+    of_one = replace(of_three, samples={"baseline": {1: 0.81}, "treatment": {1: 0.83}})
     result = check(samples([0.5], [0.5], first=2), Expectations((of_one,)))
     assert (result.status, result.detail) == ("not-compared", "no value could be compared")
 
@@ -284,8 +310,7 @@ def test_an_arm_at_its_ceiling_leaves_the_bands_of_the_others_as_they_are(root):
     flat = replace(
         samples([1.0, 1.0, 1.0], [1.0, 0.999999, 1.0]),
         id="chest/flat/id",
-        baseline="flat-small",
-        treatment="flat-large",
+        arms={"baseline": "flat-small", "treatment": "flat-large"},
     )
     later = samples([0.81, 0.80], TREAT[:2], first=6)
     without = check(later, accepted(root / "without", judgement(), *others))
@@ -363,9 +388,9 @@ def test_a_move_to_or_from_inconclusive_is_only_told(root, verdict):
 
 def test_changed_backbones_are_named_as_suspects_of_a_drift(root):
     expectations = accepted(root)
-    drifted = check(samples([0.7, 0.8, 0.82], TREAT, baseline="bit-random-r"), expectations)
+    drifted = check(samples([0.7, 0.8, 0.82], TREAT, arms=ARMS_NOW), expectations)
     assert drifted.detail.endswith("outside; baseline was bit-s-r, is bit-random-r")
-    assert check(judgement(baseline="bit-random-r"), expectations).detail == "unchanged"
+    assert check(judgement(arms=ARMS_NOW), expectations).detail == "unchanged"
 
 
 @pytest.mark.parametrize("state", ["judged", "missing"])
@@ -449,12 +474,24 @@ def test_the_file_reads_like_a_list_of_accepted_values(root):
 - item: mammography/scale-data/id
   verdict: supported
   effect: {value: 0.02, low: 0.01, high: 0.03}
-  definition: {predicate: superiority, margin: 0.005, metric: roc_auc@1, evaluate: id, \
-cohort: 'phantoms:mammography', labels: 'single-label: benign, malignant'}
+  definition:
+    predicate: superiority
+    margin: 0.005
+    metric: roc_auc@1
+    evaluate: id
+    cohort: phantoms:mammography
+    labels: 'single-label: benign, malignant'
+    effect: gain
+    weights:
+      baseline: -1.0
+      treatment: 1.0
+    units: image
   rule: {same-seeds: numeric@1, new-seeds: moderated-prediction-familywise@3}
   environment: cpu
   cohort_fingerprint: f1
-  backbones: {baseline: bit-s-r, treatment: bit-m-r}
+  arms:
+    baseline: bit-s-r
+    treatment: bit-m-r
   accepted: {date: 2026-12-01, commit: 1a2b3c4, reason: first acceptance, jax: 0.10.2}
   groups:
     sex:
@@ -478,7 +515,7 @@ def test_values_are_kept_to_six_decimals_and_in_the_order_of_seeds(root):
     values = {"baseline": {12: 2 / 3, 3: 1 / 7}, "treatment": {12: 6 / 7, 3: 13 / 21}}
     effect = Interval(value=1 / 3, low=1 / 7, high=2 / 3)
     (entry,) = accepted(root, judgement(samples=values, effect=effect)).accepted
-    assert list(entry.samples.baseline.items()) == [(3, 0.142857), (12, 0.666667)]
+    assert list(entry.samples["baseline"].items()) == [(3, 0.142857), (12, 0.666667)]
     assert entry.effect == Interval(value=0.333333, low=0.142857, high=0.666667)
 
 
@@ -497,7 +534,7 @@ def test_an_update_touches_what_was_selected_and_nothing_else(root):
     assert change.before == before[1]
     assert change.after == after[1]
     assert after[1].accepted == later
-    assert after[1].samples.baseline == {1: 0.9, 2: 0.9, 3: 0.9}
+    assert after[1].samples["baseline"] == {1: 0.9, 2: 0.9, 3: 0.9}
     assert (root / "embedded/chest/scale-data.yaml").stat().st_mtime_ns == chest
     assert load(root, "public").accepted == ()
 
@@ -520,7 +557,7 @@ def test_accepting_new_items_leaves_accepted_ones_alone(root):
     assert kept.why_kept == "it has accepted values already"
     assert added.before is None
     assert [e.item[-2:] for e in load(root, "embedded").accepted] == ["id", "/b"]
-    assert load(root, "embedded").accepted[0].samples.baseline[1] == 0.81
+    assert load(root, "embedded").accepted[0].samples["baseline"][1] == 0.81
 
 
 def test_an_item_that_was_not_judged_is_kept(root):
@@ -528,7 +565,7 @@ def test_an_item_that_was_not_judged_is_kept(root):
     idle = judgement(state="missing", reason="one class")
     (change,) = accept([idle], root)
     assert change == Change("mammography/scale-data/id", None, None, "missing: one class")
-    assert load(root, "embedded").accepted[0].samples.baseline[1] == 0.81
+    assert load(root, "embedded").accepted[0].samples["baseline"][1] == 0.81
 
 
 def test_an_update_is_refused_in_continuous_integration(root, monkeypatch):
@@ -650,6 +687,15 @@ def test_an_item_in_another_items_file_is_refused(root):
     assert "expected `mammography/ood/…`" in str(e.value)
 
 
+@pytest.mark.parametrize("ending", [".yml", ".YAML"])
+def test_a_file_that_would_not_be_read_is_refused(root, ending):
+    accepted(root)
+    path = root / "embedded/mammography/scale-data.yaml"
+    path.rename(path.with_suffix(ending))
+    with pytest.raises(MedbenchError, match=rf"{ending}: would not be read. Rename it to scale-data\.yaml"):
+        load(root, "embedded")
+
+
 def test_an_item_that_stands_twice_is_refused(root):
     accepted(root)
     path = root / "embedded/mammography/scale-data.yaml"
@@ -688,7 +734,7 @@ def test_an_arm_without_a_seed_is_refused(root):
             3,
             r"its effect is \+0\.020000, but its samples give \+0\.053333",
         ),
-        ("      2: 0.8\n", "", 14, r"the arms have different seeds, \[1, 3\] and \[1, 2, 3\]"),
+        ("      2: 0.8\n", "", 27, r"the arms have different seeds, \[1, 3\] and \[1, 2, 3\]"),
         (": supported", ": refuted", 2, r"is refuted, but an effect of .* at margin 0\.005 is supported"),
         ("low: 0.01,", "low: 0.004,", 2, r"is supported, but an effect of \[\+0\.004000, .* is inconclusive"),
         ("low: 0.01, high: 0.03", "low: 0.001, high: 0.004", 2, r"is supported, but .* is refuted"),
@@ -839,7 +885,7 @@ def test_an_expectation_that_the_list_lacks_is_refused(root):
     (root / "embedded/items.yaml").write_text("cpu: [mammography/scale-data/id]\n")
     with pytest.raises(
         MedbenchError,
-        match=r"scale-data\.yaml:23: item `mammography/scale-data/b` is not listed for cpu in embedded/items",
+        match=r"scale-data\.yaml:36: item `mammography/scale-data/b` is not listed for cpu in embedded/items",
     ):
         load(root, "embedded")
     (root / "embedded/items.yaml").unlink()
@@ -847,5 +893,123 @@ def test_an_expectation_that_the_list_lacks_is_refused(root):
         load(root, "embedded")
 
 
+@pytest.mark.parametrize("entry", ["mammography", "mammography/own", "../../x/y", "/"])
+def test_a_list_that_names_no_item_is_refused(root, entry):
+    accepted(root, judgement())
+    (root / "embedded/items.yaml").write_text(f"cpu:\n- mammography/scale-data/id\n- {entry}\n")
+    with pytest.raises(
+        MedbenchError, match=rf"items\.yaml:3: expected an item, .*found `{re.escape(entry)}`"
+    ):
+        load(root, "embedded")
+
+
+def test_a_folder_that_takes_nothing_is_refused_with_its_name(root):
+    (root / "embedded").mkdir(parents=True)
+    (root / "embedded" / "mammography").write_text("")
+    with pytest.raises(MedbenchError, match=r"scale-data\.yaml: accepted values cannot be written"):
+        accept([judgement()], root)
+    file = root / "embedded" / "mammography"
+    with pytest.raises(
+        MedbenchError, match="mammography: accepted values are to be written here, and it is no"
+    ):
+        require_writable(file)
+    require_writable(root / "yet" / "to be made")
+
+
 def test_the_committed_expectations_load():
     assert load(Path(__file__).parents[1] / "expectations", "embedded").accepted
+
+
+# Layers: values of one's own over those of the suite that one extends
+
+
+def kept(item):
+    return False
+
+
+def layered(root, base, *, replaced=kept):
+    """What holds for a suite with these folders: its own, and that of the suite it extends."""
+    return load(root, "embedded").over(load(base, "embedded"), replaced=replaced)
+
+
+@pytest.fixture
+def base(tmp_path):
+    """What was accepted for the suite that is extended: two items on a processor, one on a GPU as well."""
+    folder = tmp_path / "package"
+    accept([judgement(), judgement(id="chest/scale-data/id", task="chest")], folder)
+    accept([samples(BASE, TREAT, device="gpu-a")], folder)
+    return folder
+
+
+def test_what_a_suite_has_not_accepted_is_taken_from_the_one_it_extends(root, base):
+    assert layered(root, base) == load(base, "embedded")
+    assert check(judgement(), layered(root, base)).status == "ok"
+
+
+def test_an_entry_of_ones_own_hides_the_other_on_its_device_class_alone(root, base):
+    accept([samples(BASE, [value + 0.01 for value in TREAT])], root)
+    both = layered(root, base)
+    keys = sorted((e.item, e.environment) for e in both.accepted)
+    assert keys == sorted((e.item, e.environment) for e in load(base, "embedded").accepted)
+    item = "mammography/scale-data/id"
+    assert both.nearest(item, ["cpu"]).samples["treatment"][1] == 0.84
+    assert both.nearest(item, ["gpu-a"]).samples["treatment"][1] == 0.83
+    assert check(judgement(), both).status == "drifted"
+
+
+def test_a_lost_entry_of_ones_own_is_missed_and_the_other_does_not_stand_in(root, base):
+    accept([judgement()], root)
+    (root / "embedded/mammography/scale-data.yaml").unlink()
+    assert check(judgement(), layered(root, base)).status == "vanished"
+
+
+def test_an_accepted_entry_of_ones_own_makes_up_for_a_lost_one(root, base):
+    (base / "embedded/chest/scale-data.yaml").unlink()
+    assert [each.id for each in vanished_items(layered(root, base), ["mammography/scale-data/id"])] == [
+        "chest/scale-data/id"
+    ]
+    accept([judgement(id="chest/scale-data/id", task="chest")], root)
+    assert not layered(root, base).lost
+
+
+def test_what_was_accepted_for_a_replaced_item_does_not_hold(root, base):
+    (base / "embedded/chest/scale-data.yaml").unlink()
+    both = layered(root, base, replaced=lambda item: item.startswith("chest/"))
+    assert {each.item for each in both.accepted} == {"mammography/scale-data/id"}
+    assert not both.lost
+    assert not layered(root, base, replaced=lambda item: True).accepted
+
+
+def test_the_tolerance_allows_for_the_largest_difference_that_either_has_calibrated(root, base):
+    own, other = (
+        Expectations(calibration=(calibrated(0.0002),)),
+        Expectations(calibration=(calibrated(0.0005),)),
+    )
+    for one, two in ((own, other), (other, own)):
+        assert one.over(two, replaced=kept).tolerance("roc_auc@1", "cpu") == pytest.approx(0.0015)
+
+
+def test_an_update_writes_only_what_the_extended_suite_does_not_have(root, base):
+    before = {path: path.read_bytes() for path in base.rglob("*.yaml")}
+    moved = samples(BASE, [value + 0.01 for value in TREAT])
+    same = judgement(id="chest/scale-data/id", task="chest")
+    changes = accept([moved, same], root, known=layered(root, base))
+    assert [change.before == change.after for change in changes] == [False, True]
+    assert [each.item for each in load(root, "embedded").accepted] == [moved.id]
+    assert not (root / "embedded/chest").exists()
+    assert {path: path.read_bytes() for path in base.rglob("*.yaml")} == before
+
+
+def test_new_leaves_alone_what_the_extended_suite_has_on_the_device_class(root, base):
+    there = samples(BASE, [value + 0.01 for value in TREAT])
+    elsewhere = samples(BASE, TREAT, device="gpu-b")
+    changes = accept([there, elsewhere], root, known=layered(root, base), only_new=True)
+    assert [bool(change.why_kept) for change in changes] == [True, False]
+    assert [each.environment for each in load(root, "embedded").accepted] == ["gpu-b"]
+
+
+def test_an_update_keeps_what_ones_own_folder_had(root, base):
+    other = judgement(id="mammography/scale-data/dense", evaluation_set="dense")
+    accept([other], root)
+    accept([samples(BASE, [value + 0.01 for value in TREAT])], root, known=layered(root, base))
+    assert {each.item for each in load(root, "embedded").accepted} == {other.id, "mammography/scale-data/id"}

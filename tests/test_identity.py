@@ -72,6 +72,14 @@ def test_a_spec_that_was_written_and_read_keeps_its_id(seed, fraction):
     assert spec_id(again) == spec_id(spec)
 
 
+def test_a_record_that_does_not_say_whose_recipe_it_was_is_read_and_keeps_its_id():
+    older = json.loads(msgspec.json.encode(runs.spec(own_recipe=True)))
+    del older["own_recipe"]
+    again = msgspec.convert(older, RunSpec)
+    assert not again.own_recipe
+    assert spec_id(again) == spec_id(runs.spec(own_recipe=True)) == spec_id(runs.spec())
+
+
 def test_the_run_id_follows_spec_and_code():
     spec = runs.spec()
     ids = {run_id(spec, "a"), run_id(spec, "b"), run_id(runs.spec(seed=2), "a")}
@@ -234,6 +242,11 @@ def test_a_new_run_is_explained_by_the_nearest_stored_one(tmp_path):
 def test_a_run_of_another_seed_explains_nothing(tmp_path):
     assert why_new(runs.spec(seed=2), stored(tmp_path, runs.record(runs.spec(seed=1)))) == ""
     assert why_new(runs.spec(cohort="folder:another"), stored(tmp_path, runs.record(runs.spec()))) == ""
+
+
+def test_a_run_under_the_tiers_recipe_does_not_explain_one_under_a_recipe_of_its_own(tmp_path):
+    own = runs.spec(own_recipe=True, recipe={"name": "long", "steps": 9})
+    assert why_new(own, stored(tmp_path, runs.record(runs.spec()))) == ""
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,15 @@ from scipy.stats import nct, t, ttest_rel
 from sklearn.metrics import roc_auc_score
 
 from medbench import judge as judging
+from medbench import over_patients
 from medbench.errors import MedbenchError
-from medbench.judge import REPLICATES, judge
+from medbench.judge import judge
 from medbench.judgement import Interval, Judgement, Settle
 from medbench.metrics import Metric, metric_named
 from medbench.metrics.estimates import Estimates
 from medbench.spec.metrics import AveragePrecision, Brier
 from medbench.stats.interval import Claimed, Spread, limits, p_value
-from medbench.stats.power import detectable, power
+from medbench.stats.power import NO_DOUBT, detectable, power
 from tests.judging import FakeRun, claim, planned, scored, study
 from tests.stats.delong import delong
 
@@ -56,7 +57,7 @@ def test_a_clear_gain_is_supported_and_described():
         "scale-data",
         "id",
     )
-    assert (result.baseline, result.treatment, result.metric) == ("bit-s-r", "bit-m-r", "roc_auc@1")
+    assert (result.arms, result.metric) == ({"baseline": "bit-s-r", "treatment": "bit-m-r"}, "roc_auc@1")
     assert (result.statement, result.margin, result.relevant_effect) == ("More data is better.", 0.005, 0.03)
     assert (result.n_images, result.n_patients, result.n_seeds) == (400, 200, 3)
     assert (result.interval, result.replicates, result.undefined_replicates) == ("influence", 0, 0)
@@ -148,8 +149,8 @@ def test_what_would_settle_it_is_asked_at_the_measured_distance_from_the_margin(
     result = shown(study(gain=0.1, n_patients=100))
     assert result.settle == Settle(patients=2.5, seeds=7, both=1.5)
     assert len(asked) == 3
-    for effect, claimed, spread in asked:
-        assert effect == result.effect.value
+    for effect, claimed, spread, doubt in asked:
+        assert (effect, doubt) == (result.effect.value, NO_DOUBT)
         assert claimed == Claimed(low=0.005)
         assert limits(result.effect.value, spread) == (result.effect.low, result.effect.high)
 
@@ -158,7 +159,7 @@ def test_a_clear_gain_with_an_open_margin_says_so():
     result = shown(study(gain=0.5, n_patients=200), margin=0.08, relevant_effect=0.2)
     assert result.effect.low > 0
     assert result.verdict == "inconclusive"
-    assert result.note == "the treatment is better, but whether by more than 0.08 is open"
+    assert result.note == "there is a gain, but whether of more than 0.08 is open"
 
 
 @pytest.mark.parametrize("metric", ["roc_auc", "average_precision"])
@@ -181,14 +182,14 @@ def test_judging_twice_gives_the_same_record(metric):
 def test_the_record_says_how_the_interval_was_made(metric, interval):
     result = judge(planned(metric=metric), claim(), study(gain=0.3))
     assert result.interval == interval
-    assert result.replicates == (REPLICATES if interval == "bootstrap" else 0)
+    assert result.replicates == (over_patients.REPLICATES if interval == "bootstrap" else 0)
 
 
 @pytest.mark.parametrize("metric", ["roc_auc", "nll", "brier", "balanced_accuracy"])
 def test_influences_and_replicates_give_the_same_interval(metric, monkeypatch):
     runs = study(gain=0.3, n_patients=300, noise=0.8)
     exact = judge(planned(metric=metric), claim(), runs)
-    monkeypatch.setattr(judging, "influence", lambda *_: None)
+    monkeypatch.setattr(over_patients, "influence", lambda *_: None)
     drawn = judge(planned(metric=metric), claim(), runs)
     assert drawn.interval == "bootstrap"
     width = exact.effect.high - exact.effect.low
@@ -249,9 +250,12 @@ def test_an_item_whose_runs_are_not_all_there_was_not_run(arm, seed, how):
     assert (result.verdict, result.effect, result.samples) == (None, None, {})
 
 
-def test_an_item_without_any_run_names_them_all():
-    reason = "no run of baseline seed 1, baseline seed 2, treatment seed 1, treatment seed 2"
-    assert judge(planned(seeds=(2, 1)), claim(), {}).reason == reason
+def test_an_item_without_any_run_names_three_and_counts_the_others():
+    def reason(*seeds):
+        return judge(planned(seeds=seeds), claim(), {}).reason
+
+    assert reason(1) == "no run of baseline seed 1, treatment seed 1"
+    assert reason(2, 1) == "no run of baseline seed 1, baseline seed 2, treatment seed 1 and 1 more"
 
 
 def test_runs_whose_sub_groups_differ_are_never_paired():
@@ -342,9 +346,9 @@ def test_a_clear_loss_is_refuted_whoever_was_not_drawn():
 
 @pytest.mark.parametrize("floor", [0.001, 0.02, 3.0])
 def test_a_folded_metric_has_limits_further_out_by_the_floor_of_its_noise(monkeypatch, floor):
-    monkeypatch.setattr(judging, "noise_floor", lambda *_: 0.0)
+    monkeypatch.setattr(over_patients, "noise_floor", lambda *_: 0.0)
     without = judge(planned(metric="ece"), claim(), study(n_patients=90))
-    monkeypatch.setattr(judging, "noise_floor", lambda metric, sample, random: floor)
+    monkeypatch.setattr(over_patients, "noise_floor", lambda metric, sample, random: floor)
     within = judge(planned(metric="ece"), claim(), study(n_patients=90))
     assert within.effect.value == without.effect.value
     assert without.effect.low - within.effect.low == pytest.approx(floor)
@@ -364,6 +368,20 @@ def test_a_resampled_difference_that_rests_on_few_patients_concludes_nothing():
     assert result.verdict == "inconclusive"
     behind = float(re.fullmatch(r"the difference rests on (\S+) patients, .*", result.note)[1])
     assert 0 < behind < 4
+
+
+def test_arms_that_score_all_patients_alike_are_said_to():
+    labels = np.arange(120) % 2
+    scores = np.random.default_rng(0).random((2, 3, 120))
+    scores[1] = scores[0] / 2
+    runs = {
+        arm: {s: FakeRun(scored(labels, scores[a, s - 1])) for s in (1, 2, 3)} for a, arm in enumerate(ARMS)
+    }
+    result = judge(planned(metric="average_precision"), claim(predicate="non-inferiority", margin=0.9), runs)
+    assert result.verdict == "inconclusive"
+    assert result.note.startswith(
+        ("no patient makes a difference", "the difference is the same for all patients")
+    )
 
 
 @pytest.mark.parametrize(
@@ -608,7 +626,7 @@ def test_judging_needs_no_jax():
 
 def test_verdicts_are_wrong_no_more_often_than_the_level(monkeypatch):
     """Arms that do not differ, at margin 0: each of two wrong verdicts in at most 5 of 100 studies."""
-    monkeypatch.setattr(judging, "REPLICATES", 100)
+    monkeypatch.setattr(over_patients, "REPLICATES", 100)
     verdicts = [
         judge(planned(), claim(margin=0.0), study(n_patients=60, noise=0.6, rng=rng)).verdict
         for rng in range(150)

@@ -244,7 +244,7 @@ def test_what_a_folder_does_not_allow_is_printed_and_counted(judge_folder):
 def test_a_folder_that_allows_nothing_is_a_mistake(judge_folder):
     status, out, err = judge_folder(seeds=(1,))
     assert status == 2
-    assert "one seed (1) in both arms" in out
+    assert "one seed (1) in all arms" in out
     assert "theirs: nothing could be judged, for the reasons above." in err
 
 

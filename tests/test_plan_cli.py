@@ -1,5 +1,6 @@
 """`medbench plan`: which items are selected, and what a person reads."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -24,11 +25,22 @@ def test_every_run_has_a_line_and_the_sum_says_what_sharing_saves(capsys, tmp_pa
     assert status == 0
     *runs, empty, total = out.splitlines()
     assert empty == ""
-    assert len(runs) == 20
     label, _, origin = runs[0].partition("  ")
     assert label == "dermatology · bit-cifar2k-r14x0.5 · all patients · seed 1"
     assert origin.strip() == "to train"
-    assert total == "20 runs for 3 items (60 without sharing): 20 to train"
+    assert len(set(runs)) == len(runs), "a line tells its run from the others"
+    n_runs, n_items, naive = map(int, re.findall(r"\d+", total)[:3])
+    assert total == f"{n_runs} runs for {n_items} items ({naive} without sharing): {n_runs} to train"
+    assert n_runs == len(runs)
+    assert naive > 3 * n_runs
+
+
+def test_a_line_says_under_which_recipe_and_with_how_many_patients_where_it_is_not_as_usual(capsys, tmp_path):
+    _, out, _ = plan(capsys, tmp_path, "-k", "chest and (transfer-gain or data-efficiency)")
+    labels = {line.rpartition("  ")[0].strip() for line in out.splitlines()}
+    assert "chest · bit-random-r14x0.5 · embedded-long · all patients · seed 5" in labels
+    assert "chest · bit-random-r14x0.5 · all patients · seed 5" in labels
+    assert "chest · bit-cifar50k-r14x0.5 · 10% of patients · seed 5" in labels
 
 
 def test_a_single_item_is_one_item(capsys, tmp_path):
@@ -56,7 +68,10 @@ def test_backbones_of_ones_own_replace_the_arms(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-k", "mamography"], "no item matches -k 'mamography'. Did you mean `mammography`?\n"),
+        (
+            ["-k", "mamography"],
+            "no item matches -k 'mamography'. No name has `mamography`. Did you mean `mammography`?\n",
+        ),
         (
             ["-k", "mamography and id"],
             "no item matches -k 'mamography and id'. No name has `mamography`. Did you mean `mammography`?\n",
@@ -66,6 +81,13 @@ def test_backbones_of_ones_own_replace_the_arms(capsys, tmp_path):
             (
                 "-k 'chest id': expected `and` or `or`, found `id`. "
                 "Join words by `and`, `or`, `not` and brackets.\n"
+            ),
+        ),
+        (
+            ["--backbones", "bit-random-r14x0.5,bit-cifar50k-r14x0.5", "-k", "scale-interaction and chest"],
+            (
+                "no item matches -k 'scale-interaction and chest'. `scale-interaction` is left out: "
+                "two backbones cannot stand in for its arms.\n"
             ),
         ),
         (

@@ -190,6 +190,16 @@ def test_expectations_that_are_not_there_are_refused(project):
     assert not project.trained()
 
 
+@pytest.mark.parametrize("file", ["expectations", "expectations/embedded"])
+def test_a_file_in_place_of_the_accepted_values_is_named(project, file):
+    path = project.path / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("")
+    result = project.run("benchmarks")
+    result.stderr.fnmatch_lines([f"ERROR: {path}: expected a folder of accepted values, found a file.*"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
 def test_expectations_of_ones_own_are_made_when_first_accepted_into(project):
     result = project.run("benchmarks", "-k", "id", "--expectations=own", "--expect=new", "--reason=first")
     assert result.ret == 0
@@ -306,6 +316,8 @@ def test_without_runs_nothing_is_judged_and_that_is_red(project):
     assert report["counts"]["not-run"] == 5
     assert {claim["state"] for claim in report["claims"]} == {"not-run"}
     result.stdout.fnmatch_lines(["*NOT-RUN*", "*nothing was judged*"])
+    missing = "no run of baseline seed 1, baseline seed 2, baseline seed 3 and 3 more"
+    assert {claim["sentence"] for claim in report["claims"]} == {f"{missing}; train them with --runs=auto"}
     assert result.ret == 1
     assert project.trained() == []
 
@@ -319,9 +331,10 @@ def test_a_selection_of_nothing_is_red(project):
 @pytest.mark.parametrize(
     ("expression", "hint"),
     [
-        ("mamography", "*-k 'mamography': Did you mean `mammography`?"),
+        ("mamography", "*-k 'mamography': No name has `mamography`. Did you mean `mammography`?"),
         ("odd and chest", "*No name has `odd`. Did you mean `ood`?"),
         ("chest and dense", "*Each of its words is in some name, but no name fits it as a whole."),
+        ("nonsensical", "-k 'nonsensical': No name has `nonsensical`."),
         ("test_plian", "*Did you mean `test_plain`?"),
     ],
 )
@@ -330,6 +343,95 @@ def test_a_selection_of_nothing_names_the_nearest_words(project, expression, hin
     result = project.run(".", "-k", expression)
     result.stdout.fnmatch_lines([hint])
     assert result.ret == 1
+
+
+CONTRAST = """\
+claim: interaction
+statement: Both together do more than the sum of each.
+source: {study: C5, strength: G}
+tasks: [chest]
+arms:
+  embedded:
+    many: {upstream: large, architecture: r14x0.5}
+    few: {upstream: small, architecture: r14x0.5}
+effect: {kind: contrast, weights: {many: 1, few: -1}}
+evaluate: id
+predicate: superiority
+margin: 0
+margin_reason: for the tests
+relevant_effect: 0.01
+family: scale
+"""
+
+
+def fair(project, attribute):
+    """A claim about an attribute of a task, which may not be there."""
+    project.edit("tasks/chest.yaml", "primary: roc_auc", f"primary: roc_auc\nattributes: [{attribute}]")
+    project.add("metrics.yaml", "metrics:\n  any-gap: {kind: group_gap, of: roc_auc}\n")
+    text = CONTRAST
+    for old, new in (
+        ("claim: interaction", "claim: fair"),
+        ("    many:", "    treatment:"),
+        ("    few:", "    baseline:"),
+        ("effect: {kind: contrast, weights: {many: 1, few: -1}}", "each_attribute: true\nmetric: any-gap"),
+    ):
+        text = text.replace(old, new)
+    project.add("claims/fair.yaml", text)
+
+
+def test_a_selection_that_two_backbones_leave_out_says_so(project):
+    project.add("claims/interaction.yaml", CONTRAST)
+    backbones = "--backbones=bit-random-r14x0.5,bit-small-r14x0.5"
+    result = project.run("benchmarks", backbones, "-k", "interaction and chest")
+    result.stdout.fnmatch_lines(
+        ["*: `interaction` is left out: two backbones cannot stand in for its arms."],
+    )
+    assert result.ret == 1
+
+
+def test_a_selection_of_a_task_without_cohort_says_so(project):
+    (project.path / "mine").mkdir()
+    (project.path / "mine/domain").write_text("mammography")
+    result = project.run("benchmarks", "--cohort=mine", "-k", "chest")
+    result.stdout.fnmatch_lines(["-k 'chest': `chest` is left out: no cohort."])
+    assert result.ret == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["benchmarks", "-k", "fair"], "-k 'fair': `fair` is left out: the cohort has no attribute sexx."),
+        (["benchmarks/claims/fair.yaml"], "Left out: chest/fair (the cohort has no attribute sexx)."),
+    ],
+)
+def test_a_claim_about_a_misspelt_attribute_alone_says_so(project, arguments, message):
+    fair(project, "sexx")
+    result = project.run(*arguments)
+    result.stdout.fnmatch_lines([message])
+    assert result.ret == 1
+
+
+def test_a_suite_none_of_whose_claims_has_an_item_says_why(project):
+    fair(project, "sexx")
+    for claim in ("ood", "scale"):
+        (project.suite / f"claims/{claim}.yaml").unlink()
+    result = project.run("benchmarks")
+    result.stdout.fnmatch_lines(["no claim of *: the cohort has no attribute sexx."])
+    assert result.ret == 1
+
+
+@pytest.mark.parametrize(("asked", "status"), [(["benchmarks"], 5), (["test_plain.py"], 0)])
+def test_a_setting_that_names_no_folder_is_named(project, asked, status):
+    (project.path / "test_plain.py").write_text("def test_plain(): pass\n")
+    (project.path / "pytest.ini").write_text("[pytest]\nmedbench_suites = benchmark\n")
+    result = project.run(*asked, "-q")
+    folder = project.path / "benchmark"
+    warned = f"*`medbench_suites` in {project.path}/pytest.ini names {folder}: no such folder."
+    result.stdout.fnmatch_lines([warned])
+    assert result.ret == status
+    result = project.run()
+    result.stderr.fnmatch_lines([f"ERROR: {warned[1:]}"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
 def test_a_suite_without_claims_for_the_tier_is_red(project):
@@ -408,7 +510,7 @@ def test_what_was_accepted_for_a_cohort_of_another_domain_has_not_vanished(proje
 
 def test_two_backbones_of_ones_own_replace_the_arms(project):
     report, result = project.report("--backbones=bit-random-r14x0.5,bit-small-r14x0.5", "-k", "chest")
-    assert {(claim["baseline"], claim["treatment"]) for claim in report["claims"]} == {
+    assert {tuple(claim["arms"].values()) for claim in report["claims"]} == {
         ("bit-random-r14x0.5", "bit-small-r14x0.5")
     }
     assert "speak of bit-random-r14x0.5 and bit-small-r14x0.5 only" in result.stdout.str()

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import yaml
 
@@ -222,6 +224,23 @@ def test_update_shows_before_and_after_and_records_provenance(project):
     entries, _ = project.expectation("mammography", "ood-robustness")
     reasons = {entry["item"]: entry["accepted"]["reason"] for entry in entries}
     assert reasons == {DENSE: "a better recipe", "mammography/ood-robustness/vendor-b": "first"}
+
+
+def test_an_update_that_changes_nothing_says_so(project):
+    project.accept()
+    again = ("--report=out", "--expect=update", "--reason=again")
+    result = project.run("benchmarks", *again)
+    result.stdout.fnmatch_lines(
+        [f"  {DENSE} [[]cpu]: unchanged: *", "  nothing changed, so nothing was written"]
+    )
+    sentences = {
+        claim["sentence"] for claim in json.loads((project.path / "out/report.json").read_text())["claims"]
+    }
+    assert sentences == {"supported; as accepted before, so nothing changed"}
+    assert "accepted by this session" not in result.stdout.str()
+    project.world({"mammography/dense": 0.7})
+    result = project.run("benchmarks", "--runs=force", "-k", "dense", *again)
+    assert "nothing changed" not in result.stdout.str()
 
 
 @pytest.fixture

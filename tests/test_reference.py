@@ -161,3 +161,28 @@ def test_what_is_committed_names_no_kernel(store, references, platform, kept):
 
 def test_a_folder_that_is_not_there_holds_no_references(references):
     assert references.get(runs.spec()) is None
+
+
+def test_a_run_that_a_folder_lacks_is_found_in_its_base_and_its_own_come_first(tmp_path, store, references):
+    base = References(tmp_path / "package")
+    base.accept(trained(store, seed=1))
+    before = runs.content(base.root)
+    both = References(references.root, base)
+    assert both.get(runs.spec()).path.is_relative_to(base.root)
+    own = both.accept(trained(store, seed=2))
+    assert own.is_relative_to(references.root)
+    assert both.get(runs.spec()).path == own
+    assert runs.content(base.root) == before
+
+
+def test_a_run_that_neither_folder_has_is_none(tmp_path, references):
+    assert References(references.root, References(tmp_path / "package")).get(runs.spec()) is None
+
+
+@pytest.mark.parametrize("file", ["expectations", "expectations/embedded", "expectations/embedded/runs"])
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path, file):
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_text("")
+    with pytest.raises(MedbenchError) as caught:
+        References(tmp_path / "expectations/embedded/runs")
+    assert str(caught.value).startswith(f"{tmp_path / file}: expected a folder of accepted values")

@@ -7,7 +7,7 @@ import pytest
 
 from medbench.data.cohort import ID
 from medbench.errors import MedbenchError
-from medbench.selection import holds, name_of, names_of, why_nothing
+from medbench.selection import LeftOut, holds, name_of, names_of, why_nothing
 from medbench.spec.runs import Item
 from medbench.spec.suite import load_suite
 from tests.suites.project import HERE, Project
@@ -69,7 +69,7 @@ def items_of(suite):
     """Every item of the suite `good` with the stand-ins' cohorts, made without medbench.plan."""
     arms = {"baseline": "bit-small-r14x0.5", "treatment": "bit-large-r14x0.5"}
     return [
-        Item(task=task, claim=claim.claim, evaluation_set=name, metric="roc_auc", **arms)
+        Item(task=task, claim=claim.claim, evaluation_set=name, metric="roc_auc", arms=arms)
         for claim in suite.claims.values()
         for task in claim.tasks
         for name in ((ID,) if claim.evaluate == "id" else SHIFTS[task])
@@ -118,25 +118,47 @@ def test_the_same_expression_selects_the_same_items_in_pytest(pytester, monkeypa
 
 def test_the_nearest_words_are_named_for_each_word_that_no_name_has():
     selectable = [("benchmarks", "claims", "ood.yaml", f"{NAMES[0]}[{NAMES[1]},{NAMES[2]}]")]
-    assert why_nothing("mamography", selectable) == "Did you mean `mammography`?"
-    assert why_nothing("odd", selectable) == "Did you mean `ood`?"
-    assert why_nothing("VENDORB", selectable) == "Did you mean `vendor-b`?"
+    for word, near in (("mamography", "mammography"), ("odd", "ood"), ("VENDORB", "vendor-b")):
+        assert why_nothing(word, selectable) == f"No name has `{word}`. Did you mean `{near}`?"
     both = why_nothing("not mamography or cifar5k and ood", selectable)
     assert both == " ".join(
         f"No name has `{word}`. Did you mean `{near}`?"
         for word, near in (("mamography", "mammography"), ("cifar5k", "cifar50k"))
     )
-    whole = why_nothing("xyz", selectable)
-    assert whole == (
-        "Expected `bit-cifar2k-r14x0.5`, `bit-cifar50k-r14x0.5`, `mammography`, `ood-robustness`, `vendor-b`."
-    )
+    assert why_nothing("xyz", selectable) == "No name has `xyz`."
     assert "no name fits it as a whole" in why_nothing("mammography and not ood", selectable)
+
+
+def test_what_has_no_item_is_named_with_the_reason():
+    selectable = [("benchmarks", "claims", "ood.yaml", f"{NAMES[0]}[{NAMES[1]},{NAMES[2]}]")]
+    none = [
+        LeftOut(("benchmarks", "claims", "ood.yaml", "chest/ood-robustness"), "no cohort"),
+        *(
+            LeftOut(("benchmarks", "claims", "fair.yaml", f"{task}/fair"), "no attribute agee")
+            for task in ("mammography", "a", "b", "c")
+        ),
+    ]
+
+    def why(expression):
+        return why_nothing(expression, selectable, none)
+
+    assert why("fair and vendor-b") == "`fair` is left out: no attribute agee."
+    assert why("chest") == "`chest` is left out: no cohort."
+    assert why("chest and fur") == "`chest` is left out: no cohort. No name has `fur`."
+    assert why("benchmarks and not vendor-b") == (
+        "Left out: chest/ood-robustness (no cohort). "
+        "Left out: mammography/fair, a/fair, b/fair and 1 more (no attribute agee)."
+    )
 
 
 def test_the_suite_of_this_project_has_the_names_that_its_folder_gives():
     suite = load_suite(Path(__file__).parents[1] / "benchmarks")
     item = Item(
-        task="chest", claim="scale-data", evaluation_set="id", metric="roc_auc", baseline="a", treatment="b"
+        task="chest",
+        claim="scale-data",
+        evaluation_set="id",
+        metric="roc_auc",
+        arms={"baseline": "a", "treatment": "b"},
     )
     folder, claims, file, name = names_of(item, suite)
     assert (folder, claims, name) == ("benchmarks", "claims", "chest/scale-data/id[a,b]")

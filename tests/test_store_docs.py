@@ -1,4 +1,6 @@
+import inspect
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -16,3 +18,8 @@ def test_the_page_names_everything_that_gives_a_run_another_id(name):
 def test_the_page_names_everything_that_lies_in_a_store(entry):
     tree = PAGE.partition("    .medbench/\n")[2].partition("\n\n")[0]
     assert entry in tree.replace("/", " ").replace(",", " ").split()
+
+
+@pytest.mark.parametrize("name", get_args(inspect.signature(store.Store.cache).parameters["name"].annotation))
+def test_the_page_names_everything_that_is_cached(name):
+    assert f"cache/{name}/" in PAGE

@@ -234,7 +234,100 @@ def test_reference_runs_serve_own_backbones_although_expectations_do_not(suite):
     assert sorted(run.origin for run in result.runs) == ["loaded"] * 4 + ["trained"] * 2
 
 
+LONGER = """
+  longer:
+    kind: fixed
+    description: as `tiny`, and longer
+    deviations: []
+    steps: 4
+    batch_size: 2
+    base_learning_rate: 0.003
+    warmup_steps: 0
+    decay_steps: []
+    resize: 8
+    crop: 8
+"""
+
+
+@pytest.fixture
+def with_longer(suite):
+    """The suite, with a baseline of `scale-data` under a recipe of its own that is always trained."""
+    recipes, tiers, claim = suite / "recipes.yaml", suite / "tiers.yaml", suite / "claims/scale.yaml"
+    recipes.write_text(recipes.read_text().rstrip() + LONGER)
+    arm = "baseline: {upstream: small, architecture: r14x0.5"
+    claim.write_text(claim.read_text().replace(arm, f"{arm}, recipe: longer"))
+    always = "    sentinels: [1]\n"
+    named = "    sentinel_backbones: [bit-small-r14x0.5+longer]\n"
+    tiers.write_text(tiers.read_text().replace(always, always + named))
+    return suite
+
+
+def test_of_the_sentinels_only_the_named_arms_are_trained_although_they_could_be_loaded(with_longer):
+    study = open_study(with_longer, expect="update")
+    judged = [study.judge(item) for item in ("chest/scale-data/id", "chest/ood-robustness/icu")]
+    study.accept(judged, reason="first", date="2026-12-01")
+    shutil.rmtree(with_longer.parent / "store")
+    again = open_study(with_longer)
+    forecast = again.forecast(again.plan(["chest/scale-data/id", "chest/ood-robustness/icu"]))
+    assert [spec.label for spec in forecast.to_train] == [
+        "chest · bit-small-r14x0.5 · longer · all patients · seed 1"
+    ]
+    assert len(forecast.loaded) == 8, "three arms of three seeds"
+
+
+def test_runs_are_told_in_the_words_of_the_session_not_of_when_they_were_made(with_longer):
+    open_study(with_longer).judge("chest/scale-data/id")
+    tiers = with_longer / "tiers.yaml"
+    tiers.write_text(tiers.read_text().replace("recipe: tiny", "recipe: longer").replace("+longer", ""))
+    study = open_study(with_longer)
+    study.judge("chest/scale-data/id")
+    labels = {run.label for run in study.origins("chest/scale-data/id")}
+    assert "chest · bit-small-r14x0.5 · all patients · seed 1" in labels
+    assert not any("longer" in label for label in labels)
+
+
 def test_a_cohort_without_shifts_says_which_claims_it_leaves_out(suite):
     (suite.parent / "world.json").write_text(json.dumps({"gain": {}, "shifts": {"chest": []}}))
     (warning,) = open_study(suite).warnings
     assert warning == "phantoms:chest: declares no shift, so there is nothing to judge for ood-robustness"
+
+
+def test_every_claim_says_what_it_asks_of_each_of_its_tasks(suite):
+    asked = {(each.claim, each.task): each for each in open_study(suite).asked()}
+    ood = asked["ood-robustness", "mammography"]
+    assert ood.evaluation_sets == ["vendor-b", "dense"]
+    assert ood.items == ["mammography/ood-robustness/vendor-b", "mammography/ood-robustness/dense"]
+    assert (ood.attributes, ood.why_none) == ([], "")
+    assert asked["scale-data", "chest"].items == ["chest/scale-data/id"]
+
+
+def test_a_claim_without_items_says_why(suite):
+    def why(**options):
+        return {each.why_none for each in open_study(suite, **options).asked()}
+
+    assert why(tier="private") == {"no cohort"}
+    ood = suite / "claims" / "ood.yaml"
+    one_tier = (
+        ood.read_text().partition("  private:")[0] + "evaluate:" + ood.read_text().partition("evaluate:")[2]
+    )
+    ood.write_text(one_tier)
+    assert why(tier="private") == {"no cohort"}
+    mine = suite.parent / "mine"
+    mine.mkdir()
+    (mine / "domain").write_text("chest")
+    assert why(tier="private", cohort=mine) == {"", "no cohort", "it has no arms in tier private"}
+
+
+def test_published_values_stand_beside_real_images_of_their_domain_alone(suite):
+    (suite.parent / "expectations").mkdir(exist_ok=True)
+    (suite.parent / "expectations" / "anchors.yaml").write_text(
+        "".join(
+            f"- {{set: a, domain: {domain}, model: b, metric: c, value: 0.8, source: d}}\n"
+            for domain in ("chest", "dermatology")
+        )
+    )
+    assert open_study(suite).anchors() == []
+    mine = suite.parent / "mine"
+    mine.mkdir()
+    (mine / "domain").write_text("chest")
+    assert [anchor.domain for anchor in open_study(suite, cohort=mine).anchors()] == ["chest"]

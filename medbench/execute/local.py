@@ -3,7 +3,7 @@
 One process trains a run, the others wait for it. jax is imported only when a run is really trained.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -220,9 +220,18 @@ def _train(
         trace=tuned.trace,
         validation=tuned.validation,
         weight_distance=tuned.weight_distance,
+        feature_reuse=_reuse(tuned.features),
         evaluations=[],
     )
     return store.put(record, tuned.predictions, tuned.features)
+
+
+def _reuse(features: Mapping[str, NDArray[np.float16]]) -> dict[str, float | None]:
+    """By stage, how alike features at the start and at the end are."""
+    from medbench.metrics.representation import at, cka_by_stage  # noqa: PLC0415 (pulls in pyarrow)
+
+    by_stage = cka_by_stage(at(features, "start"), at(features, "end"))
+    return {stage: value for stage, (value, _) in by_stage.items()}
 
 
 def _fine_tune(store: Store) -> Train:

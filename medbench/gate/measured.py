@@ -6,7 +6,6 @@ Rates come with Clopper-Pearson 95 % intervals of the simulation.
 import msgspec
 
 from medbench.gate.scarce import Scarce
-from medbench.judge import ARMS
 
 
 class Rate(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,9 +124,18 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     items: int
     left_out: int
     """Accepted items that are not simulated."""
+    effects: dict[str, int]
+    """Items by kind of effect."""
+    metrics: int
+    scores: int
+    """Metrics of an arm's runs on an evaluation set; several items may share one."""
+    values: int
+    """Accepted, of all scores and seeds."""
     tasks: int
     runs: int
-    """Groups of runs that differ in nothing but the seed."""
+    """Arms: groups of runs that differ in nothing but the seed."""
+    areas: dict[int, int]
+    """Items that areas are planted to fall in, by accepted seeds."""
     fewest_seeds: int
     most_seeds: int
     shared: float
@@ -144,7 +152,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def bands(self) -> int:
         """Of means, over which the level is shared."""
-        return self.items * len(ARMS)
+        return self.scores
 
 
 class Bar(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,16 +12,17 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from medbench.expect import Accepted, Calibration, Expectation, Expectations, accepted_as, check
-from medbench.gate.worlds import DEVICE, Values, World
-from medbench.judge import ARMS, why_no_verdict
-from medbench.judgement import Definition, Interval, Judgement
+from medbench.gate.worlds import DEVICE, Values, World, weights
+from medbench.judge import why_no_verdict
+from medbench.judgement import Interval, Judgement
 from medbench.metrics.registry import higher_is_better
 from medbench.policy import outcome
 from medbench.predicates import PREDICATES, verdict
 from medbench.stats.interval import Spread, limits
 
-CALIBRATED_VALUES = 90
-"""Values behind a row of `numeric.yaml`: 30 runs on three sets. Its difference is their largest."""
+CALIBRATED_VALUES = 18
+"""Values behind a row of `numeric.yaml`, whose difference is their largest: six sentinels on three sets. Of
+metrics that some sets or tasks lack, such as those of sub-groups, there are 2 to 12."""
 TAIL = 5
 """Degrees of freedom of the t distribution of numeric noise: tails heavier than normal, to be safe."""
 PROVENANCE = Accepted(date="", commit="", reason="simulated", jax="")
@@ -43,10 +44,10 @@ def accepted(judgement: Judgement) -> Expectation:
 
 
 def judged(world: World, item: int, values: NDArray[np.float64], first: int) -> Judgement:
-    """The judgement of an item from its values (2, seeds), seeds counted from `first`."""
+    """The judgement of an item from its values (TERMS, seeds), seeds counted from `first`."""
     like = world.suite.items[item]
     task, claim, evaluation_set = like.item.split("/", 2)
-    definition = world.definitions[item]
+    definition = like.definition
     seeds = list(range(first, first + values.shape[1]))
     judgement = Judgement(
         id=like.item,
@@ -55,42 +56,47 @@ def judged(world: World, item: int, values: NDArray[np.float64], first: int) -> 
         evaluation_set=evaluation_set,
         statement="",
         metric=definition.metric,
-        baseline=like.backbones.baseline,
-        treatment=like.backbones.treatment,
+        arms=like.arms,
         state="judged",
         margin=definition.margin,
         relevant_effect=0.0,
+        n_seeds=len(seeds),
         samples={
-            arm: dict(zip(seeds, of_arm, strict=True))
-            for arm, of_arm in zip(ARMS, values.tolist(), strict=True)
+            term: dict(zip(seeds, of_term, strict=True))
+            for term, of_term in zip(like.samples, values.tolist(), strict=True)
         },
-        trained=dict.fromkeys(ARMS, seeds),
-        devices=dict.fromkeys(ARMS, dict.fromkeys(seeds, DEVICE)),
+        trained=dict.fromkeys(like.samples, seeds),
+        devices=dict.fromkeys(like.samples, dict.fromkeys(seeds, DEVICE)),
         environments=[DEVICE],
         definition=definition,
         cohort_fingerprint=like.cohort_fingerprint,
     )
-    return concluded(judgement, definition, values, world.patients[item], world.n_patients[item])
+    return concluded(judgement, like, values, world.patients[item], world.n_patients[item])
 
 
 def concluded(
     judgement: Judgement,
-    definition: Definition,
+    like: Expectation,
     values: NDArray[np.float64],
     over_patients: float,
     n_patients: int,
 ) -> Judgement:
-    """A judgement with the effect and verdict that follow from values (2, seeds) alone.
+    """A judgement with the effect and verdict that follow from values (TERMS, seeds) alone.
+
+    An effect that is no weighted sum cannot be told from them: it stays, and concludes nothing.
 
     Args:
       judgement: of the item.
-      definition: whose predicate and margin are applied.
-      values: by arm and seed.
-      over_patients: variance of the mean difference over the choice of patients.
+      like: whose effect, predicate and margin are applied.
+      values: by term and seed.
+      over_patients: variance of the mean effect over the choice of patients.
       n_patients: that this rests on.
     """
+    definition = like.definition
+    if not definition.weights:
+        return structs.replace(judgement, effect=like.effect, verdict="inconclusive")
     sign = -1 if higher_is_better(definition.metric) is False else 1
-    by_seed = sign * (values[1] - values[0])
+    by_seed = sign * weights(like) @ values
     spread = Spread.of(by_seed, patients=float(over_patients), n_patients=int(n_patients))
     mean = float(by_seed.mean())
     low, high = limits(mean, spread)

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from medbench.gate import bars, coverage, nights, rates, scarce, worlds
+from medbench.expect import SAFETY
+from medbench.gate import bars, coverage, nights, rates, scarce, watch, worlds
 from medbench.gate.measured import (
     Certificate,
     Conditional,
@@ -54,7 +55,7 @@ def _head(result: GateReport) -> list[str]:
         "## What it is held to",
         "The command's exit status is 0 if all of these are met, else 1.",
         "",
-        *_table(["", "wanted", "measured", "met"], rows),
+        *table(["", "wanted", "measured", "met"], rows),
     ]
 
 
@@ -62,8 +63,13 @@ def _suite(shape: Shape) -> str:
     """What was simulated, in words."""
     rest = f" ({shape.left_out} accepted items are left out: {_LEFT_OUT})" if shape.left_out else ""
     return (
-        f"{shape.items} items on {shape.tasks} tasks, {shape.runs} arms of {shape.seeds} accepted seeds{rest}"
+        f"{shape.items} items on {shape.tasks} tasks, {shape.runs} arms of {shape.seeds} accepted seeds, "
+        f"{shape.scores} scores by {_count(shape.metrics, 'metric')}{rest}"
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number > 1)}"
 
 
 _LEFT_OUT = f"on other devices than {worlds.DEVICE}, or of one seed"
@@ -87,7 +93,17 @@ def _unchanged(result: GateReport) -> list[str]:
             "its own. The headline is the worst kind of night of the families of worlds that count."
         ),
         "",
-        *_table(["worlds", "night", "nights with an alarm", "counts"], rows),
+        *table(["worlds", "night", "nights with an alarm", "counts"], rows),
+        "",
+        (
+            f"With the same seeds all {result.shape.values:,} accepted values are measured anew on another "
+            f"machine, each within the numeric tolerance of its metric: {SAFETY} times the largest of some "
+            f"{nights.CALIBRATED_VALUES} calibrated differences, however many values are held to it. Bands "
+            "for new seeds share one level over the suite, this tolerance does not: the more values, the "
+            "likelier one of them is so far out, if noise has the tails that it is given here. Such nights "
+            "are those of `--runs=force`, of all accepted seeds. A usual night measures the values of the "
+            "sentinels alone, and loads the rest."
+        ),
         "",
         (
             f"And on one accepted set week after week, with {result.shape.seeds} new seeds each time. An "
@@ -96,7 +112,7 @@ def _unchanged(result: GateReport) -> list[str]:
             "keeps alarming without a cause should be accepted anew."
         ),
         "",
-        *_table(
+        *table(
             ["worlds", "accepted sets", "median rate", "worst decile", "sets above 10 %"],
             [_conditional(of) for of in result.conditional],
         ),
@@ -139,7 +155,8 @@ def _normality(result: GateReport) -> list[str]:
             f"{tails.normal[0]:+.2f} to {tails.normal[1]:+.2f}; with the heavy tails above, "
             f"{tails.heavy[0]:+.2f} to {tails.heavy[1]:+.2f}, and {tails.told:.0%} of them lie above the "
             f"normal ones. The stored seeds {_denied(tails)}. The heavy worlds count for the headline only "
-            "if seeds deny that they are normal."
+            "if seeds deny that they are normal. Metrics of a run are simulated as if they were of different "
+            "seeds, so that these ranges are too narrow and `deny` is said too easily."
         ),
     ]
 
@@ -170,12 +187,13 @@ def _values(result: GateReport) -> list[str]:
         "",
         "## What it catches: an area that fell",
         (
-            "One item at random falls, in the treatment alone or in both arms; caught is a night in which "
-            "that item is red. In worlds of the grid a seed's deviation may be smaller than the numeric "
+            f"One of the items that are a gain of two arms on {worlds.METRIC} ({_areas(result.shape)}) "
+            "falls, in the treatment alone or in both arms; caught is a night in which that item is red. In "
+            "worlds of the grid a seed's deviation may be smaller than the numeric "
             f"tolerance, {tolerance}, below which nothing alarms, or so large that .05 is nothing."
         ),
         "",
-        *_table(
+        *table(
             ["worlds", "fall", "size", "of", *(_night(night, result.shape) for night in rates.NIGHTS)], rows
         ),
     ]
@@ -183,23 +201,29 @@ def _values(result: GateReport) -> list[str]:
 
 def _other_seeds(result: GateReport) -> list[str]:
     shape = result.shape
-    rows = [
-        [d.night, _percent(d)]
-        for d in result.detection
-        if d.night not in rates.NIGHTS and d.change == "seed deviations"
-    ]
-    known, one = (f"{result.oracle[f'{new} new']:.1%}" for new in (shape.fewest_seeds, 1))
+    of_seeds = [d for d in result.detection if d.night not in rates.NIGHTS and d.change == "seed deviations"]
+    # As the suite has them last; 5 before 10.
+    of_seeds.sort(key=lambda d: ("others" in d.night, [int(w) for w in d.night.split() if w.isdigit()]))
+    rows = [[d.night, _percent(d)] for d in of_seeds]
+    most = "; ".join(f"{power:.1%} of {seeds}" for seeds, power in result.oracle.items())
     return [
         "",
         "### Three deviations of one arm, and what it would take",
         (
             f"At {result.false_alarm.designed:.0%} over {shape.bands} bands, even a gate that knew every "
-            f"arm's true deviation would catch {known} with {shape.fewest_seeds} accepted and as many new "
-            f"seeds, and {one} with one new seed: one new seed can never do. Deviations differ between arms "
-            "and are known from few seeds, which costs the rest. How many seeds it takes:"
+            f"arm's true deviation would catch {most}. One new seed can never do. Deviations differ between "
+            "arms and are known from few seeds, which costs the rest. How many seeds it takes, in suites of "
+            "this shape but with so many seeds for all items:"
         ),
         "",
-        *_table(["seeds", "caught (one arm, worlds like the stored runs)"], rows),
+        *table(["seeds", "caught (one arm, worlds like the stored runs)"], rows),
+        "",
+        (
+            f"The suite as it is has {_areas(shape)} among the items that fall; what is caught of all of "
+            "them lies between. "
+            "The more bands share the level, the wider each is: seeds that suffice for a small suite do not "
+            "for a large one."
+        ),
     ]
 
 
@@ -211,19 +235,23 @@ def _predictions(result: GateReport) -> list[str]:
         for change, size in dict.fromkeys((d.change, d.size) for d in of_runs):
             found = {d.metric: d for d in of_runs if (d.change, d.size, d.night) == (change, size, night)}
             cells = [_percent(found[metric]) for metric in metrics]
-            rows.append([_night(night, result.shape), change, f"{size:g}", *cells])
+            new = f"{result.shape.most_seeds} new seeds"
+            rows.append([new if night == "new seeds" else night, change, f"{size:g}", *cells])
     return [
         "",
         "## What it catches: changed predictions",
         (
-            "Made of the predictions of the stored runs, judged and checked in full; the suite is that of "
-            f"the items on {worlds.METRIC}, all by one metric. The sub-group's, the broken seed's and the "
-            "test set's predictions are permuted; labels and temperatures change for both arms. A drift of "
-            "calibration leaves ranks as they are, so no item on the area can see it: claims on Brier or "
-            "NLL do."
+            "Made of the predictions of the stored runs, judged and checked in full: of the items that are a "
+            f"gain of two arms on {worlds.METRIC}, those of {result.shape.most_seeds} seeds, all by one "
+            "metric at a time. (Fewer do not tell how logits scatter: those of a few nets that were not "
+            "pre-trained, mixed anew, give areas several times as far apart.) The rest of the suite is as it "
+            "was accepted, so that the level is shared over its bands too. The sub-group's, the broken "
+            "seed's and the test set's predictions are permuted; labels and temperatures change for both "
+            "arms. A drift of calibration leaves ranks as they are, but for a little where one of many "
+            "classes is true, so that items on the area hardly see it: those on Brier or NLL do."
         ),
         "",
-        *_table(["night", "change", "size", "roc_auc items", "brier items", "nll items"], rows),
+        *table(["night", "change", "size", "roc_auc items", "brier items", "nll items"], rows),
     ]
 
 
@@ -250,7 +278,7 @@ def _intervals(result: GateReport) -> list[str]:
         lines += [
             f"Certified: {_names(yes)}. Not: {_names(n for n in names if n not in yes)}.",
             "",
-            *_table(
+            *table(
                 [
                     "metric",
                     "lowest cell",
@@ -274,7 +302,7 @@ def _intervals(result: GateReport) -> list[str]:
             [f"{s} seed{'s' * (s > 1)}", *(_cell(found[p, s]) for p in patients)]
             for s in sorted({s for _, s in found})
         ]
-        lines += _table(["", *(f"{p:,} patients" for p in patients)], rows)
+        lines += table(["", *(f"{p:,} patients" for p in patients)], rows)
     others = [c for c in cells if c.metric not in smooth]
     if others:
         lines += [
@@ -285,7 +313,7 @@ def _intervals(result: GateReport) -> list[str]:
                 "too little to certify any, whatever the rate."
             ),
             "",
-            *_table(
+            *table(
                 [
                     "metric",
                     "certified",
@@ -337,23 +365,36 @@ def _how(result: GateReport) -> list[str]:
         "",
         "## How nights are simulated",
         (
-            f"- All worlds have the shape of the accepted suite: {_suite(shape)}. Which arms are scores of "
-            f"the same runs is kept; evaluation sets of a run share {shape.shared:.2f} of the variance "
-            "between seeds, the mean correlation of accepted ones. Each night has as many new seeds as were "
-            "accepted, or one."
+            f"- All worlds have the shape of the accepted suite: {_suite(shape)}. Its effects: "
+            f"{', '.join(f'{kind} {count}' for kind, count in shape.effects.items())}. A score is one metric "
+            "of an arm's runs on one evaluation set; items that have it in common have the same values, and "
+            "one of fewer seeds the first of them. Each night has as many new seeds as were accepted, or one."
+        ),
+        (
+            f"- Evaluation sets of a run share {shape.shared:.2f} of the variance between seeds, the mean "
+            "correlation of accepted ones by one metric. Metrics of a run are drawn independently of each "
+            "other. In truth they move together, so that alarms come together too: nights with any are more "
+            "frequent here than they are in truth, and not fewer."
         ),
         (
             "- Worlds like the stored runs: means, and noise of patients, of the accepted items, each by its "
-            "own metric and predicate; each arm's deviation between seeds is drawn from what the accepted "
-            "seeds leave open about that of a random arm (scaled inverse chi-square, as the rule assumes), "
-            "seeds are normal."
+            "own metric, effect and predicate; each arm's deviation between seeds is drawn from what the "
+            "accepted seeds leave open about that of a random arm by the same metric (scaled inverse "
+            "chi-square, as the rule assumes), seeds are normal. Values that come in steps, such as numbers "
+            "of training steps, have none here."
+        ),
+        (
+            "- Not simulated: the verdict of an effect that is no weighted sum of its arms (`data-saved`), "
+            "whose bands are; what patients that were not drawn may cost, and the noise floor of folded "
+            "metrics, which make verdicts inconclusive and alarms no more frequent."
         ),
         (
             "- Worlds with heavy tails: the same, but deviations and seeds as said above, under *What the "
             "promise rests on*."
         ),
         (
-            f"- Worlds of the grid: all items on {worlds.METRIC}; area .6 to .99, prevalence 2 to 50 %, 100 "
+            "- Worlds of the grid: all scores are areas, whatever metric they are of in the suite, and all "
+            "claims of superiority; area .6 to .99, prevalence 2 to 50 %, 100 "
             f"to 5,000 patients (at least {coverage.FEWEST_POSITIVE} with the finding), clusters of 1 to 20 "
             "images with a correlation of 0 to .8, normal noise of seeds 0 to 2 times that of patients by "
             "run, values tied where test sets are small."
@@ -362,13 +403,17 @@ def _how(result: GateReport) -> list[str]:
             "- Same seeds on another machine: each night is on a machine of a row of "
             "`expectations/numeric.yaml`; values move by a t distribution with "
             f"{nights.TAIL} degrees of freedom whose largest of {nights.CALIBRATED_VALUES} has that row's "
-            "difference as its median. Metrics that it lacks do not move."
+            "difference as its median, whatever the set. Metrics that it lacks do not move. Rows of "
+            "sub-groups and of what is known of a run as a whole rest on 2 to 12 values, so that these "
+            "metrics move more than they do here."
         ),
         (
-            "- Values are drawn, and from there on medbench's own functions run: limits, predicate, check, "
-            f"policy. Held against nights judged from full predictions, {short['items']:.0f} items with new "
-            f"seeds: equal alarms in {short['same alarm']:.1%}, equal verdicts in "
-            f"{short['same verdict']:.1%} (the shortcut knows the variance over patients from the accepted "
+            "- Values are drawn. The rule of bands, computed for all items at once, says which of them come "
+            f"within {1 - watch.NEAR:.0%} of a limit or have passed a margin; from there on medbench's own "
+            "functions run: limits, predicate, check, policy. Held against nights judged from full "
+            f"predictions, {short['items']:.0f} items with new seeds: equal alarms in "
+            f"{short['same alarm']:.1%}, equal verdicts in {short['same verdict']:.1%} (the shortcut knows "
+            "the variance over patients from the accepted "
             "runs, the full judgement takes the night's own)."
         ),
         (
@@ -378,6 +423,11 @@ def _how(result: GateReport) -> list[str]:
             "other metrics by simulation."
         ),
     ]
+
+
+def _areas(shape: Shape) -> str:
+    """How many items areas fall in, by seeds."""
+    return ", ".join(f"{items} of {seeds} seeds" for seeds, items in shape.areas.items())
 
 
 def _of_values(detections: Iterable[Detection]) -> list[Detection]:
@@ -415,5 +465,6 @@ def _percent(found: Rate | Coverage) -> str:
     return f"{found.rate:.1%} [{found.low:.1%}, {found.high:.1%}]"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table in Markdown."""
     return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]

@@ -3,14 +3,11 @@
 The figures depend on the seed and the plan alone, not on how many workers there are.
 """
 
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +18,7 @@ from medbench.expect import Expectations, load
 from medbench.gate import coverage, planted, rates, scarce, tails
 from medbench.gate.coverage import Tallies
 from medbench.gate.rates import WORLDS, Counts, Night, Worlds
+from medbench.gate.workers import in_any_order
 
 
 @dataclass(frozen=True)
@@ -55,14 +53,14 @@ class Sizes:
 
 
 QUICK = Sizes(
-    nights=300,
-    changed=40,
+    nights=100,
+    changed=25,
     sets=8,
     nights_each=10,
     planted_sets=1,
-    planted_nights=3,
+    planted_nights=2,
     suites=50,
-    agreement=2,
+    agreement=1,
     studies={100: 60},
     candidates={},
     scarce=(),
@@ -116,26 +114,26 @@ def plan(sizes: Sizes) -> list[Part]:
     """All parts, the longest first, so that workers end together."""
     parts = []
     for worlds in WORLDS:
-        parts += [Part("unchanged", (worlds, n), 0.01 * n) for n in _split(sizes.nights, 500)]
-        parts += [Part("changed", (worlds, n), 0.012 * n) for n in _split(sizes.changed, 250)]
+        parts += [Part("unchanged", (worlds, n), 0.025 * n) for n in _split(sizes.nights, 500)]
+        parts += [Part("changed", (worlds, n), 0.04 * n) for n in _split(sizes.changed, 250)]
         parts += [
-            Part("conditional", (worlds, n, sizes.nights_each), 0.002 * n * sizes.nights_each)
+            Part("conditional", (worlds, n, sizes.nights_each), 0.004 * n * sizes.nights_each)
             for n in _split(sizes.sets, 50)
         ]
-    parts += [Part("seeds", (n,), 0.015 * n) for n in _split(sizes.changed, 500)]
-    parts += [Part("tails", (worlds, n), 0.0005 * n) for worlds in TAILS for n in _split(sizes.suites, 1000)]
+    parts += [Part("seeds", (n,), 0.1 * n) for n in _split(sizes.changed, 500)]
+    parts += [Part("tails", (worlds, n), 0.008 * n) for worlds in TAILS for n in _split(sizes.suites, 1000)]
     for metric in planted.METRICS:
         parts += [
-            Part("predictions", (metric, n, sizes.planted_nights), 0.4 * n * sizes.planted_nights)
-            for n in _split(sizes.planted_sets, 5)
+            Part("predictions", (metric, n, sizes.planted_nights), 0.7 * n * sizes.planted_nights)
+            for n in _split(sizes.planted_sets, 6)
         ]
-    parts += [Part("agreement", (n,), 0.4 * n) for n in _split(sizes.agreement, 25)]
+    parts += [Part("agreement", (n,), 0.8 * n) for n in _split(sizes.agreement, 25)]
     for patients, studies in sizes.studies.items():
-        cost = 0.025 + 0.000015 * patients
+        cost = 0.02 + 0.00001 * patients
         parts += [Part("grid", (patients, n), cost * n) for n in _split(studies, int(30 / cost))]
     for patients, studies in sizes.candidates.items():
         parts += [
-            Part("candidates", (patients, CANDIDATE_SEEDS, studies, (name,)), 8 + 0.0002 * patients * studies)
+            Part("candidates", (patients, CANDIDATE_SEEDS, studies, (name,)), 4.0)
             for name in coverage.CANDIDATES
         ]
     parts += [Part("scarce", (kind,), 7.0) for kind in sizes.scarce]
@@ -160,7 +158,7 @@ def simulate(
     jobs = [(part, root, tier, stream) for part, stream in zip(parts, streams, strict=True)]
     total, done, started = sum(part.seconds for part in parts), 0.0, time.monotonic()
     found: dict[int, Any] = {}
-    for index, result in _results(jobs, workers):
+    for index, result in in_any_order(_run, jobs, workers):
         found[index] = result
         done += parts[index].seconds
         left = (time.monotonic() - started) * (total / done - 1)
@@ -171,27 +169,7 @@ def simulate(
     return findings
 
 
-def to_terminal(line: str) -> None:
-    """Overwrite the line of progress on standard error; nothing where that is no terminal."""
-    if sys.stderr.isatty():
-        print(f"\r{line:70}", end="", file=sys.stderr, flush=True)
-
-
 Job = tuple[Part, Path, str, np.random.SeedSequence]
-
-
-def _results(jobs: list[Job], workers: int) -> Iterator[tuple[int, Any]]:
-    if workers == 1:
-        yield from ((index, _run(job)) for index, job in enumerate(jobs))
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(_run, job): index for index, job in enumerate(jobs)}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
 
 
 def _run(job: Job) -> Any:

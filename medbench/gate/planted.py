@@ -5,7 +5,7 @@ all evaluation sets at once.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -17,23 +17,26 @@ from medbench.errors import MedbenchError
 from medbench.expect import Expectation, Expectations
 from medbench.gate import nights
 from medbench.gate.rates import Counts, Planted
-from medbench.gate.worlds import METRIC, RARER, Suite, variance_over_patients
-from medbench.judge import ARMS, JudgedRun, judge
+from medbench.gate.worlds import METRIC, RARER, Suite, is_area, variance_over_patients
+from medbench.judge import JudgedRun, judge
 from medbench.judgement import Definition, Judgement
 from medbench.predictions import Predictions
 from medbench.record import RunRecord
+from medbench.spec.effects import BASELINE, PAIR, Gain, terms
 from medbench.spec.metrics import BUILT_IN
-from medbench.spec.records import Claim, Source
-from medbench.spec.runs import Item, PlannedItem
+from medbench.spec.records import Claim, Source, label
+from medbench.spec.runs import Item, PlannedItem, RunSpec
+from medbench.spec.units import Unit
 from medbench.store import StoredRun, read_run
+from medbench.units import in_words
 
 METRICS = ("roc_auc", "brier", "nll")
-LOGIT_NOISE = 0.006
-"""Of another machine, by image and logit: it moves the largest of 90 areas by some .0008, as calibrated."""
+LOGIT_NOISE = 0.012
+"""Of another machine, by image and logit: it moves the largest of 18 areas by some .0008, as calibrated."""
 NOTHING = "nothing (one item alone)"
 
 _Arm = tuple[str, str]
-"""Task and backbone."""
+"""Task, and what is fine-tuned, in words."""
 Arms = dict[str, dict[int, Predictions]]
 """One item's predictions by arm and seed."""
 Change = Callable[[Arms, np.random.Generator], Arms]
@@ -61,39 +64,48 @@ class NightlyRun:
 class Study:
     """The stored runs, and what was accepted for the items on the area that they are scored for.
 
+    Of these, the items of the most seeds. Five are too few to draw others from: the logits of nets that were
+    not pre-trained have little in common, and mixed anew they scatter several times as far.
+
     Args:
       root: the folder `expectations`.
       tier: whose runs and values are read.
       expectations: of that tier.
 
     Attributes:
-      items: accepted ones whose arms have runs on all training patients, by one recipe.
-      runs: by task and backbone, then by seed.
+      items: accepted gains of two arms of which all accepted seeds are stored, those of the most.
+      runs: by task and arm, then by seed.
 
     Raises:
       MedbenchError: a reference run is damaged, or there are none of any item.
     """
 
     def __init__(self, root: Path, tier: str, expectations: Expectations) -> None:
-        self._calibration = expectations.calibration
-        self.runs = _of_one_recipe(root / tier / "runs")
-        self.items = [
-            item
-            for item in Suite.of(expectations).items
-            if item.definition.metric == METRIC and all(arm in self.runs for arm in _arms(item).values())
-        ]
+        self._expectations = expectations
+        suite = Suite.of(expectations)
+        self.runs = _by_arm(root / tier / "runs", _own_recipes(suite))
+        stored = [item for item in suite.items if is_area(item) and self._has_runs(item)]
+        most = max(map(_later, stored), default=0)
+        self.items = [item for item in stored if _later(item) == most]
         self._cache: dict[tuple[str, str, int, str], Predictions] = {}
         if not self.items:
             raise MedbenchError(
-                f"{root / tier / 'runs'}: no item of {METRIC} has reference runs of two seeds and one recipe "
-                "for both arms, which nights are made of. Restore them, or name others with --expectations."
+                f"{root / tier / 'runs'}: no gain of {METRIC} has reference runs of its accepted seeds for "
+                "both arms, which nights are made of. Restore them, or name others with --expectations."
             )
 
-    def stored(self, task: str, backbone: str, evaluation_set: str) -> dict[int, Predictions]:
+    def _has_runs(self, item: Expectation) -> bool:
+        """Of all accepted seeds of both arms."""
+        return all(
+            item.samples[arm].keys() <= self.runs.get(of_arm, {}).keys()
+            for arm, of_arm in _arms(item).items()
+        )
+
+    def stored(self, task: str, arm: str, evaluation_set: str) -> dict[int, Predictions]:
         """The predictions of an arm by seed."""
         found = {}
-        for seed, run in sorted(self.runs[task, backbone].items()):
-            key = (task, backbone, seed, evaluation_set)
+        for seed, run in sorted(self.runs[task, arm].items()):
+            key = (task, arm, seed, evaluation_set)
             if key not in self._cache:
                 self._cache[key] = run.predictions(evaluation_set)
             found[seed] = self._cache[key]
@@ -104,15 +116,15 @@ class Study:
 
         Args:
           item: accepted.
-          mixtures: by task and backbone (new, stored) weights of the deviations of the stored seeds.
+          mixtures: by task and arm (new, stored) weights of the deviations of the stored seeds.
         """
         evaluation_set = item.item.split("/", 2)[2]
         arms: Arms = {}
-        for arm, (task, backbone) in _arms(item).items():
-            of_seeds = list(self.stored(task, backbone, evaluation_set).values())
+        for arm, of_arm in _arms(item).items():
+            of_seeds = list(self.stored(*of_arm, evaluation_set).values())
             logits = np.stack([each.logits for each in of_seeds]).astype(np.float64)
             mean = logits.mean(axis=0)
-            weights = mixtures[task, backbone][: len(item.samples.baseline)]
+            weights = mixtures[of_arm][: len(item.samples[BASELINE])]
             mixed = mean + np.tensordot(weights, logits - mean, axes=1)
             arms[arm] = {
                 i: replace(of_seeds[0], logits=new.astype(np.float32)) for i, new in enumerate(mixed, start=1)
@@ -121,7 +133,7 @@ class Study:
 
     def mixtures(self, random: np.random.Generator) -> dict[_Arm, NDArray[np.float64]]:
         """How the runs of a night are drawn: the same weights on all sets of a run."""
-        most = max(len(item.samples.baseline) for item in self.items)
+        most = max(len(item.samples[BASELINE]) for item in self.items)
         return {
             arm: random.normal(size=(most, len(runs))) / (len(runs) - 1) ** 0.5
             for arm, runs in self.runs.items()
@@ -141,18 +153,25 @@ class Study:
             claim=claim,
             evaluation_set=evaluation_set,
             metric=metric,
-            baseline=accepted.backbones.baseline,
-            treatment=accepted.backbones.treatment,
+            arms=accepted.arms,
         )
-        planned = PlannedItem(item=item, metrics={metric: BUILT_IN[metric]}, **specs)
+        planned = PlannedItem(
+            item=item,
+            metrics={metric: BUILT_IN[metric]},
+            terms=terms(Gain(), PAIR, evaluation_set),
+            units=units_of(accepted),
+            runs=specs,
+        )
         return judge(planned, _claim(claim, accepted.definition), runs)
 
     def accept(self, metric: str, arms: Mapping[str, Arms]) -> Expectations:
-        """What is accepted for all items when the runs are these."""
-        return Expectations(
-            tuple(nights.accepted(self.judged(e, metric, arms[e.item], 1)) for e in self.items),
-            self._calibration,
-        )
+        """What is accepted when the runs of these items are these; of other items, what it is in truth.
+
+        So the level is shared over as many bands as the suite has.
+        """
+        judged = [nights.accepted(self.judged(e, metric, arms[e.item], 1)) for e in self.items]
+        others = [e for e in self._expectations.accepted if e.item not in arms]
+        return Expectations((*judged, *others), self._expectations.calibration)
 
 
 def temperature(factor: float) -> Change:
@@ -192,9 +211,13 @@ def labels_flipped(share: float) -> Change:
     """Labels of some images of the test set are wrong, the same for all runs."""
 
     def change(arms: Arms, random: np.random.Generator) -> Arms:
-        labels = arms["baseline"][1].labels.copy()
+        one = arms["baseline"][1]
+        labels = one.labels.copy()
         rows = random.choice(len(labels), round(share * len(labels)), replace=False)
-        labels[rows] = np.where(labels[rows] < 0, labels[rows], 1 - labels[rows])
+        if one.target.kind == "single-label":
+            labels[rows] = np.roll(labels[rows], 1, axis=1)  # to the next class
+        else:
+            labels[rows] = np.where(labels[rows] < 0, labels[rows], 1 - labels[rows])
         return _each(arms, lambda p: replace(p, labels=labels))
 
     return change
@@ -257,11 +280,11 @@ def agreement(study: Study, sets: int, random: np.random.Generator) -> tuple[Cou
     for _ in range(sets):
         _, accepted = _accepted_night(study, "roc_auc", random)
         mixed = study.mixtures(random)
-        for item, before in zip(study.items, accepted.accepted, strict=True):
+        for item, before in zip(study.items, accepted.accepted, strict=False):  # then those of other items
             full = study.judged(item, "roc_auc", study.seeds(item, mixed), _later(item))
-            values = np.array([list(full.samples[arm].values()) for arm in ARMS])
+            values = np.array([list(full.samples[arm].values()) for arm in PAIR])
             over_patients = variance_over_patients(before)
-            short = nights.concluded(full, before.definition, values, over_patients, RARER)
+            short = nights.concluded(full, before, values, over_patients, RARER)
             red = nights.is_red(full, accepted), nights.is_red(short, accepted)
             counts["same verdict"] += full.verdict == short.verdict
             counts["same alarm"] += red[0] == red[1]
@@ -271,27 +294,50 @@ def agreement(study: Study, sets: int, random: np.random.Generator) -> tuple[Cou
     return counts, items
 
 
-def _of_one_recipe(folder: Path) -> dict[_Arm, dict[int, StoredRun]]:
-    """The stored runs on all training patients of each arm by seed, if they are of one recipe."""
-    recipes: dict[_Arm, dict[str, dict[int, StoredRun]]] = {}
+def _by_arm(folder: Path, own: Container[str]) -> dict[_Arm, dict[int, StoredRun]]:
+    """The stored runs of each arm by seed.
+
+    Args:
+      folder: of runs.
+      own: recipes that arms are named after.
+    """
+    arms: dict[_Arm, dict[int, StoredRun]] = {}
     for record in sorted(folder.glob("*/*/record.json")):
         run = read_run(record.parent, "loaded")
-        if run is not None and run.record.spec.fraction == 1:
+        if run is not None:
             spec = run.record.spec
-            of_arm = recipes.setdefault((spec.task, spec.backbone.name), {})
-            of_arm.setdefault(spec.recipe.name, {})[spec.seed] = run
-    arms = {arm: list(of_arm.values()) for arm, of_arm in recipes.items()}
-    return {arm: runs[0] for arm, runs in arms.items() if len(runs) == 1 and len(runs[0]) > 1}
+            arms.setdefault((spec.task, _label(spec, own)), {})[spec.seed] = run
+    return arms
+
+
+def _own_recipes(suite: Suite) -> frozenset[str]:
+    """The recipes that accepted arms have of their own; runs by any other are by the tier's."""
+    return frozenset(arm.partition("+")[2] for item in suite.items for arm in item.arms.values())
+
+
+def _label(spec: RunSpec, own: Container[str]) -> str:
+    """What is fine-tuned, as accepted items name it."""
+    recipe = spec.recipe.name if spec.recipe.name in own else ""
+    return label(spec.backbone.name, fraction=spec.fraction, recipe=recipe)
 
 
 def _arms(item: Expectation) -> dict[str, _Arm]:
-    """The task and backbone of each arm."""
-    return {arm: (item.item.partition("/")[0], getattr(item.backbones, arm)) for arm in ARMS}
+    """What each arm's runs are found by."""
+    return {arm: (item.item.partition("/")[0], item.arms[arm]) for arm in PAIR}
+
+
+def units_of(item: Expectation) -> tuple[Unit, ...]:
+    """What an accepted item scores, read from the words of its definition (`units.in_words`)."""
+    words = item.definition.units
+    if words == in_words(()):
+        return ()
+    steps = [step.partition(" by ") for step in words.split(", ")]
+    return tuple(Unit(over=over, by=by.split(" and ")) for over, _, by in steps)  # type: ignore[arg-type]
 
 
 def _later(item: Expectation) -> int:
     """The first seed that was not accepted, where nights count them from 1."""
-    return len(item.samples.baseline) + 1
+    return len(item.samples[BASELINE]) + 1
 
 
 def _accepted_night(

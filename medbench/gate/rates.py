@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medbench.expect import Expectations
-from medbench.gate.nights import accept, alarms, is_red, judged, machine
-from medbench.gate.worlds import METRIC, HeavyTailed, LikeStored, Make, OfGrid, Suite, Values, World
+from medbench.gate.nights import accept, is_red, judged, machine
+from medbench.gate.watch import Watch
+from medbench.gate.worlds import HeavyTailed, LikeStored, Make, OfGrid, Suite, Values, World
 
 Night = Literal["same seeds", "new seeds", "one new seed"]
 """With `new seeds`, each arm has as many as were accepted."""
@@ -28,8 +29,12 @@ ARMS_HIT: dict[str, NDArray[np.float64]] = {
     "one arm": np.array([0.0, 1.0]),
     "both arms": np.array([1.0, 1.0]),
 }
-NUMBERS = ((5, 5), (5, 10), (5, 20), (10, 5), (10, 10), (20, 10))
-"""Accepted and new seeds, to see what it takes for three deviations of one arm to be found."""
+NUMBERS = {5: (5, 10, 20), 10: (5, 10), 20: (10,)}
+"""By accepted seeds, new ones, to see what it takes for three deviations of one arm to be found."""
+
+
+AS_ACCEPTED = "{} accepted, {} new, others as in the suite"
+"""Nights of an item with so many seeds, whatever others have."""
 
 
 class Planted(NamedTuple):
@@ -59,10 +64,9 @@ def unchanged(
     for _ in range(nights):
         world = make(random)
         values = world.draw(random, world.suite.seeds)
-        accepted = accept(world, values, expectations.calibration)
+        watch = Watch(world, values, expectations.calibration)
         for night in NIGHTS:
-            measured, first = tonight(world, values, night, random, expectations)
-            red[night] += bool(alarms(world, measured, first, accepted).any())
+            red[night] += alarm(watch, *tonight(world, values, night, random, expectations))
     return red
 
 
@@ -74,10 +78,9 @@ def conditional(
     for _ in range(sets):
         world = make(random)
         values = world.draw(random, world.suite.seeds)
-        accepted = accept(world, values, expectations.calibration)
+        watch = Watch(world, values, expectations.calibration)
         red = [
-            alarms(world, *tonight(world, values, "new seeds", random, expectations), accepted).any()
-            for _ in range(nights)
+            alarm(watch, *tonight(world, values, "new seeds", random, expectations)) for _ in range(nights)
         ]
         shares.append(float(np.mean(red)))
     return shares
@@ -93,6 +96,7 @@ def planted(
         values = world.draw(random, world.suite.seeds)
         accepted = accept(world, values, expectations.calibration)
         item = any_area(world, random)
+        seeds = world.suite.seeds[item]
         for night in NIGHTS:
             before, first = tonight(world, values, night, random, expectations)
             for arms, hit in ARMS_HIT.items():
@@ -100,10 +104,13 @@ def planted(
                 if night != "same seeds":
                     falls["seed deviations", float(DEVIATIONS)] = deviations(world, item) * hit
                 for (change, size), fall in falls.items():
-                    cell = Planted(change, size, night, arms, worlds)
                     after = judged(world, item, before[item] - fall[:, None], first)
-                    caught[cell] += is_red(after, accepted)
-                    tried[cell] += 1
+                    cells = [Planted(change, size, night, arms, worlds)]
+                    if (change, night, arms, worlds) == ("seed deviations", "new seeds", "one arm", "stored"):
+                        cells += [Planted(change, size, AS_ACCEPTED.format(seeds, seeds), arms, worlds)]
+                    red = is_red(after, accepted)
+                    caught.update(dict.fromkeys(cells, int(red)))
+                    tried.update(cells)
     return caught, tried
 
 
@@ -116,14 +123,15 @@ def with_other_seeds(
         world = make(random)
         item = any_area(world, random)
         fall = deviations(world, item) * ARMS_HIT["one arm"]
-        for before, new in NUMBERS:
+        for before, of_new in NUMBERS.items():
             accepted = accept(world, world.draw(random, before), expectations.calibration)
-            values = world.draw(random, new)[item] - fall[:, None]
-            cell = Planted(
-                "seed deviations", float(DEVIATIONS), f"{before} accepted, {new} new", "one arm", "stored"
-            )
-            caught[cell] += is_red(judged(world, item, values, before + 1), accepted)
-            tried[cell] += 1
+            for new in of_new:
+                values = world.draw(random, new)[item] - fall[:, None]
+                cell = Planted(
+                    "seed deviations", float(DEVIATIONS), f"{before} accepted, {new} new", "one arm", "stored"
+                )
+                caught[cell] += is_red(judged(world, item, values, before + 1), accepted)
+                tried[cell] += 1
     return caught, tried
 
 
@@ -133,17 +141,24 @@ def tonight(
     """Values of a night in which nothing changed, after these were accepted, and its first seed."""
     if night == "same seeds":
         moved = machine(expectations.calibration, random)
+        most = (int(world.suite.seeds.max()),)
+        by = np.stack([moved(metric, most) for metric in world.suite.metrics])
         return [
-            of_item + moved(definition.metric, of_item.shape)
-            for of_item, definition in zip(values, world.definitions, strict=True)
+            of_item + by[terms, : of_item.shape[1]]
+            for of_item, terms in zip(values, world.suite.scores, strict=True)
         ], 1
     new = world.suite.seeds if night == "new seeds" else 1
     return world.draw(random, new), int(world.suite.seeds.max()) + 1
 
 
+def alarm(watch: Watch, measured: Values, first: int) -> bool:
+    """Whether any item is red in a night with these values, seeds counted from `first`."""
+    return any(True for _ in watch.alarms(measured, first))
+
+
 def any_area(world: World, random: np.random.Generator) -> int:
-    """An item on the area."""
-    return int(random.choice([i for i, d in enumerate(world.definitions) if d.metric == METRIC]))
+    """One of the items that areas are planted to fall in."""
+    return int(random.choice(world.suite.areas))
 
 
 def deviations(world: World, item: int) -> NDArray[np.float64]:

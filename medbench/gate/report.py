@@ -3,6 +3,7 @@
 What the gate is held to is in `medbench.gate.bars`.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -59,7 +60,9 @@ def report(
         conditional=[_conditional(worlds, shares, nights_each) for worlds, shares in findings.shares.items()],
         detection=detections,
         oracle={
-            f"{new} new": oracle(shape.fewest_seeds, new, shape.bands) for new in (shape.fewest_seeds, 1)
+            f"{accepted} accepted, {new} new": oracle(accepted, new, shape.bands)
+            for accepted in (shape.fewest_seeds, shape.most_seeds)
+            for new in (accepted, 1)
         },
         coverage=_coverage(findings, quick=quick),
         certificates=certificates,
@@ -82,8 +85,13 @@ def _shape(suite: Suite, tolerance: float) -> Shape:
     return Shape(
         items=len(suite.items),
         left_out=suite.left_out,
+        effects=dict(Counter(item.definition.effect for item in suite.items).most_common()),
+        metrics=len(set(suite.metrics)),
+        scores=len(suite.runs),
+        values=sum(map(len, suite.accepted)),
         tasks=int(suite.tasks.max()) + 1,
-        runs=int(suite.runs.max()) + 1,
+        runs=len({(item.item.partition("/")[0], arm) for item in suite.items for arm in item.arms.values()}),
+        areas=dict(sorted(Counter(int(suite.seeds[i]) for i in suite.areas).items())),
         fewest_seeds=int(suite.seeds.min()),
         most_seeds=int(suite.seeds.max()),
         shared=suite.shared,

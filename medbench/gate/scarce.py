@@ -15,15 +15,17 @@ from numpy.typing import NDArray
 
 from medbench.data.cohort import ID, VALIDATION
 from medbench.gate.share import share
-from medbench.judge import ARMS, judge
+from medbench.judge import judge
 from medbench.judgement import Judgement
 from medbench.metrics import Metric, Sample, evaluate, metric_named, pooled
 from medbench.others.folder import DeclaredTarget, Folder, PredictionsFile
 from medbench.others.runs import OthersRun, run_of, spec_of
 from medbench.others.scales import Position
 from medbench.predictions import Predictions
+from medbench.spec.effects import PAIR, Gain, terms
 from medbench.spec.metrics import (
     BUILT_IN,
+    OF_RUN,
     AnyMetric,
     Brier,
     CalibrationError,
@@ -53,7 +55,11 @@ SMOOTH: dict[str, AnyMetric] = {
 """Intervals by influence, which takes milliseconds."""
 DECLARED: dict[str, AnyMetric] = {
     **SMOOTH,
-    **{name: spec for name, spec in BUILT_IN.items() if name not in SMOOTH},
+    **{
+        name: spec
+        for name, spec in BUILT_IN.items()
+        if name not in SMOOTH and not isinstance(spec, OF_RUN)  # which know of no patients
+    },
     "sensitivity at 90 %": SensitivityAtSpecificity(specificity=0.9),
     "specificity at 90 %": SpecificityAtSensitivity(sensitivity=0.9),
     "reliability": Brier(part="reliability"),
@@ -197,7 +203,7 @@ def scarce(cell: Cell, cohorts: int, random: np.random.Generator) -> int:
 def one(cell: Cell, world: str, random: np.random.Generator, *, gains: bool) -> Judgement:
     """One cohort judged; `gains` says whether the treatment is the arm with the better value."""
     effect = true_effect(cell.kind, world)
-    deviates = random.normal(size=(len(ARMS), cell.seeds))
+    deviates = random.normal(size=(len(PAIR), cell.seeds))
     sizes = _sizes(metric_named(cell.kind, DECLARED), cell.patients, _VALIDATION)
     target = _target(cell.kind)
     drawn = {
@@ -205,7 +211,7 @@ def one(cell: Cell, world: str, random: np.random.Generator, *, gains: bool) -> 
         for where, n in sizes.items()
     }
     # The second arm is the treatment unless that would turn the effect round.
-    order = ARMS if (effect > 0) == gains else ARMS[::-1]
+    order = PAIR if (effect > 0) == gains else PAIR[::-1]
     runs = {
         (arm, seed + 1): {where: drawn[where][i][seed] for where in drawn}
         for i, arm in enumerate(order)
@@ -224,7 +230,7 @@ def true_effect(kind: str, world: str) -> float:
     drawn = {where: _everybody(world, kind == THREE_LABELS, where) for where in _sizes(metric, 0, 0)}
     weights = np.polynomial.hermite_e.hermegauss(_NODES)[1]
     means = []
-    for arm in range(len(ARMS)):
+    for arm in range(len(PAIR)):
         values = [
             _value(metric, {where: drawn[where][arm][seed] for where in drawn}) for seed in range(_NODES)
         ]
@@ -236,7 +242,7 @@ def true_effect(kind: str, world: str) -> float:
 def _everybody(world: str, three_labels: bool, where: str) -> list[list[Predictions]]:
     """So many patients that they stand for all, with seeds at the nodes of the quadrature."""
     patients = _POPULATION // 10 if where == VALIDATION else _POPULATION
-    deviates = np.tile(np.polynomial.hermite_e.hermegauss(_NODES)[0], (len(ARMS), 1))
+    deviates = np.tile(np.polynomial.hermite_e.hermegauss(_NODES)[0], (len(PAIR), 1))
     random = np.random.default_rng([len(where), three_labels, list(WORLDS).index(world)])
     target = _target(THREE_LABELS if three_labels else "")
     return draw(WORLDS[world], patients, deviates, random, target=target, where=where, most_images=1)
@@ -376,7 +382,7 @@ def _declared(target: Target) -> PredictionsFile:
         task="simulated",
         domain="chest",
         target=DeclaredTarget(kind=target.kind, classes=list(target.classes)),
-        backbones=dict.fromkeys(ARMS, nowhere),
+        backbones=dict.fromkeys(PAIR, nowhere),
         shifts=[SHIFT],
     )
 
@@ -384,18 +390,16 @@ def _declared(target: Target) -> PredictionsFile:
 def _judged(cell: Cell, margin: float, folder: Folder) -> Judgement:
     kind, predicate = cell.kind, cell.predicate
     seeds = sorted({seed for _, seed in folder.runs})
-    specs = {arm: {seed: spec_of(folder, arm, seed) for seed in seeds} for arm in ARMS}
+    specs = {arm: {seed: spec_of(folder, arm, seed) for seed in seeds} for arm in PAIR}
     runs: dict[str, dict[int, OthersRun | None]] = {
         arm: {seed: run_of(folder, spec) for seed, spec in by_seed.items()} for arm, by_seed in specs.items()
     }
-    baseline, treatment = ARMS
     item = Item(
         task="simulated",
         claim=predicate,
         evaluation_set=SHIFT if metric_named(kind, DECLARED).pools_home else ID,
         metric=kind,
-        baseline=baseline,
-        treatment=treatment,
+        arms=dict(zip(PAIR, PAIR, strict=True)),
     )
     claim = Claim(
         claim=predicate,
@@ -410,4 +414,6 @@ def _judged(cell: Cell, margin: float, folder: Folder) -> Judgement:
         relevant_effect=2 * margin if predicate == "superiority" else 0.0,
         family="",
     )
-    return judge(PlannedItem(item=item, metrics=DECLARED, **specs), claim, runs)
+    of_pair = terms(Gain(), PAIR, item.evaluation_set)
+    planned = PlannedItem(item=item, metrics=DECLARED, terms=of_pair, runs=specs)
+    return judge(planned, claim, runs)

@@ -37,7 +37,9 @@ def simulated(make: Make, suites: int, random: np.random.Generator) -> list[floa
     found = []
     for _ in range(suites):
         world = make(random)
-        drawn = zip(world.suite.scores.ravel(), chain(*world.draw(random, world.suite.seeds)), strict=True)
-        # A score that is an arm of several items counts once, as among the accepted.
-        found.append(excess_kurtosis(dict(drawn).values()))
+        # A score that is a term of several items counts once, with all its seeds, as among the accepted.
+        scores = np.concatenate(world.suite.scores)
+        drawn = zip(scores, chain(*world.draw(random, world.suite.seeds)), strict=True)
+        by_seeds = sorted(drawn, key=lambda pair: len(pair[1]))
+        found.append(excess_kurtosis(dict(by_seeds).values()))
     return [value for value in found if value is not None]

@@ -3,24 +3,26 @@
 A world's test sets are the same every night; only seeds and machines change. Nothing is judged here.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from medbench.errors import MedbenchError
-from medbench.expect import SAFETY, Expectation, Expectations
-from medbench.judge import ARMS
-from medbench.judgement import Definition
+from medbench.expect import FEWEST_SEEDS, SAFETY, Expectation, Expectations
+from medbench.spec.effects import Gain
 from medbench.stats.interval import LEVEL
 from medbench.stats.prediction import SeedSpread, prior_spread
 
 METRIC = "roc_auc@1"
 """What every item is of in worlds that are not like the stored runs, and what planted falls are of."""
+GAIN = str(Gain.__struct_config__.tag)
+"""The effect of the items that areas are planted to fall in: the treatment is one of two arms."""
 MARGIN = 0.005
-"""Of claims in these worlds."""
+"""Of claims in worlds of the grid."""
 DEVICE = "cpu"
 """Values that were accepted on other device classes are not simulated."""
 FEWEST_POSITIVE = 20
@@ -33,21 +35,23 @@ BAD, WORSE = 0.005, 3
 """In worlds with heavy tails, the share of bad runs, and by how much further than others they deviate."""
 
 Values = list[NDArray[np.float64]]
-"""By item, (2, seeds): the metric by arm and seed."""
+"""By item, (TERMS, seeds): the metric by term and seed."""
 
 
 @dataclass(frozen=True)
 class Suite:
-    """The shape of what was accepted: items, and which of their arms are scores of the same runs.
+    """The shape of what was accepted: items, and which of their terms are scores of the same runs.
 
-    A score is one metric of a backbone's runs on one evaluation set; several items may have it as an arm.
-    Scores of the same runs by the same metric have noise in common.
+    A score is what was accepted of one quantity: a metric of an arm's runs on one evaluation set. Several
+    items may have it as a term, those of fewer seeds the first of its seeds. Scores of the same runs by the
+    same metric have noise in common.
 
     Attributes:
-      items: that are simulated: accepted on `DEVICE` with two seeds or more.
+      items: that are simulated: all that were accepted on `DEVICE` with two seeds or more.
       left_out: how many others were accepted.
-      seeds: (ITEMS,) accepted, of each arm.
-      scores: (ITEMS, 2) number of the score of each arm.
+      seeds: (ITEMS,) accepted, of each term.
+      scores: by item, (TERMS,) number of the score of each term.
+      weights: by item, (TERMS,) of each term in the effect; zeros where it is no sum.
       runs: (SCORES,) number of the group of runs that is scored.
       sets: (SCORES,) number of the evaluation set, of a task, that it is scored on.
       tasks: (SETS,) number of the task of each evaluation set.
@@ -59,7 +63,8 @@ class Suite:
     items: tuple[Expectation, ...]
     left_out: int
     seeds: NDArray[np.int64]
-    scores: NDArray[np.int64]
+    scores: tuple[NDArray[np.int64], ...]
+    weights: tuple[NDArray[np.float64], ...]
     runs: NDArray[np.int64]
     sets: NDArray[np.int64]
     tasks: NDArray[np.int64]
@@ -74,26 +79,45 @@ class Suite:
         Raises:
           MedbenchError: there is nothing that a simulation could be like.
         """
-        items = [e for e in expectations.accepted if e.environment == DEVICE and len(e.samples.baseline) > 1]
-        if not any(e.definition.metric == METRIC for e in items):
+        items = [e for e in expectations.accepted if e.environment == DEVICE and _seeds(e) >= FEWEST_SEEDS]
+        if not any(map(is_area, items)):
             raise MedbenchError(
-                f"simulated nights need an accepted item of {METRIC} on {DEVICE} with two seeds or more; of "
+                f"simulated nights need an accepted gain of {METRIC} on {DEVICE} with two seeds or more; of "
                 f"{len(expectations.accepted)} accepted items none is one. Name others with --expectations."
             )
-        arms = [_score(item, arm) for item in items for arm in ARMS]
-        scores = list(dict.fromkeys(arms))
-        sets = list(dict.fromkeys((task, on) for task, on, *_ in scores))
+        accepted: dict[tuple[str, str, str, str], tuple[float, ...]] = {}
+        for item in items:
+            for term in item.samples:
+                values = accepted.setdefault(item.quantity(term), ())
+                accepted[item.quantity(term)] = max(values, _in_order(item, term), key=len)
+        place = {quantity: i for i, quantity in enumerate(accepted)}
+        sets = list(dict.fromkeys((task, on) for task, on, *_ in accepted))
         return cls(
             items=tuple(items),
             left_out=len(expectations.accepted) - len(items),
-            seeds=np.array([len(e.samples.baseline) for e in items]),
-            scores=_numbers(arms).reshape(len(items), len(ARMS)),
-            runs=_numbers((task, backbone, metric) for task, _, backbone, metric, _ in scores),
-            sets=_numbers((task, on) for task, on, *_ in scores),
+            seeds=np.array([_seeds(item) for item in items]),
+            scores=tuple(np.array([place[item.quantity(term)] for term in item.samples]) for item in items),
+            weights=tuple(weights(item) for item in items),
+            runs=_numbers((task, arm, metric) for task, _, metric, arm in accepted),
+            sets=_numbers((task, on) for task, on, *_ in accepted),
             tasks=_numbers(task for task, _ in sets),
-            accepted=tuple(values for *_, values in scores),
-            metrics=tuple(metric for *_, metric, _ in scores),
-            least=np.array([expectations.tolerance(metric, DEVICE) / SAFETY for *_, metric, _ in scores]),
+            accepted=tuple(accepted.values()),
+            metrics=tuple(metric for _, _, metric, _ in accepted),
+            least=np.array([expectations.tolerance(metric, DEVICE) / SAFETY for _, _, metric, _ in accepted]),
+        )
+
+    @property
+    def areas(self) -> list[int]:
+        """The items that areas are planted to fall in: gains of one of two arms over the other."""
+        return [i for i, item in enumerate(self.items) if is_area(item)]
+
+    @property
+    def on_areas(self) -> "Suite":
+        """The same shape with each metric of a task as the area of another: as many scores, all alike."""
+        return replace(
+            self,
+            items=tuple(map(_on_area, self.items)),
+            metrics=(METRIC,) * len(self.metrics),
         )
 
     @property
@@ -118,7 +142,6 @@ class World:
 
     Attributes:
       suite: its shape.
-      definitions: by item, what its values mean.
       means: (SCORES,) the metric averaged over all seeds there could be.
       deviations: (SCORES,) between seeds.
       shared: correlation of a seed's deviations on the evaluation sets of one run; a tenth less if `heavy`.
@@ -129,7 +152,6 @@ class World:
     """
 
     suite: Suite
-    definitions: tuple[Definition, ...]
     means: NDArray[np.float64]
     deviations: NDArray[np.float64]
     shared: float
@@ -156,11 +178,9 @@ class World:
             noise *= np.where(random.random((runs, shape[1])) < BAD, WORSE, 1)[self.suite.runs]
         exact = self.means[:, None] + self.deviations[:, None] * noise
         values = np.round(exact / self.step[:, None]) * self.step[:, None]
-        bounded = [d.metric == METRIC for d in self.definitions]
-        return [
-            np.clip(values[pair, :n], 0.0, 1.0) if area else values[pair, :n]
-            for pair, n, area in zip(self.suite.scores, of_each, bounded, strict=True)
-        ]
+        areas = np.array([metric == METRIC for metric in self.suite.metrics])
+        values[areas] = np.clip(values[areas], 0.0, 1.0)
+        return [values[terms, :n] for terms, n in zip(self.suite.scores, of_each, strict=True)]
 
 
 class LikeStored:
@@ -203,7 +223,6 @@ class LikeStored:
     def _world(self, deviations: NDArray[np.float64], *, heavy: bool = False) -> World:
         return World(
             suite=self._suite,
-            definitions=tuple(item.definition for item in self._suite.items),
             means=self._means,
             deviations=deviations,
             shared=self._shared,
@@ -240,13 +259,13 @@ class OfGrid:
     """Worlds of the suite's shape from the grid: areas of .6 to .99, prevalence of 2 to 50 % and so on.
 
     Clusters of 1 to 20 images, correlated by 0 to .8 within a patient, seed noise of 0 to 2 times that of
-    patients by run, and test sets so small that values tie. Every item is of `METRIC`.
+    patients by run, and test sets so small that values tie. Every score is an area, whatever metric it is
+    in the suite: one metric more is as one set more of another task.
     """
 
     def __init__(self, suite: Suite) -> None:
-        self._suite = suite
+        self._suite = suite.on_areas
         self._shared = suite.shared
-        self._definitions = tuple(_superiority(item) for item in suite.items)
 
     def __call__(self, random: np.random.Generator) -> World:
         """A world."""
@@ -266,16 +285,15 @@ class OfGrid:
         of_patients = area_deviation(means, positive[task], negative[task])
         of_run = random.uniform(0, 2, int(suite.runs.max()) + 1)[suite.runs]
         step = 0.5 / (prevalence * (1 - prevalence) * (patients * images) ** 2)
-        of_items = task[suite.scores[:, 0]]
+        terms = list(zip(suite.scores, suite.weights, strict=True))
         return World(
             suite=suite,
-            definitions=self._definitions,
             means=means,
             deviations=of_patients * of_run * np.exp(random.normal(0, 0.3, scores)),
             shared=self._shared,
             # Arms agree on most patients: a correlation of .6 between them.
-            patients=0.4 * (of_patients[suite.scores] ** 2).sum(axis=1),
-            n_patients=np.ceil(prevalence * patients).astype(np.int64)[of_items],
+            patients=np.array([0.4 * ((w * of_patients[of]) ** 2).sum() for of, w in terms]),
+            n_patients=np.ceil(prevalence * patients).astype(np.int64)[task[[of[0] for of, _ in terms]]],
             step=step[task],
         )
 
@@ -299,13 +317,6 @@ def area_deviation(
     return deviation
 
 
-def _score(item: Expectation, arm: str) -> tuple[str, str, str, str, tuple[float, ...]]:
-    """Task, evaluation set, backbone, metric and values: the same for arms of items that are one score."""
-    task, _, evaluation_set = item.item.split("/", 2)
-    values = tuple(item.values(arm).values())
-    return task, evaluation_set, getattr(item.backbones, arm), item.definition.metric, values
-
-
 def _numbers(keys: Iterable[Hashable]) -> NDArray[np.int64]:
     """Each key by its place among the distinct ones."""
     keys = list(keys)
@@ -313,20 +324,18 @@ def _numbers(keys: Iterable[Hashable]) -> NDArray[np.int64]:
     return np.array([place[key] for key in keys])
 
 
-def _superiority(item: Expectation) -> Definition:
-    """What values of an item of the grid mean."""
-    return Definition(
-        predicate="superiority",
-        margin=MARGIN,
-        metric=METRIC,
-        evaluate="id",
-        cohort=item.definition.cohort,
-        labels="single-label: benign, malignant",
-    )
+def is_area(item: Expectation) -> bool:
+    """Whether an item is one arm's gain in area over another."""
+    return (item.definition.metric, item.definition.effect) == (METRIC, GAIN)
+
+
+def weights(item: Expectation) -> NDArray[np.float64]:
+    """(TERMS,) of each term in an item's effect."""
+    return np.array([item.definition.weights.get(term, 0.0) for term in item.samples])
 
 
 def variance_over_patients(item: Expectation) -> float:
-    """Of an accepted item's mean difference: what its interval has beside the seeds' share.
+    """Of an accepted item's mean effect: what its interval has beside the seeds' share.
 
     The interval's degrees of freedom are many, so that it is taken for normal. Where the seeds' share
     is all of it by chance, half is left.
@@ -334,11 +343,28 @@ def variance_over_patients(item: Expectation) -> float:
     from scipy.special import ndtri  # noqa: PLC0415 (slow to import)
 
     both = ((item.effect.high - item.effect.low) / 2 / float(ndtri(1 - LEVEL))) ** 2
-    arms = [np.array(_in_order(item, arm)) for arm in ARMS]
-    of_seeds = float(np.var(arms[1] - arms[0], ddof=1)) / len(arms[0])
-    return max(both - of_seeds, both / 2)
+    by_seed = weights(item) @ np.array([_in_order(item, term) for term in item.samples])
+    return max(both - float(np.var(by_seed, ddof=1)) / len(by_seed), both / 2)
 
 
-def _in_order(item: Expectation, arm: str) -> Sequence[float]:
-    """The values of an arm in the order of the seeds."""
-    return [value for _, value in sorted(item.values(arm).items())]
+def _on_area(item: Expectation) -> Expectation:
+    """An item of the grid: on the area, of a task for each metric, and of superiority."""
+    metric = item.definition.metric
+    task, _, rest = item.item.partition("/")
+    return structs.replace(
+        item,
+        item=item.item if metric == METRIC else f"{task} by {metric.replace('/', ' ')}/{rest}",
+        definition=structs.replace(
+            item.definition, predicate="superiority", margin=MARGIN, metric=METRIC, evaluate="id"
+        ),
+    )
+
+
+def _seeds(item: Expectation) -> int:
+    """Accepted, of each term."""
+    return len(next(iter(item.samples.values())))
+
+
+def _in_order(item: Expectation, term: str) -> tuple[float, ...]:
+    """The values of a term in the order of the seeds."""
+    return tuple(value for _, value in sorted(item.samples[term].items()))

@@ -5,6 +5,7 @@ All start from log odds in float64, which do not saturate, and answer for all ro
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -183,6 +184,7 @@ def calibration_intercept(
     return _over_events(_intercept_error, sample, weights, scaled=spec.temperature)
 
 
+@lru_cache(maxsize=32)  # the seeds of an item: one validation set serves all replicates of a run
 def temperature(validation: Predictions) -> float:
     """The temperature that gives the least NLL on validation (Guo et al. 2017), one for all labels.
 

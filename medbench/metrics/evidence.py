@@ -13,6 +13,7 @@ from medbench.metrics.discrimination import scores_and_labels
 from medbench.metrics.fairness import groups
 from medbench.metrics.sample import Sample
 from medbench.spec.metrics import (
+    OF_RUN,
     EqualizedOddsGap,
     GroupGap,
     MetricSpec,
@@ -50,7 +51,9 @@ def _cells(
     spec: MetricSpec | None, sample: Sample, inner: MetricSpec | None = None
 ) -> Iterator[NDArray[np.bool_]]:
     """(n,) masks of the examples in each cell."""
-    if isinstance(spec, OutOfDistributionAuc):
+    if isinstance(spec, OF_RUN):
+        yield np.ones(len(sample), dtype=np.bool_)
+    elif isinstance(spec, OutOfDistributionAuc):
         if sample.shifted is not None:
             yield from (sample.shifted, ~sample.shifted)
     elif isinstance(spec, MisclassificationAuc | RiskCoverageArea):

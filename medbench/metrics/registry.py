@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medbench.errors import MedbenchError, nearest
-from medbench.metrics import calibration, discrimination, fairness, selective
+from medbench.metrics import calibration, discrimination, fairness, representation, selective
 from medbench.metrics.estimates import Estimates
 from medbench.metrics.sample import Sample
 from medbench.spec import metrics as kinds
@@ -39,6 +39,8 @@ _FUNCTIONS: dict[type[MetricSpec], Callable[..., Estimates]] = {
     kinds.MisclassificationAuc: selective.misclassification_auc,
     kinds.OutOfDistributionAuc: selective.out_of_distribution_auc,
     kinds.EqualizedOddsGap: fairness.equalized_odds_gap,
+    kinds.FeatureReuse: representation.feature_reuse,
+    kinds.StepsToShare: representation.steps_to_share_of_run,
 }
 """(spec, sample, weights) -> estimates."""
 _OF_ANOTHER: dict[type[MetricSpec], Callable[..., Estimates]] = {
@@ -92,8 +94,8 @@ def metric_named(name: str, declared: Mapping[str, MetricSpec] = BUILT_IN) -> Me
     """The metric of that name among those built in or declared.
 
     Raises:
-      MedbenchError: no such metric, the message names the nearest; or a metric of groups that is to be
-        compared between groups again.
+      MedbenchError: no such metric, the message names the nearest; or one that has no value for a group is
+        to be compared between groups.
     """
     if name not in declared:
         raise MedbenchError(f"metric `{name}` is not known. {nearest(name, declared)}")
@@ -102,11 +104,9 @@ def metric_named(name: str, declared: Mapping[str, MetricSpec] = BUILT_IN) -> Me
         return Metric(
             name, spec, spec.rewards_higher, spec.low, spec.high, partial(_FUNCTIONS[type(spec)], spec)
         )
-    if spec.of in declared and isinstance(declared[spec.of], kinds.OF_GROUPS):
+    if spec.of in declared and (why := kinds.why_ungroupable(declared[spec.of])):
         valid = ", ".join(kinds.ungrouped(declared))
-        raise MedbenchError(
-            f"metric `{name}` is of `{spec.of}`, which compares groups itself. Expected one of {valid}."
-        )
+        raise MedbenchError(f"metric `{name}` is of `{spec.of}`, which {why}. Expected one of {valid}.")
     inner = metric_named(spec.of, declared)
     values = partial(_OF_ANOTHER[type(spec)], spec, inner.values, higher_is_better=inner.higher_is_better)
     return Metric(name, spec, *_direction_and_range(spec, inner), values, inner)

@@ -10,7 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medbench.errors import MedbenchError
+from medbench.metrics.estimates import Estimates
+from medbench.metrics.sample import Sample
+from medbench.spec.metrics import FeatureReuse, StepsToShare
 
+CHANCE = 0.5
+"""ROC AUC of scores that are all the same."""
 ROUNDING = 1e-20
 """Of the squared norm of a matrix of similarities, the share that may come from rounding."""
 
@@ -142,3 +147,38 @@ def _similarity(features: NDArray[np.float64]) -> NDArray[np.float64] | None:
     np.fill_diagonal(gram, 0.0)
     left = (gram**2).sum()
     return None if left <= ROUNDING * size else gram / np.sqrt(left)
+
+
+def feature_reuse(spec: FeatureReuse, sample: Sample, weights: NDArray[np.float64]) -> Estimates:
+    """What the run's record says of the stage (`feature_reuse@1`), the same under all weights.
+
+    Returns:
+      (b,) in [-1, 1]; undefined where the run kept no features of the stage, or they are all the same.
+    """
+    kept = sample.record.feature_reuse if sample.record else {}
+    value = kept.get(spec.stage)
+    reason = ""
+    if value is None:
+        known = f"; there are {', '.join(kept)}" if kept and spec.stage not in kept else ""
+        reason = f"the run's record has no reuse of stage `{spec.stage}`{known}"
+    return _the_same(value, reason, weights)
+
+
+def steps_to_share_of_run(spec: StepsToShare, sample: Sample, weights: NDArray[np.float64]) -> Estimates:
+    """Steps by the run's validation scores (`steps_to_share@1`), the same under all weights.
+
+    From chance, at which a head of zeros stands, to the score in the end.
+
+    Returns:
+      (b,) steps, above 0; undefined where the run has no scores, or ends no better than chance.
+    """
+    scores = [(v.step + 1, v.value) for v in (sample.record.validation if sample.record else ())]
+    final = scores[-1][1] if scores else None
+    if final is None:
+        return _the_same(None, "the run's record has no validation score in the end", weights)
+    return _the_same(*steps_to_share([(0, CHANCE), *scores], spec.share, final), weights)
+
+
+def _the_same(value: float | None, reason: str, weights: NDArray[np.float64]) -> Estimates:
+    b = len(weights)
+    return Estimates(np.full(b, value or 0.0), np.full(b, value is not None), reason)

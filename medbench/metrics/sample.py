@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medbench.predictions import Predictions
+from medbench.record import RunRecord
 
 
 @dataclass(frozen=True)
@@ -17,11 +18,13 @@ class Sample:
       validation: of the validation set, where thresholds and temperatures are fitted; it is never
         resampled. None where no metric at hand needs it.
       shifted: (n,) bool, which examples are from the shift, where those of `id` are scored with them.
+      record: of the run, for what is known of it as a whole.
     """
 
     predictions: Predictions
     validation: Predictions | None = None
     shifted: NDArray[np.bool_] | None = None
+    record: RunRecord | None = None
 
     def __len__(self) -> int:
         return len(self.predictions)

@@ -90,7 +90,7 @@ def save(path: Path, params: Params, dtype: DTypeLike = np.float32) -> None:
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:
-            np.savez(file, **stored)
+            np.savez_compressed(file, **stored)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)

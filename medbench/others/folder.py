@@ -86,6 +86,11 @@ class Folder:
         """What was predicted."""
         return _target(self.declared)
 
+    @property
+    def attributes(self) -> set[str]:
+        """Those that all predictions have."""
+        return set.intersection(*(set(p.attributes) for run in self.runs.values() for p in run.values()))
+
     def seeds(self, backbone: str, evaluation_sets: set[str]) -> list[int]:
         """Seeds of a backbone that were scored on all these sets."""
         return sorted(

@@ -60,7 +60,7 @@ def item_row(item: Judgement) -> tuple[str, ...]:
     return (
         item.claim,
         item.evaluation_set,
-        f"{item.baseline} → {item.treatment}",
+        " → ".join(item.arms.values()),
         interval(item.effect),
         margin(item),
         item.verdict or item.state,

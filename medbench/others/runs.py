@@ -36,7 +36,7 @@ class OthersRun:
 
 def run_of(folder: Folder, spec: RunSpec) -> OthersRun:
     """The folder's run of that backbone and seed."""
-    return OthersRun(_record(spec), folder.runs[spec.backbone.name, spec.seed])
+    return OthersRun(record_of(spec), folder.runs[spec.backbone.name, spec.seed])
 
 
 def spec_of(folder: Folder, name: str, seed: int) -> RunSpec:
@@ -64,7 +64,8 @@ def spec_of(folder: Folder, name: str, seed: int) -> RunSpec:
     )
 
 
-def _record(spec: RunSpec) -> RunRecord:
+def record_of(spec: RunSpec) -> RunRecord:
+    """What judging asks for of a run of that spec, and nothing of how it was made."""
     return RunRecord(
         run_id="",
         spec_id="",
@@ -79,6 +80,7 @@ def _record(spec: RunSpec) -> RunRecord:
         trace=[],
         validation=[],
         weight_distance={},
+        feature_reuse={},
         evaluations=[],
     )
 

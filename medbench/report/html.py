@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import jinja2
 
+from medbench.anchors import shown
 from medbench.predicates import PREDICATES
 from medbench.report import terminal
 from medbench.report.record import ClaimResult, Report
@@ -41,6 +42,9 @@ def render(report: Report) -> str:
         bars=bars(report.claims),
         width=_WIDTH,
         interval=terminal.interval,
+        where=terminal.where,
+        shown=shown,
+        asked=terminal.asked(report),
         accepted=terminal.accepted,
         drift=terminal.drift,
         remarks=terminal.remarks,

@@ -9,10 +9,13 @@ from typing import Literal
 
 import msgspec
 
+from medbench.anchors import Anchor
 from medbench.judgement import Check, Judgement
 from medbench.multiplicity import adjust
+from medbench.spec.records import Synthesis
+from medbench.synthesis import Conclusion, conclude
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Origin = Literal["trained", "reused", "loaded"]
 _PRECEDENCE: tuple[Origin, ...] = ("trained", "loaded", "reused")
@@ -87,6 +90,20 @@ class ClaimResult(Judgement, frozen=True, kw_only=True):
     """Number of runs by origin."""
 
 
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What one claim asks of one of its tasks, so that none is silently absent."""
+
+    claim: str
+    task: str
+    evaluation_sets: list[str]
+    attributes: list[str]
+    """Whose sub-groups are compared; none where the claim is not about each attribute."""
+    items: list[str]
+    """Ids, one per evaluation set and attribute."""
+    why_none: str
+    """Empty where there are items."""
+
+
 class ItemError(msgspec.Struct, frozen=True, kw_only=True):
     """An item that could not be judged."""
 
@@ -110,9 +127,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What to know about the cohorts before believing a number."""
     environment: Session
     runs: RunCounts
+    syntheses: list[Conclusion]
+    """What the claims come to together."""
+    asked: list[Asked]
+    """By every claim of every task, selected for this session or not."""
     claims: list[ClaimResult]
     """Red ones first, then those that moved."""
     expectations: list[Check]
+    anchors: list[Anchor]
+    """What others published of sets of the same domains, where images are real; compared with nothing."""
     errors: list[ItemError]
     counts: dict[str, int]
     """Items by verdict, state and status."""
@@ -130,6 +153,9 @@ def build(
     environment: Session,
     planned: int,
     naive: int,
+    asked: Iterable[Asked] = (),
+    syntheses: Iterable[Synthesis] = (),
+    anchors: Iterable[Anchor] = (),
 ) -> Report:
     """The report of a session's results.
 
@@ -143,12 +169,16 @@ def build(
       environment: of this session.
       planned: distinct runs of the selection.
       naive: runs without sharing.
+      asked: by every claim of every task.
+      syntheses: as declared.
+      anchors: published values to show beside.
     """
     ordered = sorted(results, key=_urgency)
     judged = [result for result in ordered if result.judgement]
     adjusted = adjust(result.judgement for result in judged if result.judgement)
     runs = merge_runs(run for result in ordered for run in result.runs)
     origins = Counter(run.origin for run in runs)
+    asked = list(asked)
     return Report(
         medbench=version,
         created=created,
@@ -164,8 +194,11 @@ def build(
             loaded=origins["loaded"],
             naive=naive,
         ),
+        syntheses=conclude(syntheses, adjusted, {(each.task, each.claim): each.items for each in asked}),
+        asked=asked,
         claims=[_claim(result, judgement) for result, judgement in zip(judged, adjusted, strict=True)],
         expectations=[result.check for result in ordered if result.check],
+        anchors=list(anchors),
         errors=[
             ItemError(id=result.id, message=result.sentence)
             for result in ordered

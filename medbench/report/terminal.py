@@ -3,12 +3,15 @@
 Text only: takes a report, returns lines with the markup that pytest's terminal writer understands.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from medbench.expect import measured
 from medbench.judgement import Check, Interval, Judgement
-from medbench.report.record import ClaimResult, Report
+from medbench.report.record import Asked, ClaimResult, Report
+from medbench.spec.effects import HOME
+from medbench.synthesis import Conclusion
 
 HEADINGS = ("task", "claim", "evaluation", "effect, 90 % interval", "margin", "verdict", "accepted", "drift")
 
@@ -30,6 +33,7 @@ def summary(report: Report) -> list[Line]:
         lines.append(Line(_aligned(cells, widths), _markup(claim.red, claim.category)))
         lines += [Line(f"    {text}", {"light": True}) for text in remarks(claim)]
     known = {claim.id for claim in report.claims}
+    lines += [Line(text, {"light": True}) for text in uncertified(report)]
     lines += [
         Line(f"{check.id}: {check.status}. {check.detail}".rstrip(), {"red": True})
         for check in report.expectations
@@ -39,6 +43,8 @@ def summary(report: Report) -> list[Line]:
     lines += [Line(f"warning: {warning}", {"yellow": True}) for warning in report.warnings]
     if report.scope:
         lines.append(Line(report.scope, {"bold": True}))
+    lines += [Line(synthesis(conclusion), {}) for conclusion in report.syntheses]
+    lines += [Line(text, {}) for text in asked(report)]
     lines.append(Line(provenance(report), {}))
     lines.append(Line(closing(report), _markup(report.counts["red"] > 0, "passed")))
     return lines
@@ -49,13 +55,74 @@ def row(claim: ClaimResult, check: Check | None) -> tuple[str, ...]:
     return (
         claim.task,
         claim.claim,
-        claim.evaluation_set,
+        where(claim),
         interval(claim.effect),
         margin(claim),
         claim.verdict or claim.state,
         accepted(check),
         drift(check, claim),
     )
+
+
+def where(claim: Judgement) -> str:
+    """The evaluation set, and whose sub-groups are compared there."""
+    return f"{claim.evaluation_set}, by {claim.attribute}" if claim.attribute else claim.evaluation_set
+
+
+def synthesis(conclusion: Conclusion) -> str:
+    """`only-at-scale, chest: supported (robustness only at scale; performance open; fairness not)`."""
+    by_verdict = {
+        "supported": "only at scale",
+        "inconclusive": "open",
+        "refuted": "not only at scale, or not at all",
+    }
+    parts = []
+    for verdict, words in by_verdict.items():
+        names = [each.property for each in conclusion.properties if each.only_at_scale == verdict]
+        parts += [f"{', '.join(names)}: {words}"] if names else []
+    parts += [f"{', '.join(conclusion.left_out)}: not judged"] if conclusion.left_out else []
+    return f"{conclusion.synthesis}, {conclusion.task}: {conclusion.verdict} ({'; '.join(parts)})"
+
+
+def asked(report: Report) -> list[str]:
+    """How much the claims ask, how much of it was judged, and what has no item, by reason."""
+    judged = {claim.id for claim in report.claims if claim.state == "judged"}
+    having = [each for each in report.asked if each.items]
+    ids = [item for each in having for item in each.items]
+    if not ids:
+        return []
+    sets = {(each.task, name) for each in having for name in each.evaluation_sets}
+    attributes = {(each.task, name) for each in having for name in each.attributes}
+    shifts = sum(name != HOME for _, name in sets)
+    text = (
+        f"asked: {count(len({each.claim for each in having}), 'claim')} on "
+        f"{count(len({each.task for each in having}), 'task')}, {count(shifts, 'shift')} and "
+        f"{count(len(attributes), 'attribute')}: {count(len(having), 'pair')} of claim and task, "
+        f"{count(len(ids), 'item')}; {sum(item in judged for item in ids)} judged here"
+    )
+    return [text, *_not_asked(report.asked)]
+
+
+def _not_asked(asked: Sequence[Asked]) -> list[str]:
+    """What has no item, by task and reason; claims are not listed where none of a task's has any."""
+    lacking: dict[tuple[str, str], list[str]] = {}
+    for each in asked:
+        if not each.items:
+            lacking.setdefault((each.task, each.why_none), []).append(each.claim)
+    of_task = Counter(each.task for each in asked)
+    return [
+        f"not asked on {task}: {_named(claims, all_of_them=len(claims) == of_task[task])} ({why})"
+        for (task, why), claims in lacking.items()
+    ]
+
+
+def _named(claims: Sequence[str], *, all_of_them: bool) -> str:
+    return f"all {len(claims)} claims" if all_of_them and len(claims) > 1 else ", ".join(claims)
+
+
+def count(number: int, thing: str) -> str:
+    """`1 item`, `2 items`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def interval(effect: Interval | None) -> str:
@@ -112,8 +179,6 @@ def remarks(claim: ClaimResult) -> list[str]:
         texts.append(
             f"{claim.undefined_replicates} of {claim.replicates} bootstrap replicates were undefined"
         )
-    if not claim.certified and claim.effect is not None:
-        texts.append(f"intervals of {claim.metric} are not certified for such data (docs/gate.md)")
     if claim.cluster != "patient":
         texts.append(f"patients are not known: clustered by `{claim.cluster}`, intervals may be too narrow")
     distinct: list[str] = []
@@ -121,6 +186,13 @@ def remarks(claim: ClaimResult) -> list[str]:
         if not any(text in known for known in distinct):
             distinct.append(text)
     return distinct
+
+
+def uncertified(report: Report) -> list[str]:
+    """Of which metrics intervals were not measured to hold on such data, in one line."""
+    metrics = dict.fromkeys(claim.metric for claim in report.claims if claim.effect and not claim.certified)
+    named = ", ".join(dict.fromkeys(metric.partition("-by-")[0] for metric in metrics))
+    return [f"not certified for such data: intervals of {named} (docs/gate.md)"] if metrics else []
 
 
 def provenance(report: Report) -> str:

@@ -6,7 +6,7 @@ The only room that touches a YAML library. It knows types, not meaning: referenc
 import math
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
@@ -97,6 +97,17 @@ def dump_yaml(value: Any) -> str:
     return yaml.dump(_for_dump(value), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=math.inf)
 
 
+def refuse_unread(paths: Iterable[Path]) -> None:
+    """Complain about the first path that looks like YAML and whose ending is not the one that is read.
+
+    Raises:
+      MedbenchError: it ends in `.yml`, or in capitals.
+    """
+    for path in sorted(paths):
+        if path.suffix != ".yaml" and path.suffix.lower() in {".yaml", ".yml"}:
+            raise MedbenchError(f"{shown(path)}: would not be read. Rename it to {path.stem}.yaml.")
+
+
 def shown(path: Path) -> str:
     """The path as messages name it: relative to the working directory where it lies below."""
     absolute = path.absolute()
@@ -183,9 +194,8 @@ def _compose(path: Path, file: str) -> Node:
         raise MedbenchError(f"{file}:{line}: not UTF-8 text. Save the file as UTF-8.") from error
     except OSError as error:
         beside = [p.name for p in path.parent.glob("*") if p.suffix in {".yaml", ".yml"}]
-        raise MedbenchError(
-            f"{file}: cannot be read ({error.strerror}). {nearest(path.name, beside)}".rstrip()
-        ) from error
+        hint = "" if path.exists() else nearest(path.name, beside)
+        raise MedbenchError(f"{file}: cannot be read ({error.strerror}). {hint}".rstrip()) from error
     try:
         node = _Loader(text).get_single_node()
     except yaml.MarkedYAMLError as error:

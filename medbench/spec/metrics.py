@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from math import inf
 from typing import ClassVar, Literal, get_args
 
+import msgspec
+
 from medbench.spec.declared import Declared
 
 
@@ -240,13 +242,17 @@ class OutOfDistributionAuc(MetricSpec, frozen=True, kw_only=True, tag="ood_auroc
         return self.score
 
 
+PRIMARY = "primary"
+"""What claims and metrics call a task's own metric."""
+
+
 class GroupGap(MetricSpec, frozen=True, kw_only=True, tag="group_gap"):
     """How far sub-groups lie apart in another metric."""
 
     of: str
-    """The other metric's name."""
-    attributes: list[str]
-    """One attribute, or several whose combinations are the groups."""
+    """The other metric's name, or `primary` for the task's own."""
+    attributes: list[str] = msgspec.field(default_factory=list)
+    """One attribute, or several whose combinations are the groups; none for claims on each attribute."""
     statistic: Literal["max-min", "to-whole"] = "max-min"
     """`max-min`: between the best group and the worst; `to-whole`: between the whole and the worst."""
     corrected: bool = True
@@ -266,9 +272,9 @@ class WorstGroup(MetricSpec, frozen=True, kw_only=True, tag="worst_group"):
     """The worst sub-group's value of another metric, whose direction and range it has."""
 
     of: str
-    """The other metric's name."""
-    attributes: list[str]
-    """One attribute, or several whose combinations are the groups."""
+    """The other metric's name, or `primary` for the task's own."""
+    attributes: list[str] = msgspec.field(default_factory=list)
+    """One attribute, or several whose combinations are the groups; none for claims on each attribute."""
     smallest: int = 20
     """Groups with fewer patients are named and left out."""
 
@@ -284,8 +290,8 @@ class EqualizedOddsGap(MetricSpec, frozen=True, kw_only=True, tag="equalized_odd
     The threshold is that of the largest Youden index on the validation set.
     """
 
-    attributes: list[str]
-    """One attribute, or several whose combinations are the groups."""
+    attributes: list[str] = msgspec.field(default_factory=list)
+    """One attribute, or several whose combinations are the groups; none for claims on each attribute."""
     smallest: int = 20
     """Groups with fewer patients are named and left out."""
     higher_is_better = False
@@ -295,6 +301,39 @@ class EqualizedOddsGap(MetricSpec, frozen=True, kw_only=True, tag="equalized_odd
     def detail(self) -> str:
         """See the base class."""
         return f"by-{'+'.join(self.attributes)}-from-{self.smallest}"
+
+
+class FeatureReuse(MetricSpec, frozen=True, kw_only=True, tag="feature_reuse"):
+    """How alike a stage's features are before and after fine-tuning: linear CKA, unbiased.
+
+    On the first images of `id`; known of a run, not of its predictions.
+    """
+
+    stage: Literal["root", "block1", "block2", "block3", "block4", "pre_logits"]
+    """`root`, `block1` to `block4`, or `pre_logits`, what the head sees."""
+    low = -1.0
+
+    @property
+    def detail(self) -> str:
+        """See the base class."""
+        return self.stage
+
+
+class StepsToShare(MetricSpec, frozen=True, kw_only=True, tag="steps_to_share"):
+    """Fine-tuning steps until the validation ROC AUC has come a share of the way from chance to its end.
+
+    Known of a run, not of its predictions.
+    """
+
+    share: float = 0.9
+    """Of the way, above 0 and up to 1."""
+    higher_is_better = False
+    high = inf
+
+    @property
+    def detail(self) -> str:
+        """See the base class."""
+        return f"{self.share:g}"
 
 
 AnyMetric = (
@@ -315,6 +354,8 @@ AnyMetric = (
     | GroupGap
     | WorstGroup
     | EqualizedOddsGap
+    | FeatureReuse
+    | StepsToShare
 )
 
 KINDS: tuple[type[MetricSpec], ...] = get_args(AnyMetric)
@@ -325,15 +366,45 @@ OF_GROUPS = GroupGap | WorstGroup | EqualizedOddsGap
 """Kinds that compare groups, and so cannot themselves be compared between groups."""
 
 
+OF_RUN = FeatureReuse | StepsToShare
+"""Kinds that are known of a run as a whole: no choice of patients moves them, and no image's weight."""
+
+
+def why_ungroupable(spec: MetricSpec) -> str:
+    """Why a metric cannot be compared between groups; empty where it can."""
+    if isinstance(spec, OF_GROUPS):
+        return "compares groups itself"
+    return "is known of a run as a whole" if isinstance(spec, OF_RUN) else ""
+
+
 def ungrouped(declared: Mapping[str, MetricSpec]) -> list[str]:
     """Names of the metrics that can be compared between groups."""
-    return [name for name, spec in declared.items() if not isinstance(spec, OF_GROUPS)]
+    return [name for name, spec in declared.items() if not why_ungroupable(spec)]
 
 
-def pools_home(name: str, declared: Mapping[str, MetricSpec]) -> bool:
-    """Whether a declared metric, or the one that it compares, tells a shift from `id`."""
+def resolved(
+    name: str, declared: Mapping[str, AnyMetric], *, primary: str, attribute: str = ""
+) -> dict[str, AnyMetric]:
+    """A declared metric by its name, and the one that it compares between groups, with nothing left open.
+
+    Args:
+      name: of the metric.
+      declared: among these.
+      primary: the metric that `of: primary` means.
+      attribute: whose sub-groups are compared, where the metric names none.
+    """
     spec = declared[name]
-    return spec.pools_home or (isinstance(spec, OF_ANOTHER) and declared[spec.of].pools_home)
+    if attribute and isinstance(spec, OF_GROUPS) and not spec.attributes:
+        spec = msgspec.structs.replace(spec, attributes=[attribute])
+    if not isinstance(spec, OF_ANOTHER):
+        return {name: spec}
+    of = primary if spec.of == PRIMARY else spec.of
+    return {name: msgspec.structs.replace(spec, of=of), of: declared[of]}
+
+
+def pools_home(name: str, declared: Mapping[str, AnyMetric], primary: str) -> bool:
+    """Whether a declared metric, or the one that it compares, tells a shift from `id`."""
+    return any(spec.pools_home for spec in resolved(name, declared, primary=primary).values())
 
 
 class Metrics(Declared, frozen=True, kw_only=True):
@@ -355,5 +426,6 @@ BUILT_IN: dict[str, AnyMetric] = {
     "aurc": RiskCoverageArea(),
     "misclassification_auroc": MisclassificationAuc(),
     "ood_auroc": OutOfDistributionAuc(),
+    "steps_to_share": StepsToShare(),
 }
 """Metrics that need no declaration: every kind that makes sense without parameters, under its own name."""

@@ -8,10 +8,9 @@ from typing import Literal
 import msgspec
 
 from medbench.spec.declared import Declared
-from medbench.spec.metrics import AnyMetric
-
-PRIMARY = "primary"
-"""What a claim calls the task's own metric."""
+from medbench.spec.effects import AnyEffect, Gain
+from medbench.spec.metrics import PRIMARY, AnyMetric
+from medbench.spec.units import Unit
 
 
 class Source(Declared, frozen=True, kw_only=True):
@@ -24,22 +23,30 @@ class Source(Declared, frozen=True, kw_only=True):
 
 
 class Arm(Declared, frozen=True, kw_only=True):
-    """One side of a comparison: a backbone named by its two axes of scale."""
+    """One side of a comparison: a backbone named by its two axes of scale, and how it is fine-tuned."""
 
     upstream: str
     architecture: str
+    fraction: float = 1.0
+    """Share of the training patients, in (0, 1]; smaller shares lie within larger ones."""
+    recipe: str = ""
+    """A recipe of its own; empty for the tier's."""
 
     @property
     def backbone(self) -> str:
         """The backbone's name, `bit-<upstream>-<architecture>`."""
         return f"bit-{self.upstream}-{self.architecture}"
 
+    @property
+    def label(self) -> str:
+        """See `label`."""
+        return label(self.backbone, fraction=self.fraction, recipe=self.recipe)
 
-class Arms(Declared, frozen=True, kw_only=True):
-    """The two backbones a claim compares."""
 
-    baseline: Arm
-    treatment: Arm
+def label(backbone: str, *, fraction: float = 1.0, recipe: str = "") -> str:
+    """What is fine-tuned: the backbone, `@` a share of the patients below 1, `+` a recipe of its own."""
+    share = f"@{fraction:g}" if fraction < 1 else ""
+    return f"{backbone}{share}{f'+{recipe}' if recipe else ''}"
 
 
 class Claim(Declared, frozen=True, kw_only=True):
@@ -51,10 +58,18 @@ class Claim(Declared, frozen=True, kw_only=True):
     """One sentence that can be true or false."""
     source: Source
     tasks: list[str]
-    arms: dict[str, Arms]
-    """Which backbones are compared, by tier: each tier has its own upstreams."""
-    evaluate: Literal["id", "each-shift"]
-    """`id`: one item on the in-distribution set; `each-shift`: one item per shift the cohort declares."""
+    arms: dict[str, dict[str, Arm]]
+    """Which backbones are compared, by tier (each has its own upstreams) and name: `baseline` and
+    `treatment`, or as the effect needs them."""
+    effect: AnyEffect = Gain()
+    """How the metric of the arms becomes one number."""
+    seeds: int = 0
+    """The first so many seeds of the tier; 0 for all."""
+    evaluate: Literal["id", "each-shift", "each-set"]
+    """`id`: one item on the in-distribution set; `each-shift`: one per shift that the cohort declares;
+    `each-set`: both."""
+    each_attribute: bool = False
+    """One item per sub-group attribute of the task: of a metric that compares groups and names none."""
     metric: str = PRIMARY
     """A metric that is built in (`roc_auc`) or declared, or `primary` for the task's own."""
     predicate: Literal["superiority", "non-inferiority", "equivalence"]
@@ -70,6 +85,27 @@ class Claim(Declared, frozen=True, kw_only=True):
     verdict is not."""
 
 
+class Property(Declared, frozen=True, kw_only=True):
+    """Two claims that ask the same at both ends of the ladder."""
+
+    at_scale: str
+    """The claim about the largest scale."""
+    small: str
+    """The claim about the smallest."""
+
+
+class Synthesis(Declared, frozen=True, kw_only=True):
+    """A statement of the study that is judged from the verdicts of other claims (`syntheses/*.yaml`)."""
+
+    synthesis: str
+    """Name, lower case with hyphens."""
+    statement: str
+    """That something holds at scale and not when small, for at least one of the properties."""
+    source: Source
+    tasks: list[str]
+    properties: dict[str, Property]
+
+
 class Task(Declared, frozen=True, kw_only=True):
     """A prediction problem of a domain (`tasks/*.yaml`)."""
 
@@ -83,6 +119,10 @@ class Task(Declared, frozen=True, kw_only=True):
     """The metric that claims mean by `primary`."""
     horizontal_flip: bool
     """Whether a mirrored image keeps its labels, so that training may flip."""
+    units: list[Unit] = msgspec.field(default_factory=list)
+    """From images to what is scored, one step after another; empty where images are scored."""
+    attributes: list[str] = msgspec.field(default_factory=list)
+    """Whose sub-groups are compared, as far as a cohort has them."""
 
 
 class Architecture(Declared, frozen=True, kw_only=True):
@@ -109,8 +149,8 @@ class Upstream(Declared, frozen=True, kw_only=True):
 class Backbones(Declared, frozen=True, kw_only=True):
     """The file `backbones.yaml`."""
 
-    architectures: dict[str, Architecture]
-    upstreams: dict[str, Upstream]
+    architectures: dict[str, Architecture] = msgspec.field(default_factory=dict)
+    upstreams: dict[str, Upstream] = msgspec.field(default_factory=dict)
 
 
 class HyperRule(Declared, frozen=True, kw_only=True, tag="hyperrule", tag_field="kind"):
@@ -158,6 +198,8 @@ class Tier(Declared, frozen=True, kw_only=True):
     """Every arm is fine-tuned once per seed; arms are paired by seed."""
     sentinels: list[int]
     """Seeds that are always trained, never loaded from a reference run."""
+    sentinel_backbones: list[str] = msgspec.field(default_factory=list)
+    """With these arms only (`bit-<upstream>-<architecture>`, `+` a recipe); none named means all arms."""
 
 
 class Tiers(Declared, frozen=True, kw_only=True):
@@ -166,18 +208,44 @@ class Tiers(Declared, frozen=True, kw_only=True):
     tiers: dict[str, Tier]
 
 
+class Replaces(Declared, frozen=True, kw_only=True):
+    """Names that medbench's suite declares too, and that are meant to take the place of its own."""
+
+    claims: list[str] = msgspec.field(default_factory=list)
+    syntheses: list[str] = msgspec.field(default_factory=list)
+    tasks: list[str] = msgspec.field(default_factory=list)
+    architectures: list[str] = msgspec.field(default_factory=list)
+    upstreams: list[str] = msgspec.field(default_factory=list)
+    recipes: list[str] = msgspec.field(default_factory=list)
+    tiers: list[str] = msgspec.field(default_factory=list)
+    metrics: list[str] = msgspec.field(default_factory=list)
+
+
+class SuiteFile(Declared, frozen=True, kw_only=True):
+    """The file `suite.yaml`, in a suite that adds to medbench's own; without it a suite stands alone."""
+
+    extends: Literal["medbench"]
+    """Whose claims, tasks, backbones, recipes, tiers and metrics are there beside those declared here."""
+    replaces: Replaces = msgspec.field(default_factory=Replaces)
+
+
 class Suite(msgspec.Struct, frozen=True, kw_only=True):
     """A whole folder of declarations, with references checked."""
 
     root: str
     """The folder the suite was read from."""
+    base: str = ""
+    """The folder of the suite that it extends; empty for one that stands alone."""
+    replaces: Replaces = msgspec.field(default_factory=Replaces)
+    """What the base declares and this suite declares anew."""
     claims: dict[str, Claim]
     claim_files: dict[str, str]
-    """The file that declares each claim, relative to the root."""
+    """The file that declares each claim, relative to the root; `suite.yaml` for the base's."""
     tasks: dict[str, Task]
     architectures: dict[str, Architecture]
     upstreams: dict[str, Upstream]
     recipes: dict[str, Recipe]
     tiers: dict[str, Tier]
+    syntheses: dict[str, Synthesis] = msgspec.field(default_factory=dict)
     metrics: dict[str, AnyMetric]
     """Those built in and those the suite declares, by the names that claims and tasks use."""

@@ -6,13 +6,10 @@ stand for the run. Nothing here imports jax.
 
 from typing import Literal
 
-import msgspec
-
+from medbench.spec.declared import Resolved
+from medbench.spec.effects import Term
 from medbench.spec.metrics import AnyMetric
-
-
-class Resolved(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of resolved records: immutable, strict, comparable."""
+from medbench.spec.units import Unit
 
 
 class Target(Resolved, frozen=True, kw_only=True):
@@ -67,6 +64,8 @@ class RunSpec(Resolved, frozen=True, kw_only=True):
     """`id` and the shifts, in the order they are scored; validation is always scored too."""
     backbone: BackboneSpec
     recipe: ResolvedRecipe
+    own_recipe: bool = False
+    """Whether it is another than the tier's: for words alone."""
     fraction: float
     """Share of the training patients, in (0, 1]."""
     seed: int
@@ -75,7 +74,8 @@ class RunSpec(Resolved, frozen=True, kw_only=True):
     def label(self) -> str:
         """The run in words, for progress lines and messages."""
         patients = "all patients" if self.fraction == 1 else f"{self.fraction:.0%} of patients"
-        return f"{self.task} · {self.backbone.name} · {patients} · seed {self.seed}"
+        recipe = [self.recipe.name] if self.own_recipe else []
+        return " · ".join((self.task, self.backbone.name, *recipe, patients, f"seed {self.seed}"))
 
 
 class Item(Resolved, frozen=True, kw_only=True):
@@ -86,14 +86,17 @@ class Item(Resolved, frozen=True, kw_only=True):
     evaluation_set: str
     metric: str
     """The metric's name, never `primary`."""
-    baseline: str
-    treatment: str
-    """Names of the backbones in the arms. They may change; the item stays."""
+    attribute: str = ""
+    """Whose sub-groups are compared, for claims on each attribute."""
+    arms: dict[str, str]
+    """What is fine-tuned in each arm, in the order declared: the backbone, and its share of the patients and
+    recipe where these are not the usual ones. Backbones may change; the item stays."""
 
     @property
     def id(self) -> str:
-        """`task/claim/evaluation-set`."""
-        return f"{self.task}/{self.claim}/{self.evaluation_set}"
+        """`task/claim/evaluation-set`, and `/attribute` for claims on each attribute."""
+        of_set = f"{self.task}/{self.claim}/{self.evaluation_set}"
+        return f"{of_set}/{self.attribute}" if self.attribute else of_set
 
 
 class PlannedItem(Resolved, frozen=True, kw_only=True):
@@ -102,8 +105,17 @@ class PlannedItem(Resolved, frozen=True, kw_only=True):
     item: Item
     metrics: dict[str, AnyMetric]
     """The item's metric by its name, and the one that it is `of`, if it is: judging needs no suite."""
-    baseline: dict[int, RunSpec]
-    treatment: dict[int, RunSpec]
+    terms: tuple[Term, ...]
+    """What the effect is made of."""
+    units: tuple[Unit, ...] = ()
+    """From images to what is scored."""
+    runs: dict[str, dict[int, RunSpec]]
+    """By arm and seed."""
+
+    @property
+    def all_runs(self) -> list[RunSpec]:
+        """Every run, by arm and seed."""
+        return [spec for by_seed in self.runs.values() for spec in by_seed.values()]
 
 
 class Plan(Resolved, frozen=True, kw_only=True):

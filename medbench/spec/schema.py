@@ -17,10 +17,12 @@ from medbench.errors import MedbenchError
 from medbench.others.folder import PredictionsFile
 from medbench.others.scales import ScalesFile
 from medbench.spec.metrics import Metrics
-from medbench.spec.records import Backbones, Claim, Recipes, Task, Tiers
+from medbench.spec.records import Backbones, Claim, Recipes, SuiteFile, Synthesis, Task, Tiers
 
 FILES: dict[str, tuple[type[msgspec.Struct], str]] = {
+    "suite.schema.json": (SuiteFile, "benchmarks/suite.yaml"),
     "claim.schema.json": (Claim, "benchmarks/claims/*.yaml"),
+    "synthesis.schema.json": (Synthesis, "benchmarks/syntheses/*.yaml"),
     "task.schema.json": (Task, "benchmarks/tasks/*.yaml"),
     "backbones.schema.json": (Backbones, "benchmarks/backbones.yaml"),
     "recipes.schema.json": (Recipes, "benchmarks/recipes.yaml"),

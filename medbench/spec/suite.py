@@ -4,67 +4,127 @@ The first thing that is wrong is one message with file and line. Nothing here op
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 from medbench.errors import MedbenchError, nearest
 from medbench.predicates import PREDICATES
-from medbench.spec.loader import Document, load_document, shown
-from medbench.spec.metrics import BUILT_IN, OF_ANOTHER, OF_GROUPS, Brier, Metrics, pools_home, ungrouped
-from medbench.spec.records import PRIMARY, Arm, Backbones, Claim, FixedRecipe, Recipes, Suite, Task, Tiers
+from medbench.spec.effects import (
+    BASELINE,
+    TREATMENT,
+    Contrast,
+    DataSaved,
+    Gain,
+    Robustness,
+    Slope,
+)
+from medbench.spec.layers import HEAD, KINDS, Layer, read_layers
+from medbench.spec.loader import Document
+from medbench.spec.metrics import (
+    BUILT_IN,
+    OF_ANOTHER,
+    OF_GROUPS,
+    OF_RUN,
+    AnyMetric,
+    Brier,
+    Metrics,
+    pools_home,
+    ungrouped,
+    why_ungroupable,
+)
+from medbench.spec.records import (
+    PRIMARY,
+    Arm,
+    Backbones,
+    Claim,
+    FixedRecipe,
+    Recipes,
+    Replaces,
+    Suite,
+    Synthesis,
+    Task,
+    Tier,
+    Tiers,
+    label,
+)
+from medbench.spec.units import PATIENT
 
+SUMS_TO_0 = 1e-9
+"""As near as a sum of decimal weights comes to 0."""
 _NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 _METRIC_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
-_FILES = ("backbones.yaml", "recipes.yaml", "tiers.yaml")
-_METRICS = "metrics.yaml"
-_FOLDERS = ("claims", "tasks")
-
-T = TypeVar("T", Claim, Task)
 
 
 def load_suite(root: Path) -> Suite:
     """Read `claims/`, `tasks/`, `backbones.yaml`, `recipes.yaml` and `tiers.yaml` below `root`.
 
-    And `metrics.yaml`, where there is one.
+    And `metrics.yaml` and `syntheses/`, where they are there. With a `suite.yaml` all of these may be
+    missing: they are added to medbench's own.
 
     Raises:
       MedbenchError: a file is missing or wrong (see `load_yaml`), names something that is not declared,
         or has a value out of range; the message starts with file and line.
     """
-    _check_folder(root)
-    backbones = load_document(root / "backbones.yaml", Backbones)
-    recipes = load_document(root / "recipes.yaml", Recipes)
-    tiers = load_document(root / "tiers.yaml", Tiers)
-    metrics = load_document(root / _METRICS, Metrics) if (root / _METRICS).is_file() else None
-    tasks = _load_all(root / "tasks", Task)
-    claims = _load_all(root / "claims", Claim)
-    suite = Suite(
-        root=str(root),
-        claims={document.value.claim: document.value for document in claims.values()},
-        claim_files={
-            document.value.claim: path.relative_to(root).as_posix() for path, document in claims.items()
-        },
-        tasks={document.value.task: document.value for document in tasks.values()},
-        architectures=backbones.value.architectures,
-        upstreams=backbones.value.upstreams,
-        recipes=recipes.value.recipes,
-        tiers=tiers.value.tiers,
-        metrics=BUILT_IN | (metrics.value.metrics if metrics else {}),
-    )
-    _check_backbones(backbones)
-    _check_recipes(recipes)
-    _check_tiers(tiers, suite)
-    if metrics:
-        _check_metrics(metrics, suite)
-    _check_unique(tasks, "task")
-    _check_unique(claims, "claim")
-    for task in tasks.values():
-        _check_task(task, suite)
-    for claim in claims.values():
-        _check_claim(claim, suite)
+    *bases, own = read_layers(root)
+    suite = _joined(bases, own)
+    _check(own, suite)
+    for base in bases:
+        _check_base(base, suite, own)
     return suite
+
+
+def _joined(bases: Sequence[Layer], own: Layer) -> Suite:
+    """One suite of all layers; of what is declared in two, the later one's."""
+    declared: dict[str, dict[str, Any]] = {
+        kind: {name: entry.value for layer in (*bases, own) for name, entry in layer.entries[kind].items()}
+        for kind in KINDS
+    }
+    declared["metrics"] = BUILT_IN | declared["metrics"]
+    of_bases = {name: HEAD for base in bases for name in base.entries["claims"]}
+    claims = own.folders["claims"].items()
+    of_own = {each.value.claim: path.relative_to(own.root).as_posix() for path, each in claims}
+    return Suite(
+        root=str(own.root),
+        base=str(bases[0].root) if bases else "",
+        replaces=own.head.value.replaces if own.head else Replaces(),
+        claim_files=of_bases | of_own,
+        **declared,
+    )
+
+
+def _check_base(base: Layer, suite: Suite, own: Layer) -> None:
+    """What medbench declares has a meaning beside what replaces a part of it."""
+    try:
+        _check(base, suite)
+    except MedbenchError as error:
+        assert own.head is not None
+        problem = f"what is replaced leaves something of medbench's without a meaning: {error}"
+        raise own.head.error("replaces", message=problem) from error
+
+
+def _check(layer: Layer, suite: Suite) -> None:
+    """What a layer declares has a meaning within the whole suite."""
+    if layer.backbones:
+        _check_backbones(layer.backbones, suite)
+    if layer.recipes:
+        _check_recipes(layer.recipes)
+    if layer.tiers:
+        _check_tiers(layer.tiers, suite)
+    if layer.metrics:
+        _check_metrics(layer.metrics, suite)
+    for kind, documents in layer.folders.items():
+        _check_unique(documents, KINDS[kind])
+    for task in layer.folders["tasks"].values():
+        _check_task(task, suite)
+    for claim in layer.folders["claims"].values():
+        _check_claim(claim, suite)
+    for synthesis in layer.folders["syntheses"].values():
+        _check_synthesis(synthesis, suite)
+    _check_names_apart(layer, suite)
+    if layer.tiers:
+        _check_sentinel_backbones(layer.tiers, suite)
 
 
 def backbone_named(suite: Suite, name: str) -> Arm:
@@ -142,34 +202,7 @@ class _Declared:
             )
 
 
-def _check_folder(root: Path) -> None:
-    """The folder is a suite, and holds no file that would silently not be read."""
-    makes = f"A suite has {', '.join(_FILES)}, perhaps {_METRICS}, and the folders {' and '.join(_FOLDERS)}."
-    if not root.is_dir():
-        raise MedbenchError(f"{shown(root)}: no such folder. {makes} Run where it is, or name it.")
-    for path in sorted(root.glob("*.y*ml")):
-        if path.name not in (*_FILES, _METRICS):
-            raise MedbenchError(f"{shown(path)}: no file of a suite. {makes}")
-    for name in _FILES:
-        if not (root / name).is_file():
-            raise MedbenchError(f"{shown(root / name)}: no such file. {makes}")
-    for folder in _FOLDERS:
-        for path in sorted((root / folder).rglob("*.*")):
-            if path.suffix != ".yaml" and path.suffix.lower() in {".yaml", ".yml"}:
-                raise MedbenchError(f"{shown(path)}: would not be read. Rename it to {path.stem}.yaml.")
-
-
-def _load_all(folder: Path, type: type[T]) -> dict[Path, Document[T]]:  # noqa: A002
-    """Every declaration in a folder, by path."""
-    paths = sorted(folder.rglob("*.yaml"))
-    if not paths:
-        raise MedbenchError(
-            f"{shown(folder)}: nothing declared. Expected one .yaml file a {folder.name[:-1]}."
-        )
-    return {path: load_document(path, type) for path in paths}
-
-
-def _check_unique(documents: Mapping[Path, Document[T]], kind: str) -> None:
+def _check_unique(documents: Mapping[Path, Document[Any]], kind: str) -> None:
     first: dict[str, str] = {}
     for document in documents.values():
         declared = _Declared(document, (), kind, getattr(document.value, kind))
@@ -182,7 +215,18 @@ def _check_unique(documents: Mapping[Path, Document[T]], kind: str) -> None:
         first[declared.name] = document.file
 
 
-def _check_backbones(document: Document[Backbones]) -> None:
+def _check_names_apart(layer: Layer, suite: Suite) -> None:
+    """No synthesis has the name of a claim."""
+    for kind, others in (("syntheses", suite.claims), ("claims", suite.syntheses)):
+        for document in layer.folders[kind].values():
+            noun = KINDS[kind]
+            name = getattr(document.value, noun)
+            if name in others:
+                message = f"`{name}` names a claim and a synthesis. Give this {noun} another name."
+                raise document.error(noun, message=message)
+
+
+def _check_backbones(document: Document[Backbones], suite: Suite) -> None:
     for name, architecture in document.value.architectures.items():
         declared = _Declared(document, ("architectures", name), "architecture", name)
         declared.expect_name()
@@ -205,7 +249,7 @@ def _check_backbones(document: Document[Backbones]) -> None:
             )
         for architecture_name, file in upstream.weights.items():
             steps = ("weights", architecture_name)
-            declared.expect_known("architecture", architecture_name, document.value.architectures, *steps)
+            declared.expect_known("architecture", architecture_name, suite.architectures, *steps)
             bare = Path(file).name == file and file.endswith(".npz")
             declared.expect(
                 "the name of an .npz file, without folders,", *steps, found=f"`{file}`", holds=bare
@@ -260,6 +304,26 @@ def _check_tiers(document: Document[Tiers], suite: Suite) -> None:
             )
 
 
+def _check_sentinel_backbones(document: Document[Tiers], suite: Suite) -> None:
+    """What is always trained is an arm of some claim in the tier."""
+    for name, tier in document.value.tiers.items():
+        declared = _Declared(document, ("tiers", name), "tier", name)
+        declared.expect_once(tier.sentinel_backbones, "sentinel_backbones")
+        arms = [arm for claim in suite.claims.values() for arm in claim.arms.get(name, {}).values()]
+        known = {_fine_tuned(arm, tier) for arm in arms}
+        if tier.sentinel_backbones and not known:
+            message = f"no claim has arms in {declared}, so there is none to name. Leave this key out."
+            declared.refuse("sentinel_backbones", message=message)
+        for i, backbone in enumerate(tier.sentinel_backbones):
+            declared.expect_known("arm", backbone, known, "sentinel_backbones", i)
+
+
+def _fine_tuned(arm: Arm, tier: Tier) -> str:
+    """The arm's label, the same whether it names the tier's recipe or leaves it out."""
+    recipe = "" if arm.recipe == tier.recipe else arm.recipe
+    return label(arm.backbone, fraction=arm.fraction, recipe=recipe)
+
+
 def _check_metrics(document: Document[Metrics], suite: Suite) -> None:
     for name, metric in document.value.metrics.items():
         declared = _Declared(document, ("metrics", name), "metric", name)
@@ -278,8 +342,6 @@ def _check_metrics(document: Document[Metrics], suite: Suite) -> None:
         if isinstance(metric, Brier) and metric.part == "score" and declared.says("bins"):
             declared.refuse("bins", message=f"`bins` are of a `part` of {declared}, and it names none.")
         if isinstance(metric, OF_GROUPS):
-            grouped = bool(metric.attributes)
-            declared.expect("at least one attribute", "attributes", found="none", holds=grouped)
             declared.expect_once(metric.attributes, "attributes")
             for i, attribute in enumerate(metric.attributes):
                 declared.expect("a name", "attributes", i, found="nothing", holds=bool(attribute.strip()))
@@ -293,18 +355,17 @@ _METRIC_RANGES: list[tuple[str, str, Callable[[Any], bool]]] = [
     ("sensitivity", "more than 0 and less than 1", lambda share: 0 < share < 1),
     ("bins", "2 to 1000", lambda bins: 2 <= bins <= 1000),
     ("smallest", "at least 2", lambda patients: patients >= 2),
+    ("share", "more than 0 and up to 1", lambda share: 0 < share <= 1),
 ]
 """By parameter of a metric: what is expected of it, in words and as a test."""
 
 
 def _check_inner(declared: _Declared, of: str, suite: Suite) -> None:
-    """The metric that is compared between groups is known, and does not compare groups itself."""
-    fitting = ungrouped(suite.metrics)
-    if of in suite.metrics and of not in fitting:
-        declared.refuse(
-            "of",
-            message=f"`{of}` compares groups itself, so {declared} cannot be of it. {nearest(of, fitting)}",
-        )
+    """The metric that is compared between groups is known, and has a value for a group."""
+    fitting = [PRIMARY, *ungrouped(suite.metrics)]
+    why = why_ungroupable(suite.metrics[of]) if of in suite.metrics else ""
+    if why:
+        declared.refuse("of", message=f"`{of}` {why}, so {declared} cannot be of it. {nearest(of, fitting)}")
     declared.expect_known("metric", of, fitting, "of")
 
 
@@ -312,6 +373,18 @@ def _check_task(document: Document[Task], suite: Suite) -> None:
     task = document.value
     declared = _Declared(document, (), "task", task.task)
     declared.expect_known("metric", task.primary, suite.metrics, "primary")
+    primary = suite.metrics[task.primary]
+    if isinstance(primary, OF_GROUPS) and (not primary.attributes or getattr(primary, "of", "") == PRIMARY):
+        declared.refuse(
+            "primary",
+            message=f"metric `{task.primary}` leaves open what it compares, so it cannot be the own one of "
+            f"{declared}. Name attributes, and another metric than `{PRIMARY}`, in metrics.yaml.",
+        )
+    declared.expect_once(task.attributes, "attributes")
+    for i, unit in enumerate(task.units):
+        found = ", ".join(f"`{name}`" for name in unit.by) or "nothing"
+        expected = "`patient`, alone or with attributes,"
+        declared.expect(expected, "units", i, "by", found=found, holds=PATIENT in unit.by)
     for tier, cohort in task.cohorts.items():
         declared.expect_known("tier", tier, suite.tiers, "cohorts", tier)
         if cohort.startswith("phantoms:"):
@@ -322,6 +395,7 @@ def _check_task(document: Document[Task], suite: Suite) -> None:
 def _check_claim(document: Document[Claim], suite: Suite) -> None:
     claim = document.value
     declared = _Declared(document, (), "claim", claim.claim)
+    _check_statement(declared, claim.statement)
     declared.expect("at least one task", "tasks", found="none", holds=bool(claim.tasks))
     declared.expect_once(claim.tasks, "tasks")
     for i, task in enumerate(claim.tasks):
@@ -329,26 +403,151 @@ def _check_claim(document: Document[Claim], suite: Suite) -> None:
     declared.expect("the arms of at least one tier", "arms", found="none", holds=bool(claim.arms))
     for tier, arms in claim.arms.items():
         declared.expect_known("tier", tier, suite.tiers, "arms", tier)
-        _check_arm(declared, arms.baseline, suite, "arms", tier, "baseline")
-        _check_arm(declared, arms.treatment, suite, "arms", tier, "treatment")
-        declared.expect(
-            f"another backbone than the baseline, {arms.baseline.backbone},",
-            "arms",
-            tier,
-            "treatment",
-            found="the same",
-            holds=arms.treatment != arms.baseline,
-        )
+        for name, arm in arms.items():
+            _Declared(document, ("arms", tier, name), "arm", name).expect_name()
+            _check_arm(declared, arm, suite, "arms", tier, name)
+        _check_side(declared, claim, tier, suite)
+    fewest = min((len(suite.tiers[tier].seeds) for tier in claim.arms), default=0)
+    expected = f"0 for all seeds of the tier, or 2 to {fewest} of them,"
+    declared.expect(
+        expected, "seeds", found=claim.seeds, holds=claim.seeds == 0 or 2 <= claim.seeds <= fewest
+    )
+    _check_metric(declared, claim, suite)
+    _check_margin(declared, claim, suite)
+
+
+def _check_synthesis(document: Document[Synthesis], suite: Suite) -> None:
+    synthesis = document.value
+    declared = _Declared(document, (), "synthesis", synthesis.synthesis)
+    _check_statement(declared, synthesis.statement)
+    declared.expect("at least one task", "tasks", found="none", holds=bool(synthesis.tasks))
+    declared.expect_once(synthesis.tasks, "tasks")
+    for i, task in enumerate(synthesis.tasks):
+        declared.expect_known("task", task, suite.tasks, "tasks", i)
+    declared.expect("at least one", "properties", found="none", holds=bool(synthesis.properties))
+    for name, asked in synthesis.properties.items():
+        for field in asked.__struct_fields__:
+            declared.expect_known("claim", getattr(asked, field), suite.claims, "properties", name, field)
+            _check_asks_of_all(declared, suite.claims[getattr(asked, field)])
+        if asked.at_scale == asked.small:
+            message = f"`at_scale` and `small` of `{name}` in {declared} are one claim. Expected two."
+            declared.refuse("properties", name, "small", message=message)
+
+
+def _check_asks_of_all(declared: _Declared, claim: Claim) -> None:
+    """A claim of a synthesis is about each of its tasks."""
+    for i, task in enumerate(declared.document.value.tasks):
+        if task not in claim.tasks:
+            message = (
+                f"claim `{claim.claim}` in {declared} is not about task `{task}`. Leave the task out, or add "
+                "it to the claim."
+            )
+            declared.refuse("tasks", i, message=message)
+
+
+def _check_statement(declared: _Declared, statement: str) -> None:
+    """There is something to judge."""
+    found, holds = "nothing", bool(statement.strip())
+    declared.expect("one sentence that can be true or false", "statement", found=found, holds=holds)
+
+
+def _check_metric(declared: _Declared, claim: Claim, suite: Suite) -> None:
+    """The metric is known, and fits where and over which sub-groups the claim is judged."""
     declared.expect_known("metric", claim.metric, {PRIMARY, *suite.metrics}, "metric")
-    if claim.evaluate == "id":
-        for task in claim.tasks:
-            metric = suite.tasks[task].primary if claim.metric == PRIMARY else claim.metric
-            if pools_home(metric, suite.metrics):
-                declared.refuse(
-                    "evaluate",
-                    message=f"metric `{metric}` tells a shift from `id`, so on `id` itself {declared} has "
-                    "nothing to tell apart. Expected `each-shift`.",
-                )
+    for task in claim.tasks:
+        _check_metric_of_task(declared, claim, suite.tasks[task], suite)
+    if isinstance(claim.effect, Robustness):
+        declared.expect(
+            "`each-shift`, for it is about what a shift takes away,",
+            "evaluate",
+            found=f"`{claim.evaluate}`",
+            holds=claim.evaluate == "each-shift",
+        )
+    _check_each_attribute(declared, claim, suite)
+
+
+def _check_metric_of_task(declared: _Declared, claim: Claim, task: Task, suite: Suite) -> None:
+    """The metric, and the task's own where it is of that, can be had where the claim is judged."""
+    metric = task.primary if claim.metric == PRIMARY else claim.metric
+    spec = suite.metrics[metric]
+    why = why_ungroupable(suite.metrics[task.primary])
+    if isinstance(spec, OF_ANOTHER) and spec.of == PRIMARY and why:
+        declared.refuse(
+            "metric",
+            message=f"metric `{metric}` is of the own one of task `{task.task}` in {declared}, and "
+            f"`{task.primary}` {why}.",
+        )
+    if isinstance(spec, OF_RUN) and claim.evaluate != "id":
+        declared.refuse(
+            "evaluate",
+            message=f"metric `{metric}` is known of a run as a whole, the same on every set, so there is one "
+            f"item a task in {declared}. Expected `id`.",
+        )
+    if pools_home(metric, suite.metrics, task.primary):
+        nothing = (
+            f"metric `{metric}` tells a shift from `id`, so on `id` itself {declared} has nothing to tell"
+        )
+        if isinstance(claim.effect, Robustness):
+            declared.refuse("effect", message=f"{nothing} apart. Expected another effect or metric.")
+        if claim.evaluate != "each-shift":
+            declared.refuse("evaluate", message=f"{nothing} apart. Expected `each-shift`.")
+
+
+def _check_each_attribute(declared: _Declared, claim: Claim, suite: Suite) -> None:
+    """A claim on each attribute, and no other, has a metric of groups that leaves the attribute open."""
+    open_ones = [n for n, m in suite.metrics.items() if isinstance(m, OF_GROUPS) and not m.attributes]
+    if claim.each_attribute:
+        if claim.metric not in open_ones:
+            declared.refuse(
+                "metric",
+                message=f"{declared} is about each attribute of the task, and metric `{claim.metric}` is not "
+                f"of sub-groups, or names its attributes. {nearest(claim.metric, open_ones)}",
+            )
+        for i, task in enumerate(claim.tasks):
+            if not suite.tasks[task].attributes:
+                message = f"task `{task}` declares no `attributes`, and {declared} is about each of them."
+                declared.refuse("tasks", i, message=message)
+    elif claim.metric in open_ones:
+        declared.refuse(
+            "metric",
+            message=f"metric `{claim.metric}` names no attributes, so {declared} must be about each of the "
+            "task's: add `each_attribute: true`, or name the attributes in metrics.yaml.",
+        )
+
+
+def _check_side(declared: _Declared, claim: Claim, tier: str, suite: Suite) -> None:
+    """The arms are those that the effect is made of."""
+    arms = claim.arms[tier]
+    tuned = {name: _fine_tuned(arm, suite.tiers[tier]) for name, arm in arms.items()}
+    found = ", ".join(f"{name} ({of_arm})" for name, of_arm in tuned.items()) or "none"
+    labels, others = set(tuned.values()), [arm for name, arm in arms.items() if name != BASELINE]
+    match claim.effect:
+        case Gain() | Robustness():
+            expected = "`baseline` and `treatment`, which differ,"
+            holds = arms.keys() == {BASELINE, TREATMENT} and len(labels) == 2
+        case Contrast(weights=weights):
+            expected = f"those that have weights ({', '.join(weights)})"
+            holds = arms.keys() == weights.keys()
+        case Slope():
+            expected = "at least three, which differ,"
+            holds = len(arms) == len(labels) >= 3
+        case DataSaved():
+            expected = "`baseline`, and one backbone at two or more fractions"
+            one = len({(arm.backbone, arm.recipe) for arm in others}) == 1
+            holds = BASELINE in arms and one and len({arm.fraction for arm in others}) == len(others) >= 2
+    declared.expect(expected, "arms", tier, found=found, holds=holds)
+    if isinstance(claim.effect, Contrast):
+        weights = claim.effect.weights
+        declared.expect(
+            "numbers other than 0 that sum to 0",
+            *("effect", "weights"),
+            found=", ".join(f"{weight:g}" for weight in weights.values()),
+            holds=all(weights.values()) and abs(sum(weights.values())) < SUMS_TO_0,
+        )
+
+
+def _check_margin(declared: _Declared, claim: Claim, suite: Suite) -> None:
+    """The margin and the relevant effect fit the predicate, and the margin has a reason."""
     needs_room = claim.predicate != "superiority"
     declared.expect(
         "more than 0" if needs_room else "at least 0",
@@ -378,9 +577,15 @@ def _check_claim(document: Document[Claim], suite: Suite) -> None:
 
 
 def _width(claim: Claim, task: Task, suite: Suite) -> float:
-    """Of the range of the claim's metric, or of the one that it compares between groups."""
-    spec = suite.metrics[task.primary if claim.metric == PRIMARY else claim.metric]
-    inner = suite.metrics[spec.of] if isinstance(spec, OF_ANOTHER) else spec
+    """Of the range of the claim's metric, or of the one that it compares between groups; 1 for shares."""
+    if isinstance(claim.effect, DataSaved):
+        return 1.0
+
+    def named(metric: str) -> AnyMetric:
+        return suite.metrics[task.primary if metric == PRIMARY else metric]
+
+    spec = named(claim.metric)
+    inner = named(spec.of) if isinstance(spec, OF_ANOTHER) else spec
     return inner.high - inner.low
 
 
@@ -396,3 +601,7 @@ def _check_arm(claim: _Declared, arm: Arm, suite: Suite, *steps: str) -> None:
             message=f"upstream `{arm.upstream}` has no weights for architecture `{arm.architecture}` "
             f"in {claim}. {nearest(arm.architecture, weights)}",
         )
+    share = f"{arm.fraction:g}"
+    claim.expect("a share above 0 and up to 1", *steps, "fraction", found=share, holds=0 < arm.fraction <= 1)
+    if arm.recipe:
+        claim.expect_known("recipe", arm.recipe, suite.recipes, *steps, "recipe")

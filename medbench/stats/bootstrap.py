@@ -77,15 +77,3 @@ def weights_without(patients: NDArray[np.str_], most: int) -> Iterator[NDArray[n
     for start in range(0, groups, rows):
         left_out = np.arange(start, min(start + rows, groups))
         yield (group_of_image != left_out[:, None]).astype(np.float64)
-
-
-def patients_of_rarest_class(patients: NDArray[np.str_], labels: NDArray[np.int8]) -> int:
-    """Patients that show the rarest class of any label: what the spread over patients really rests on.
-
-    Args:
-      patients: (n,) the patient of each image.
-      labels: (n, k) of 0, 1, and -1 where unknown.
-    """
-    return min(
-        len(np.unique(patients[labels[:, i] == value])) for i in range(labels.shape[1]) for value in (0, 1)
-    )

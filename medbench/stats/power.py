@@ -1,6 +1,7 @@
 """What an experiment of this size can show, and what size would settle what it left open."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import inf
 
 import numpy as np
@@ -11,6 +12,37 @@ WANTED = 0.8
 """The power that `detectable` and the functions of what settles a claim ask for."""
 LARGEST_FACTOR, MOST_SEEDS = 100.0, 100
 """Times the patients, and number of seeds, beyond which nobody will gather more: they cannot settle it."""
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """What a verdict must allow for beside the spread, in the unit of the effect.
+
+    Attributes:
+      bias: the effect may be wrong by so much in either direction; noise makes it, so that it falls as a
+        standard error does with more patients.
+      unseen: patients of a kind that was not drawn may take so much off a claim that is supported; the share
+        that may be missed falls as patients grow.
+    """
+
+    bias: float = 0.0
+    unseen: float = 0.0
+
+    def with_patients(self, factor: float) -> "Doubt":
+        """What is to be expected with `factor` times the patients."""
+        return Doubt(self.bias / factor**0.5, self.unseen / factor)
+
+    def to_support(self, claimed: Claimed) -> Claimed:
+        """The effects that support the claim nevertheless."""
+        return claimed.narrowed(self.bias + self.unseen)
+
+    def to_refute(self, denied: Claimed) -> Claimed:
+        """The effects on one side of the claim that refute it nevertheless."""
+        return denied.narrowed(self.bias)
+
+
+NO_DOUBT = Doubt()
+
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(80)
 _TAIL = 1e-12
 """The probability that the quadrature over the standard error leaves out at either end: right to 1e-9."""
@@ -67,22 +99,28 @@ def detectable(claimed: Claimed, spread: Spread) -> float | None:
     return float(brentq(lacking, claimed.low, claimed.low + step))
 
 
-def patients_that_settle(effect: float, claimed: Claimed, spread: Spread) -> float | None:
+def patients_that_settle(
+    effect: float, claimed: Claimed, spread: Spread, doubt: Doubt = NO_DOUBT
+) -> float | None:
     """Factor on the patients that gives the power `WANTED` to support, or to refute, at a true effect.
 
     None where more patients alone cannot, because the seeds' share remains.
     """
-    return _smallest_factor(effect, claimed, spread.with_patients)
+    return _smallest_factor(effect, claimed, spread.with_patients, doubt)
 
 
-def patients_and_seeds_that_settle(effect: float, claimed: Claimed, spread: Spread) -> float | None:
+def patients_and_seeds_that_settle(
+    effect: float, claimed: Claimed, spread: Spread, doubt: Doubt = NO_DOUBT
+) -> float | None:
     """Factor on both patients and seeds that gives the power `WANTED`; None where it is out of reach."""
-    return _smallest_factor(
-        effect, claimed, lambda factor: spread.with_patients(factor).with_seeds(factor * spread.n_seeds)
-    )
+
+    def enlarged(factor: float) -> Spread:
+        return spread.with_patients(factor).with_seeds(factor * spread.n_seeds)
+
+    return _smallest_factor(effect, claimed, enlarged, doubt)
 
 
-def seeds_that_settle(effect: float, claimed: Claimed, spread: Spread) -> int | None:
+def seeds_that_settle(effect: float, claimed: Claimed, spread: Spread, doubt: Doubt = NO_DOUBT) -> int | None:
     """Seeds an arm that give the power `WANTED` to support, or to refute, at a true effect.
 
     None where more seeds alone cannot, because the patients' share remains.
@@ -90,7 +128,7 @@ def seeds_that_settle(effect: float, claimed: Claimed, spread: Spread) -> int | 
     low, high = int(spread.n_seeds), MOST_SEEDS
 
     def enough(seeds: int) -> bool:
-        return _settled(effect, claimed, spread.with_seeds(seeds)) >= WANTED
+        return _settled(effect, claimed, spread.with_seeds(seeds), doubt) >= WANTED
 
     if not enough(high):
         return None
@@ -100,17 +138,20 @@ def seeds_that_settle(effect: float, claimed: Claimed, spread: Spread) -> int | 
     return low
 
 
-def _smallest_factor(effect: float, claimed: Claimed, enlarged: Callable[[float], Spread]) -> float | None:
+def _smallest_factor(
+    effect: float, claimed: Claimed, enlarged: Callable[[float], Spread], doubt: Doubt
+) -> float | None:
     from scipy.optimize import brentq  # noqa: PLC0415 (slow to import, and only judging needs it)
 
     def lacking(factor: float) -> float:
-        return _settled(effect, claimed, enlarged(factor)) - WANTED
+        return _settled(effect, claimed, enlarged(factor), doubt.with_patients(factor)) - WANTED
 
     if lacking(LARGEST_FACTOR) < 0:
         return None
     return 1.0 if lacking(1.0) >= 0 else float(brentq(lacking, 1.0, LARGEST_FACTOR))
 
 
-def _settled(effect: float, claimed: Claimed, spread: Spread) -> float:
+def _settled(effect: float, claimed: Claimed, spread: Spread, doubt: Doubt) -> float:
     """Power of the verdict that is right at a true effect: supported within the range, else refuted."""
-    return power(effect, claimed.denial(effect) or claimed, spread)
+    denied = claimed.denial(effect)
+    return power(effect, doubt.to_refute(denied) if denied else doubt.to_support(claimed), spread)

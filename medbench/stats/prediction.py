@@ -54,11 +54,12 @@ def prior_spread(groups: Iterable[Sequence[float]], *, arms: int, least: float =
     from scipy.optimize import brentq  # noqa: PLC0415 (slow to import, and only judging needs it)
     from scipy.special import digamma, polygamma  # noqa: PLC0415
 
-    telling = [group for group in groups if len(group) > 1 and np.std(group, ddof=1) > least]
+    spreads = [(len(group), float(np.std(group, ddof=1))) for group in groups if len(group) > 1]
+    telling = [(seeds, deviation) for seeds, deviation in spreads if deviation > least]
     if len(telling) < 2 or arms < 2:
         return SeedSpread(0.0, 0.0)
-    halves = np.array([(len(group) - 1) / 2 for group in telling])
-    deviations = np.array([np.std(group, ddof=1) for group in telling])
+    seeds, deviations = np.array(telling).T
+    halves = (seeds - 1) / 2
     logs = 2 * np.log(deviations) - digamma(halves) + np.log(halves)
     excess = float(np.var(logs, ddof=1) - np.mean(polygamma(1, halves)))
     alike = 1e4

@@ -46,6 +46,6 @@ Made by
     {command}
 
 with `DIR` the folder of CIFAR-10. On one CPU the same command gives the same bytes; on another machine or an
-accelerator it gives weights that are as good, not the same. The recipe is BiT's own for pre-training
-(Kolesnikov et al., arXiv 1912.11370), scaled down.
+accelerator it gives weights that are as good, not the same. The recipe is BiT's for pre-training (Kolesnikov
+et al., arXiv 1912.11370), scaled down, with a higher learning rate, a shorter warm-up and later falls.
 """

@@ -36,7 +36,9 @@ ImageSource = Callable[[str, int], NDArray[np.uint8]]
 PROBE = 128
 """Features are kept of the first so many images of `id`."""
 VALIDATION_METRIC = "roc_auc"
-_VALIDATIONS, _TRACE_POINTS = 4, 50
+_VALIDATED_AT = (0.03, 0.06, 0.12, 0.25, 0.5, 0.75)
+"""Shares of the steps after which the validation set is scored, beside the end: closest where scores move."""
+_TRACE_POINTS = 50
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ def fine_tune(
     key = random_key(streams.key_seed(spec.seed, streams.AUGMENTATION))
     losses: list[Any] = []
     validation: list[Validation] = []
+    validated = {round(share * recipe.steps) for share in _VALIDATED_AT} - {0, recipe.steps}
     for step in range(recipe.steps):
         with clock("train" if step else "compile"):
             batch = order[step]
@@ -137,7 +140,7 @@ def fine_tune(
             losses.append(loss)
             keep_close(losses)
         report(Progress("train", step + 1, recipe.steps))
-        if step in _spread(recipe.steps, _VALIDATIONS)[:-1]:
+        if step + 1 in validated:
             with clock("evaluate"):
                 validation.append(_validated(step, scored(VALIDATION)))
 

@@ -8,6 +8,25 @@ table: manifest.csv
 columns: {{image: file, patient: patient_id}}
 labels:
   pneumonia: {{column: finding, positive: [bacteria, virus], negative: [normal]}}
+shifts:
+  adult-films: {nih_adult}
+"""
+
+NIH_ADULT = """\
+# Films of adults (ChestX-ray14) mapped to the paediatric label. Five of them say pneumonia; `infiltration`,
+# an opacity of the airspace in that set's words, stands in for it.
+domain: chest
+root: {images}/chest_nih64
+table: manifest.csv
+columns:
+  image: file
+  patient: patient_id
+  attributes:
+    sex: sex
+    age: age
+    view: view
+labels:
+  pneumonia: infiltration
 """
 
 NIH = """\

@@ -19,7 +19,6 @@ pytestmark = pytest.mark.skipif(
 
 # images, patients or clusters, positives, as the sets' own descriptions count them
 COUNTS = {
-    "PEDIATRIC_PNEUMONIA": (3649, 2004, {"pneumonia": 1769 + 942}),
     "COVID": (180, 109, {"covid": 131}),
     "MIAS": (220, 110, {"malignant": 36}),
     "PAD_UFES": (516, 399, {"malignant": 153 + 18 + 30}),
@@ -32,9 +31,8 @@ def write(tmp_path):
     def write(name: str) -> Path:
         path = tmp_path / f"{name.lower()}.yaml"
         text = getattr(real_cohorts, name)
-        path.write_text(
-            text.format(images=IMAGES.resolve(), pad_ufes="pad_ufes.yaml", ph2="ph2.yaml"), encoding="utf-8"
-        )
+        others = {other: f"{other}.yaml" for other in ("nih_adult", "pad_ufes", "ph2")}
+        path.write_text(text.format(images=IMAGES.resolve(), **others), encoding="utf-8")
         return path
 
     return write
@@ -49,6 +47,16 @@ def test_a_public_set_is_read_whole(write, name):
     assert sum(count.patients for count in found.sets.values()) == patients
     for label, number in positives.items():
         assert sum(count.positive[label] for count in found.sets.values()) == number
+
+
+def test_films_of_children_are_read_whole_with_those_of_adults_as_a_shift_through_a_label_map(write):
+    write("NIH_ADULT")
+    cohort = open_folder(write("PEDIATRIC_PNEUMONIA"))
+    home = [cohort.examples(name) for name in ("train", "validation", "id")]
+    assert (sum(map(len, home)), sum(len(np.unique(e.patient)) for e in home)) == (3649, 2004)
+    assert sum(int((e.labels[:, -1] == 1).sum()) for e in home) == 1769 + 942
+    adults = cohort.examples("adult-films")
+    assert (len(adults), int((adults.labels[:, -1] == 1).sum())) == (699, 117)
 
 
 def test_chest_films_with_several_findings_and_films_taken_lying_as_a_shift(write):

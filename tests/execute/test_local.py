@@ -82,6 +82,15 @@ def test_the_record_says_what_was_run_by_which_code(bench):
     assert record.started.endswith("+00:00")
 
 
+def test_the_record_says_by_stage_how_alike_features_are_before_and_after(bench, monkeypatch):
+    start = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float16)
+    features = {"start/root": start, "end/root": -2 * start, "start/block1": start, "end/block1": 0 * start}
+    monkeypatch.setattr(runs, "features", lambda: features)
+    run = bench.obtain()
+    assert run.record.feature_reuse == {"root": pytest.approx(1), "block1": None}
+    assert bench.obtain().record == run.record, "as it was written"
+
+
 def test_a_reference_run_is_loaded_instead_of_trained(bench):
     bench.accept()
     assert bench.locate() == "loaded"

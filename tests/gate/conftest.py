@@ -1,24 +1,24 @@
 """Accepted suites for the gate: the shipped one, and small ones of any shape."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from medbench.expect import (
     Accepted,
-    Backbones,
     Calibration,
     Expectation,
     Expectations,
     Rule,
-    Samples,
     load,
 )
 from medbench.gate.worlds import Suite, World
 from medbench.judgement import Definition, Interval
+from medbench.spec.effects import AT, BASELINE, PAIR, TREATMENT
 
 ROOT = Path(__file__).parents[2] / "expectations"
 UNMOVED = tuple(
@@ -51,18 +51,39 @@ def expectation(
         verdict="inconclusive",
         effect=Interval(value=effect, low=effect - 0.02, high=effect + 0.02),
         definition=Definition(
-            predicate=predicate, margin=0.005, metric=metric, evaluate="id", cohort="c", labels="l"
+            predicate=predicate,
+            margin=0.005,
+            metric=metric,
+            evaluate="id",
+            cohort="c",
+            labels="l",
+            effect="gain",
+            weights={BASELINE: -1.0, TREATMENT: 1.0},
+            units="image",
         ),
         rule=Rule(),
         environment=environment,
         cohort_fingerprint="f",
-        backbones=Backbones(baseline=backbones[0], treatment=backbones[1]),
+        arms=dict(zip(PAIR, backbones, strict=True)),
         accepted=Accepted(date="", commit="", reason="", jax=""),
         groups={},
-        samples=Samples(
-            baseline=dict(enumerate(map(float, baseline), 1)),
-            treatment=dict(enumerate(map(float, treatment), 1)),
-        ),
+        samples={
+            arm: dict(enumerate(map(float, values), 1))
+            for arm, values in zip(PAIR, (baseline, treatment), strict=True)
+        },
+    )
+
+
+def of_terms(item: str, samples: Mapping[str, Sequence[float]], weights: Mapping[str, float]) -> Expectation:
+    """An accepted item of terms such as `many` and `many at id`, each arm being the net of its name."""
+    one = expectation(item, [0.0], [0.0])
+    effect = sum(weight * np.mean(samples[term]) for term, weight in weights.items())
+    return structs.replace(
+        one,
+        effect=Interval(value=effect, low=effect - 0.02, high=effect + 0.02),
+        definition=structs.replace(one.definition, effect="robustness", weights=dict(weights)),
+        arms={term.partition(AT)[0]: f"{term.partition(AT)[0]}-net" for term in samples},
+        samples={term: dict(enumerate(map(float, values), 1)) for term, values in samples.items()},
     )
 
 
@@ -105,7 +126,6 @@ def scripted(
     items, scores = len(suite.items), len(suite.runs)
     return Scripted(
         suite=suite,
-        definitions=tuple(item.definition for item in suite.items),
         means=np.full(scores, 0.8),
         deviations=np.full(scores, deviation),
         shared=0.0,

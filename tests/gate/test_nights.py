@@ -6,7 +6,7 @@ import pytest
 from medbench.expect import Expectations
 from medbench.gate import nights
 from medbench.gate.worlds import LikeStored, Suite
-from tests.gate.conftest import UNMOVED, expectation, scripted, suite_of
+from tests.gate.conftest import UNMOVED, expectation, of_terms, scripted, suite_of
 
 
 def test_a_night_is_red_when_a_band_is_left_or_a_verdict_flips(expectations):
@@ -15,11 +15,12 @@ def test_a_night_is_red_when_a_band_is_left_or_a_verdict_flips(expectations):
     values = world.draw(random, world.suite.seeds)
     accepted = nights.accept(world, values, expectations.calibration)
     assert not nights.alarms(world, values, 1, accepted).any()
-    values[4][1, 2] += 0.003
-    assert nights.alarms(world, values, 1, accepted).tolist() == [i == 4 for i in range(len(values))]
-    values[4][1, 2] -= 0.003
-    values[0] = values[0][::-1]
-    assert nights.alarms(world, values, 1, accepted)[0]
+    one, two = world.suite.areas[:2]
+    values[one][1, 2] += 0.004
+    assert np.flatnonzero(nights.alarms(world, values, 1, accepted)).tolist() == [one]
+    values[one][1, 2] -= 0.004
+    values[two] = values[two][::-1]
+    assert nights.alarms(world, values, 1, accepted)[two]
 
 
 def test_every_item_can_be_the_one_that_alarms():
@@ -52,6 +53,32 @@ def test_the_verdict_is_that_of_the_items_own_predicate_and_direction(metric, pr
     assert judgement.effect.value == pytest.approx(gain if metric == "roc_auc@1" else -gain)
 
 
+def test_the_effect_of_several_terms_is_their_weighted_sum():
+    weights = {"few": -1.0, "many": 1.0, "few at id": 1.0, "many at id": -1.0}
+    samples = dict(
+        zip(
+            weights, ([0.6, 0.61, 0.62], [0.8, 0.82, 0.81], [0.7, 0.71, 0.7], [0.75, 0.74, 0.75]), strict=True
+        )
+    )
+    item = of_terms("a/c/icu", samples, weights)
+    world = scripted(Expectations((expectation("b/c/id", [0.6, 0.62], [0.7, 0.72]), item)))
+    judgement = nights.judged(world, 1, np.array(list(samples.values())), 1)
+    assert judgement.effect.value == pytest.approx(0.2 - (0.7466667 - 0.7033333))
+    assert judgement.verdict == "supported"
+    assert judgement.samples.keys() == samples.keys()
+
+
+def test_an_effect_that_is_no_sum_concludes_nothing_and_its_bands_are_held():
+    item = of_terms("a/c/id", {"few": [0.6, 0.61, 0.62], "many": [0.8, 0.82, 0.81]}, {})
+    world = scripted(Expectations((expectation("b/c/id", [0.6, 0.62], [0.7, 0.72]), item), UNMOVED))
+    values = [np.full((2, 2), 0.7), np.array([[0.6, 0.61, 0.62], [0.8, 0.82, 0.81]])]
+    accepted = nights.accept(world, values, UNMOVED)
+    assert accepted.accepted[1].verdict == "inconclusive"
+    assert accepted.accepted[1].effect == item.effect
+    moved = [values[0], values[1] + [[0.0], [0.01]]]
+    assert nights.alarms(world, moved, 1, accepted).tolist() == [False, True]
+
+
 def test_one_seed_concludes_nothing():
     world = scripted(suite_of(1))
     assert nights.judged(world, 0, np.array([[0.6], [0.9]]), 7).verdict == "inconclusive"
@@ -61,8 +88,12 @@ def test_one_seed_concludes_nothing():
 def test_numeric_noise_has_a_calibrated_difference_as_its_usual_largest(expectations):
     random = np.random.default_rng(0)
     one = next(row for row in expectations.calibration if row.metric == "roc_auc@1")
-    rows = tuple(row for row in expectations.calibration if row.variant == one.variant)
-    largest = [np.abs(nights.machine(rows, random)("roc_auc@1", (90,))).max() for _ in range(500)]
+    same = (one.variant, one.jax)
+    rows = tuple(row for row in expectations.calibration if (row.variant, row.jax) == same)
+    largest = [
+        np.abs(nights.machine(rows, random)("roc_auc@1", (nights.CALIBRATED_VALUES,))).max()
+        for _ in range(500)
+    ]
     assert np.median(largest) == pytest.approx(one.largest_difference, rel=0.1)
 
 

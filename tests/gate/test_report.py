@@ -39,7 +39,8 @@ def findings(*, heavy: int = 900, kurtosis: float = 0.0, caught: int = 2000) -> 
     ]
     cells += [
         Planted("seed deviations", float(DEVIATIONS), f"{a} accepted, {n} new", "one arm", "stored")
-        for a, n in NUMBERS
+        for a, of_new in NUMBERS.items()
+        for n in of_new
     ]
     rng = np.random.default_rng(0)
     return Findings(
@@ -185,5 +186,10 @@ def test_the_page_names_the_suite_that_was_simulated():
     text = page(reported(findings()))
     assert "2 items on 2 tasks, 4 arms of 6 accepted seeds" in text
     assert "| stored | 6 new seeds |" in text
-    assert "with 6 accepted and as many new seeds" in text
+    assert "4 scores by 1 metric." in text
+    assert "Its effects: gain 2." in text
+    assert "all 24 accepted values are measured anew" in text
+    assert "(2 of 6 seeds)" in text
+    assert "% of 6 accepted, 6 new; " in text
+    assert "% of 6 accepted, 1 new. One new seed can never do." in text
     assert "five" not in text

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -12,11 +13,12 @@ from medbench.spec.metrics import (
     BUILT_IN,
     KINDS,
     OF_ANOTHER,
-    OF_GROUPS,
+    FeatureReuse,
     GroupGap,
     Metrics,
     MetricSpec,
     WorstGroup,
+    resolved,
 )
 
 PAGE = (Path(__file__).parents[2] / "docs/metrics.md").read_text(encoding="utf-8")
@@ -57,7 +59,7 @@ def test_an_entry_gives_direction_and_range(kind):
     elif kind is GroupGap:
         assert said == "- better: lower; range: 0 to the width of the other metric's range"
     else:
-        parameters = {"attributes": ["sex"]} if issubclass(kind, OF_GROUPS) else {}
+        parameters = {"stage": "block4"} if kind is FeatureReuse else {}
         better, span = better_and_range(metric_named("it", {"it": kind(**parameters)}))
         assert said.startswith(f"- better: {better}; range: {span}")
 
@@ -73,7 +75,18 @@ def test_the_example_is_a_valid_file(tmp_path):
     path = tmp_path / "metrics.yaml"
     path.write_text(example, encoding="utf-8")
     declared = load_yaml(path, Metrics).metrics
-    assert len(declared) == 7
-    for name, spec in declared.items():
-        assert metric_named(name, BUILT_IN | declared).spec == spec
-    assert sum(isinstance(spec, OF_ANOTHER) for spec in declared.values()) == 2
+    assert len(declared) == 9
+    medbenchs = load_yaml(Path(__file__).parents[2] / "benchmarks/metrics.yaml", Metrics).metrics
+    assert not declared.keys() & medbenchs.keys(), "a suite that extends medbench's may have them all"
+    assert sum(isinstance(spec, OF_ANOTHER) for spec in declared.values()) == 3
+    meant = {
+        name: metric_named(name, resolved(name, BUILT_IN | declared, primary="nll", attribute="age"))
+        for name in declared
+    }
+    assert meant["any-gap"].identity == "group_gap/max-min-of-nll@1-by-age-from-20@1"
+    assert {name for name, spec in declared.items() if meant[name].spec != spec} == {"any-gap"}
+
+
+def test_the_stages_are_those_that_the_page_lists():
+    (stages,) = re.findall(r"`stage`, one of (.*) \(", line(FeatureReuse, "parameters"))
+    assert re.findall(r"`(\w+)`", stages) == list(get_args(FeatureReuse.__annotations__["stage"]))

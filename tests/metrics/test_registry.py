@@ -15,6 +15,7 @@ from medbench.spec.metrics import (
     Brier,
     CalibrationError,
     EqualizedOddsGap,
+    FeatureReuse,
     GroupGap,
     NegativeLogLikelihood,
     OutOfDistributionAuc,
@@ -22,10 +23,13 @@ from medbench.spec.metrics import (
     RocAuc,
     SensitivityAtSpecificity,
     SpecificityAtSensitivity,
+    StepsToShare,
     TopK,
     WorstGroup,
+    resolved,
     ungrouped,
 )
+from tests import runs
 from tests.judging import scored
 
 DECLARED = {
@@ -43,7 +47,9 @@ DECLARED = {
     "odds": EqualizedOddsGap(attributes=["sex"]),
     "screening": SensitivityAtSpecificity(specificity=0.9),
     "rule-out": SpecificityAtSensitivity(sensitivity=0.95),
+    "reuse": FeatureReuse(stage="block4"),
 }
+OF_A_RUN = ["steps_to_share", "reuse"]
 
 
 def test_the_registry_pins_name_version_and_direction():
@@ -72,6 +78,36 @@ def test_what_compares_groups_cannot_be_compared_between_groups(kind, of):
     )
 
 
+@pytest.mark.parametrize("of", OF_A_RUN)
+@pytest.mark.parametrize("kind", [GroupGap, WorstGroup])
+def test_what_is_known_of_a_run_cannot_be_compared_between_groups(kind, of):
+    few = {name: DECLARED[name] for name in ("roc_auc", *OF_A_RUN)}
+    with pytest.raises(MedbenchError) as caught:
+        metric_named("itself", {**few, "itself": kind(of=of, attributes=["sex"])})
+    assert str(caught.value) == (
+        f"metric `itself` is of `{of}`, which is known of a run as a whole. Expected one of roc_auc."
+    )
+
+
+def test_what_a_declaration_leaves_open_is_the_tasks_own_metric_and_an_attribute():
+    declared = {**DECLARED, "open": GroupGap(of="primary"), "open-odds": EqualizedOddsGap()}
+    found = resolved("open", declared, primary="tempered", attribute="age")
+    assert found == {"open": GroupGap(of="tempered", attributes=["age"]), "tempered": DECLARED["tempered"]}
+    assert metric_named("open", found).identity == (
+        "group_gap/max-min-of-ece/equal-width-15-temperature@1-by-age-from-20@1"
+    )
+    odds = resolved("open-odds", declared, primary="tempered", attribute="age")
+    assert odds == {"open-odds": EqualizedOddsGap(attributes=["age"])}
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_what_a_declaration_names_stays(name):
+    found = resolved(name, DECLARED, primary="nll", attribute="view")
+    assert found[name] == DECLARED[name]
+    assert metric_named(name, found).identity == metric_named(name, DECLARED).identity
+    assert set(found) == {name, getattr(DECLARED[name], "of", name)} & set(DECLARED)
+
+
 @pytest.mark.parametrize(
     ("spec", "identity"),
     [
@@ -92,6 +128,9 @@ def test_what_compares_groups_cannot_be_compared_between_groups(kind, of):
         (RiskCoverageArea(temperature=True), "aurc/temperature@1"),
         (OutOfDistributionAuc(score="energy"), "ood_auroc/energy@1"),
         (EqualizedOddsGap(attributes=["sex", "age"]), "equalized_odds_gap/by-sex+age-from-20@1"),
+        (FeatureReuse(stage="pre_logits"), "feature_reuse/pre_logits@1"),
+        (StepsToShare(), "steps_to_share/0.9@1"),
+        (StepsToShare(share=0.75), "steps_to_share/0.75@1"),
     ],
 )
 def test_an_identity_names_what_the_value_depends_on(spec, identity):
@@ -123,6 +162,8 @@ def test_the_identity_of_a_metric_of_another_spells_that_one_out():
         ("worst", True, 0, 1),
         ("worst-nll", False, 0, inf),
         ("odds", False, 0, 1),
+        ("steps_to_share", False, 0, inf),
+        ("reuse", True, -1, 1),
     ],
 )
 def test_a_group_metric_takes_direction_and_range_from_the_one_that_is_compared(name, higher, low, high):
@@ -152,10 +193,11 @@ def test_every_kind_stands_in_these_tests():
     assert {type(spec) for spec in DECLARED.values()} == set(KINDS)
 
 
-def test_what_compares_groups_is_not_built_in_and_cannot_be_compared():
-    assert ungrouped(BUILT_IN) == list(BUILT_IN)
+def test_what_has_no_value_for_a_group_cannot_be_compared_between_groups():
+    of_examples = [name for name in BUILT_IN if name != "steps_to_share"]
+    assert ungrouped(BUILT_IN) == of_examples
     assert ungrouped(DECLARED) == [
-        *BUILT_IN,
+        *of_examples,
         "tempered",
         "reliability",
         "resolution",
@@ -171,8 +213,10 @@ def test_every_metric_values_a_sample_within_its_range(name):
     attributes = {"sex": np.array(["f", "m"])[draw.integers(0, 2, 400)], "age": np.full(400, "60")}
     predictions = scored(labels, labels + draw.normal(size=400), attributes=attributes)
     shifted = np.arange(400) >= 200
+    record = runs.record(feature_reuse={"block4": -0.3})
     metric = metric_named(name, DECLARED)
-    value, reason = evaluate(metric, Sample(predictions, validation=predictions, shifted=shifted))
+    sample = Sample(predictions, validation=predictions, shifted=shifted, record=record)
+    value, reason = evaluate(metric, sample)
     assert reason == ""
     assert metric.low <= value <= metric.high
 

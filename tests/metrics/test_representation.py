@@ -1,4 +1,7 @@
-"""Linear CKA against the formula by loops and closed forms; steps to a share against lines."""
+"""Linear CKA against the formula by loops and closed forms; steps to a share against lines.
+
+And both as metrics of a run, read from its record.
+"""
 
 import numpy as np
 import pytest
@@ -7,7 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from medbench.errors import MedbenchError
+from medbench.metrics import Sample, evaluate, metric_named
 from medbench.metrics.representation import at, cka_by_stage, linear_cka, steps_to_share
+from medbench.record import Validation
+from medbench.spec.metrics import FeatureReuse, StepsToShare
+from tests import runs
+from tests.judging import scored
 
 
 def hsic_by_loops(x, y):
@@ -253,3 +261,108 @@ def test_whatever_the_trace_a_step_lies_within_it_or_has_a_reason(scores, share,
     assert (step is None) == bool(reason)
     if step is not None:
         assert 0 <= step <= 10 * (len(scores) - 1)
+
+
+# Of a run.
+
+
+def of_run(spec, **known):
+    """The metric of a run whose record knows this; its predictions are beside the point."""
+    sample = Sample(scored([0, 1, 1], [0.0, 1.0, 2.0]), record=runs.record(**known) if known else None)
+    return evaluate(metric_named("it", {"it": spec}), sample)
+
+
+def reuse(stage, known):
+    return of_run(FeatureReuse(stage=stage), feature_reuse=known)
+
+
+def test_the_reuse_of_a_stage_is_what_the_record_has():
+    known = {"root": 0.9, "block4": -0.25, "pre_logits": 0.0}
+    for stage, value in known.items():
+        assert reuse(stage, known) == (value, "")
+
+
+@pytest.mark.parametrize(
+    ("known", "why"),
+    [
+        ({}, "the run's record has no reuse of stage `block4`"),
+        (
+            {"root": 0.9, "block1": 1.0},
+            "the run's record has no reuse of stage `block4`; there are root, block1",
+        ),
+        ({"root": 0.9, "block4": None}, "the run's record has no reuse of stage `block4`"),
+    ],
+)
+def test_a_stage_without_reuse_has_no_value_but_a_reason(known, why):
+    assert reuse("block4", known) == (None, why)
+    assert of_run(FeatureReuse(stage="block4")) == (None, "the run's record has no reuse of stage `block4`")
+
+
+def trace(*scores):
+    """Validation scores after so many steps, as a record has them: by the last step, counted from 0."""
+    return [Validation(step=after - 1, value=score) for after, score in scores]
+
+
+def steps(*scores, share=0.9):
+    return of_run(StepsToShare(share=share), validation=trace(*scores))
+
+
+@pytest.mark.parametrize(("share", "step"), [(0.1, 10), (0.5, 50), (0.9, 90), (1.0, 100)])
+def test_a_score_that_rises_evenly_from_chance_comes_a_share_of_the_way_in_that_share_of_the_steps(
+    share, step
+):
+    assert steps((25, 0.6), (50, 0.7), (100, 0.9), share=share) == (pytest.approx(step), "")
+    assert steps((100, 0.9), share=share) == (pytest.approx(step), ""), "only the end was scored"
+
+
+def test_a_score_that_is_near_its_end_at_once_takes_few_steps():
+    # .86 is nine tenths of the way from .5 to .9, and eighteen nineteenths of that from .5 to .88.
+    assert steps((10, 0.88), (100, 0.9)) == (pytest.approx(10 * 0.36 / 0.38), "")
+    assert steps((10, 0.86), (100, 0.9)) == (pytest.approx(10), "")
+
+
+def test_a_score_that_falls_below_chance_first_is_passed_from_there():
+    assert steps((10, 0.4), (20, 0.9)) == (pytest.approx(10 + 10 * 0.46 / 0.5), "")
+
+
+def test_the_first_crossing_counts_though_the_score_falls_back():
+    assert steps((10, 0.9), (50, 0.5), (100, 0.9)) == (pytest.approx(9), "")
+
+
+def test_a_step_without_a_score_is_passed_over_but_the_last_one_is_needed():
+    assert steps((10, None), (100, 0.9)) == (pytest.approx(90), "")
+    no_end = "the run's record has no validation score in the end"
+    assert steps((10, 0.8), (100, None)) == (None, no_end)
+    assert steps() == (None, no_end)
+    assert of_run(StepsToShare()) == (None, no_end)
+
+
+@pytest.mark.parametrize("end", [0.5, 0.3])
+def test_a_run_that_ends_no_better_than_chance_has_no_steps(end):
+    assert steps((50, 0.7), (100, end)) == (
+        None,
+        f"the final score, {end:g}, is no better than the first, 0.5",
+    )
+
+
+@settings(deadline=None)
+@given(
+    scores=st.lists(st.none() | st.floats(0, 1), max_size=6),
+    share=st.sampled_from([0.01, 0.5, 0.9, 1.0]),
+)
+def test_whatever_a_run_was_scored_its_steps_are_above_0_and_within_its_own_or_have_a_reason(scores, share):
+    value, reason = steps(*((10 * (i + 1), score) for i, score in enumerate(scores)), share=share)
+    assert (value is None) == bool(reason)
+    if value is not None:
+        assert 0 < value <= 10 * len(scores)
+
+
+@pytest.mark.parametrize("spec", [FeatureReuse(stage="root"), FeatureReuse(stage="block1"), StepsToShare()])
+def test_no_choice_of_patients_moves_what_is_known_of_a_run(spec):
+    sample = Sample(scored([0, 1, 1], [0.0, 1.0, 2.0]), record=runs.record())
+    weights = np.random.default_rng(0).integers(0, 3, (7, 3)).astype(float)
+    of_all = metric_named("it", {"it": spec}).values(sample, weights)
+    value, reason = evaluate(metric_named("it", {"it": spec}), sample)
+    assert of_all.values.tolist() == [value or 0.0] * 7
+    assert of_all.defined.tolist() == [value is not None] * 7
+    assert of_all.reason == reason

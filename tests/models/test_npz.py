@@ -279,7 +279,7 @@ def test_a_failed_write_leaves_the_old_file_as_it_was(params, stored, tmp_path, 
     def fail(*_args, **_kwargs):
         raise OSError("disk full")
 
-    monkeypatch.setattr(np, "savez", fail)
+    monkeypatch.setattr(np, "savez_compressed", fail)
     with pytest.raises(OSError, match="disk full"):
         npz.save(path, params)
     assert [file.name for file in tmp_path.iterdir()] == ["a.npz"]

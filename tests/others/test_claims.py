@@ -28,7 +28,8 @@ def test_every_claim_of_the_domain_is_judged_on_every_set_that_it_asks_for(judge
     assert {item.verdict for item in judged} == {"supported"}
     assert (refused, notes) == ([], [])
     item = judged[1]
-    assert (item.baseline, item.treatment, item.metric) == ("net-small", "net-large", "roc_auc@1")
+    assert item.arms == {"baseline": "net-small", "treatment": "net-large"}
+    assert item.metric == "roc_auc@1"
     assert (item.n_patients, item.n_images, item.n_seeds) == (80, 160, 3)
     assert item.groups == {"density": ["a", "b", "c", "d"]}
     assert not item.generated
@@ -44,14 +45,14 @@ def test_arms_the_other_way_round_are_refuted(judge):
     declared = DECLARED + "arms: {baseline: net-large, treatment: net-small}\n"
     judged, _, _ = judge(declared=declared)
     assert {item.verdict for item in judged} == {"refuted"}
-    assert {item.baseline for item in judged} == {"net-large"}
+    assert {item.arms["baseline"] for item in judged} == {"net-large"}
 
 
 def test_backbones_that_no_claim_compares_are_told_with_what_it_compares(judge):
     judged, refused, _ = judge(declared=DECLARED.replace("upstream: large", "upstream: radiographs"))
     assert judged == []
     assert [(no.claim, no.reason) for no in refused] == [
-        (claim, "no such arms: it compares small r14x0.5 with large r14x0.5 (upstream and architecture)")
+        (claim, "no such arms: it compares small-r14x0.5 with large-r14x0.5 (upstream and architecture)")
         for claim in ("ood-robustness", "scale-data")
     ]
 
@@ -78,7 +79,7 @@ def test_one_seed_is_not_judged(judge):
     judged, refused, _ = judge(seeds=(4,))
     assert judged == []
     assert {no.reason for no in refused} == {
-        "one seed (4) in both arms: the noise of training is unknown, three are needed"
+        "one seed (4) in all arms: the noise of training is unknown, three are needed"
     }
 
 
@@ -135,7 +136,7 @@ def test_arms_without_a_common_seed_are_not_paired(tmp_path, judge):
     judged, refused, _ = judge_claims(open_folder(root), load_suite(SUITE))
     assert judged == []
     assert refused[1].reason == (
-        "no seed in both arms: seeds are 1, 2 of net-small and 6, 7 of net-large, "
+        "no seed in all arms: seeds are 1, 2 of net-small and 6, 7 of net-large, "
         "and arms are compared seed by seed"
     )
 

@@ -6,11 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medbench.anchors import Anchor
 from medbench.errors import MedbenchError
 from medbench.judgement import Check, Interval
 from medbench.report import html
 from medbench.report.record import ItemResult
 from medbench.report.write import write
+from medbench.synthesis import Conclusion, PropertyVerdict
 from tests.judging import judgement as a_judgement
 from tests.report.records import DRIFT, judgement, report, result, run
 
@@ -195,3 +197,67 @@ def test_a_cluster_is_not_called_a_patient():
 
     assert counted() == "patients"
     assert counted(cluster="study") == "clusters (by `study`)"
+
+
+def cells(row):
+    """The texts of a table's row."""
+    return [" ".join(re.sub(r"<[^>]+>", " ", cell).split()) for cell in re.findall(r"<t[hd].*?</t[hd]>", row)]
+
+
+def rows(page):
+    return [cells(row) for row in re.findall(r"<tr.*?</tr>", page, re.DOTALL)]
+
+
+def test_what_a_property_comes_to_stands_below_its_name_in_every_task():
+    def of(task, *properties, left_out=()):
+        each = [
+            PropertyVerdict(property=name, at_scale=name, small="refuted", only_at_scale="inconclusive")
+            for name in properties
+        ]
+        return Conclusion(
+            task=task,
+            synthesis="only-at-scale",
+            statement="<b>",
+            verdict="inconclusive",
+            properties=each,
+            left_out=list(left_out),
+            generated=False,
+        )
+
+    conclusions = [of("chest", "fair", left_out=["robust"]), of("derm", "robust", "fair")]
+    page = html.render(msgspec.structs.replace(report(), syntheses=conclusions))
+    heading, chest, derm = rows(page[page.index("only-at-scale") - 60 :])[:3]
+    assert heading == ["task", "only-at-scale", "fair", "robust"]
+    assert chest == ["chest", "inconclusive", "at scale: fair when small: refuted", "not judged"]
+    assert [cell.split()[2] for cell in derm[2:]] == heading[2:]
+    assert "<b>" not in page
+
+
+def test_a_value_stands_below_its_seed_where_another_is_undefined():
+    page = html.render(report(result(samples={"baseline": {2: 0.5}, "treatment": {1: 0.25, 2: 0.75}})))
+    [heading, baseline, treatment] = [row for row in rows(page) if len(row) == 3][:3]
+    assert heading[1:] == ["seed 1", "seed 2"]
+    assert (baseline[1:], treatment[1:]) == (["–", "0.50000"], ["0.25000", "0.75000"])
+
+
+def test_what_images_were_joined_to_is_not_called_images():
+    definition = msgspec.structs.replace(a_judgement().definition, units="max by patient")
+    text = Page(html.render(report(result(definition=definition, n_images=40)))).text
+    assert "40 scores (max by patient of images) of" in text
+    assert "40 images" in Page(html.render(report(result(n_images=40)))).text
+
+
+def test_published_values_are_shown_with_their_sources_where_there_are_any():
+    anchor = Anchor(
+        set="padchest",
+        domain="chest",
+        model="BiT",
+        metric="mean AUC",
+        value=[0.8, 0.84],
+        source="Cherti 2021",
+    )
+    page = html.render(report(result(), anchors=[anchor]))
+    assert "Published by others" in page
+    assert "0.8 to 0.84" in page
+    assert "Cherti" in page
+    assert "Published by others" not in html.render(report(result()))

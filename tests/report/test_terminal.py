@@ -2,7 +2,8 @@ import re
 
 from medbench.judgement import Check, Interval, Settle
 from medbench.report import terminal
-from medbench.report.record import ItemResult
+from medbench.report.record import Asked, ItemResult
+from medbench.synthesis import Conclusion, PropertyVerdict
 from tests.report.records import DRIFT, report, result, run
 
 
@@ -64,7 +65,7 @@ def test_notes_say_what_would_settle_it_and_what_to_doubt():
         )
     )
     shown = text(made)
-    assert "intervals of ece/equal-width-15@1 are not certified for such data (docs/gate.md)" in shown
+    assert "not certified for such data: intervals of ece/equal-width-15@1 (docs/gate.md)" in shown
     assert "clearly positive, but the margin is open" in shown
     assert "7 of 1000 bootstrap replicates were undefined" in shown
     assert "clustered by `study`" in shown
@@ -134,3 +135,62 @@ def test_what_is_red_is_marked():
     marks = {line.text.split("  ")[0]: line.markup for line in lines}
     assert marks["chest"] == {"red": True}
     assert lines[-1].markup == {"red": True}
+
+
+def test_what_was_asked_is_counted_and_what_has_no_item_is_named_with_the_reason():
+    def asked(claim, task, sets=(), attributes=(), why=""):
+        ids = [f"{task}/{claim}/{name}" for name in sets]
+        return Asked(
+            claim=claim,
+            task=task,
+            evaluation_sets=list(sets),
+            attributes=list(attributes),
+            items=ids,
+            why_none=why,
+        )
+
+    shown = report(
+        result("chest/scale-data/id"),
+        asked=[
+            asked("scale-data", "chest", ["id"]),
+            asked("gap", "chest", ["id"], ["sex", "age"]),
+            asked("ood", "chest", ["id", "icu"]),
+            asked("ood", "derm", why="the cohort has no shift"),
+            asked("drop", "derm", why="the cohort has no shift"),
+            asked("gap", "derm", ["id"]),
+            asked("ood", "breast", why="no cohort"),
+            asked("drop", "breast", why="no cohort"),
+        ],
+    )
+    assert terminal.asked(shown) == [
+        (
+            "asked: 3 claims on 2 tasks, 1 shift and 2 attributes: 4 pairs of claim and task, 5 items; "
+            "1 judged here"
+        ),
+        "not asked on derm: ood, drop (the cohort has no shift)",
+        "not asked on breast: all 2 claims (no cohort)",
+    ]
+    assert set(terminal.asked(shown)) <= set(text(shown).splitlines())
+
+
+def test_a_synthesis_says_what_holds_only_at_scale_what_is_open_and_what_was_not_judged():
+    def held(name, only):
+        return PropertyVerdict(property=name, at_scale="supported", small="refuted", only_at_scale=only)
+
+    conclusion = Conclusion(
+        task="chest",
+        synthesis="only-at-scale",
+        statement="Only at scale.",
+        verdict="supported",
+        properties=[held("a", "supported"), held("b", "inconclusive"), held("c", "refuted")],
+        left_out=["d"],
+        generated=True,
+    )
+    assert terminal.synthesis(conclusion) == (
+        "only-at-scale, chest: supported "
+        "(a: only at scale; b: open; c: not only at scale, or not at all; d: not judged)"
+    )
+
+
+def test_sub_groups_are_named_beside_the_evaluation_set():
+    assert terminal.row(report(result(attribute="sex")).claims[0], None)[2] == "id, by sex"

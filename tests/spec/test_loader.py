@@ -248,6 +248,14 @@ def test_a_missing_file_is_named_with_the_nearest_one(write):
     )
 
 
+def test_a_folder_in_place_of_a_file_is_not_called_misspelt(write):
+    write("thing: cup\n")
+    Path("own.yaml").mkdir()
+    with pytest.raises(MedbenchError) as caught:
+        load_yaml(Path("own.yaml"), Thing)
+    assert str(caught.value) == "own.yaml: cannot be read (Is a directory)."
+
+
 def test_a_file_elsewhere_is_named_by_its_whole_path(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")

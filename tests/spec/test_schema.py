@@ -102,6 +102,26 @@ def test_a_schema_refuses_what_the_loader_refuses(old, new, tmp_path):
     assert not accepts(schema, load_yaml(path, Any), schema["$defs"])
 
 
+def test_the_schema_of_claims_takes_each_effect_with_its_own_parameters(tmp_path):
+    text = (BENCHMARKS / "claims/scale-interaction.yaml").read_text()
+    path, schema = tmp_path / "claim.yaml", json_schemas()["claim.schema.json"]
+    weights = text[text.index("weights: ") : text.index("}}") + 1]
+    for effect, fits in [
+        (f"contrast, {weights}", True),
+        ("slope", True),
+        ("data-saved", True),
+        ("robustness", True),
+        ("gain", True),
+        ("contrast", False),
+        ("contrast, weights: [1, -1]", False),
+        (f"slope, {weights}", False),
+        ("sum", False),
+    ]:
+        assert text.count(f"contrast, {weights}") == 1
+        path.write_text(text.replace(f"contrast, {weights}", effect))
+        assert accepts(schema, load_yaml(path, Any), schema["$defs"]) is fits, effect
+
+
 METRICS = """\
 metrics:
   screening: {kind: sensitivity_at_specificity, specificity: 0.9, label: malignant}
@@ -115,7 +135,8 @@ def test_the_schema_of_metrics_takes_each_kind_with_its_own_parameters(tmp_path)
     assert accepts(schema, load_yaml(path, Any), schema["$defs"])
     for old, new in [
         ("specificity: 0.9", "specificity: high"),
-        (", attributes: [sex, age]", ""),
+        (" of: nll,", ""),
+        ("attributes: [sex, age]", "attributes: sex"),
         ("smallest: 10", "specificity: 0.9"),
         ("kind: worst_group", "kind: best_group"),
     ]:
@@ -149,8 +170,9 @@ def test_an_editor_shows_what_the_records_say_of_a_field():
     assert claim["description"] == "A statement of the study as a predicate over runs (`claims/*.yaml`)."
     assert claim["properties"]["statement"]["description"] == "One sentence that can be true or false."
     assert "description" not in claim["properties"]["predicate"], "a field without a text has none"
-    arm = json_schemas()["claim.schema.json"]["$defs"]["Arms"]
-    assert set(arm["properties"]) == {"baseline", "treatment"}
+    arm = json_schemas()["claim.schema.json"]["$defs"]["Arm"]
+    assert set(arm["properties"]) == {"upstream", "architecture", "fraction", "recipe"}
+    assert arm["properties"]["recipe"]["description"] == "A recipe of its own; empty for the tier's."
 
 
 def test_the_command_writes_every_schema_and_says_how_editors_find_them(tmp_path, capsys):

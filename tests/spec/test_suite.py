@@ -1,22 +1,84 @@
 """A folder of declarations: what the project declares is sound, and every mistake is one message."""
 
 import shutil
+from math import inf
 from pathlib import Path
+from textwrap import indent
 from typing import NamedTuple
 
 import pytest
 
 from medbench.errors import MedbenchError
+from medbench.spec.effects import Contrast, DataSaved, Gain, Robustness, Slope
 from medbench.spec.metrics import BUILT_IN, CalibrationError, SensitivityAtSpecificity, WorstGroup
 from medbench.spec.records import Arm
 from medbench.spec.suite import backbone_named, load_suite
+from medbench.spec.units import Unit
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 OOD, SCALE, CHEST = "claims/ood.yaml", "claims/scale-data.yaml", "tasks/chest.yaml"
+CONTRAST, DROP, FAIR = "claims/contrast.yaml", "claims/drop.yaml", "claims/fair.yaml"
+SAVED, TREND, MAMMOGRAPHY = "claims/saved.yaml", "claims/trend.yaml", "tasks/mammography.yaml"
 BACKBONES, RECIPES, TIERS = "backbones.yaml", "recipes.yaml", "tiers.yaml"
 METRICS = "metrics.yaml"
 
+
+def of_mammograms(claim: str, arms: str, how: str) -> str:
+    """A claim whose arms begin in line 7, and what is said of them in the line after the last."""
+    return f"""\
+claim: {claim}
+statement: More images make a backbone better.
+source: {{study: C5, strength: G}}
+tasks: [mammography]
+arms:
+  embedded:
+{indent(arms, "    ")}{how}
+predicate: superiority
+margin: 0
+margin_reason: any gain counts
+relevant_effect: 0.03
+family: scale
+"""
+
+
+PAIR = """\
+baseline: {upstream: small, architecture: r14x0.5}
+treatment: {upstream: large, architecture: r14x0.5}
+"""
 GOOD = {
+    CONTRAST: of_mammograms(
+        "contrast",
+        """\
+many: {upstream: large, architecture: r14x0.5}
+few: {upstream: small, architecture: r14x0.5}
+many-on-half: {upstream: large, architecture: r14x0.5, fraction: 0.5}
+few-on-half: {upstream: small, architecture: r14x0.5, fraction: 0.5}
+""",
+        """\
+effect: {kind: contrast, weights: {many: 1, few: -1, many-on-half: -1, few-on-half: 1}}
+seeds: 2
+evaluate: each-set""",
+    ),
+    DROP: of_mammograms("drop", PAIR, "effect: {kind: robustness}\nevaluate: each-shift"),
+    FAIR: of_mammograms("fair", PAIR, "each_attribute: true\nmetric: open-gap\nevaluate: id"),
+    SAVED: of_mammograms(
+        "saved",
+        """\
+baseline: {upstream: small, architecture: r14x0.5}
+with-half: {upstream: large, architecture: r14x0.5, fraction: 0.5}
+with-all: {upstream: large, architecture: r14x0.5}
+""",
+        "effect: {kind: data-saved}\nevaluate: id\nmetric: nll",
+    ),
+    TREND: of_mammograms(
+        "trend",
+        """\
+none: {upstream: random, architecture: r14x0.5, recipe: rule}
+few: {upstream: small, architecture: r14x0.5}
+many: {upstream: large, architecture: r14x0.5}
+""",
+        "effect: {kind: slope}\nevaluate: id",
+    ),
     OOD: """\
 claim: ood-robustness
 statement: More images make a backbone better on shifted data.
@@ -58,13 +120,17 @@ cohorts: {embedded: phantoms:chest}
 primary: roc_auc
 horizontal_flip: false
 """,
-    "tasks/mammography.yaml": """\
+    MAMMOGRAPHY: """\
 task: mammography
 domain: mammography
 statement: Whether a mammogram shows a tumour.
 cohorts: {embedded: phantoms:mammography}
 primary: roc_auc
 horizontal_flip: true
+units:
+  - {by: [patient, laterality], over: mean}
+  - {by: [patient], over: max}
+attributes: [age, density]
 """,
     BACKBONES: """\
 architectures:
@@ -107,6 +173,7 @@ tiers:
     recipe: short
     seeds: [1, 2, 3]
     sentinels: [1]
+    sentinel_backbones: [bit-small-r14x0.5, bit-random-r14x0.5+rule, bit-large-r14x0.5@0.5]
 """,
     METRICS: """\
 metrics:
@@ -118,6 +185,9 @@ metrics:
   rule_out: {kind: specificity_at_sensitivity, sensitivity: 0.8}
   two: {kind: top_k, k: 2}
   ppv: {kind: average_precision}
+  open-gap: {kind: group_gap, of: primary}
+  reuse: {kind: feature_reuse, stage: block4}
+  steps: {kind: steps_to_share, share: 0.5}
 """,
 }
 
@@ -153,6 +223,14 @@ MISTAKES = [
         "margin_reason: less is not worth a retraining\n",
         "",
         "bench/claims/ood.yaml:1: claim `ood-robustness` lacks the key `margin_reason`.",
+    ),
+    Mistake(
+        "an empty statement",
+        OOD,
+        GOOD[OOD].splitlines()[1],
+        "statement: ''",
+        "bench/claims/ood.yaml:2: expected one sentence that can be true or false for `statement` in claim "
+        "`ood-robustness`, found nothing.",
     ),
     Mistake(
         "an empty reason for the margin",
@@ -297,15 +375,278 @@ MISTAKES = [
         OOD,
         "{upstream: large",
         "{upstream: small",
-        "bench/claims/ood.yaml:8: expected another backbone than the baseline, "
-        "bit-small-r14x0.5, for `treatment` in claim `ood-robustness`, found the same.",
+        "bench/claims/ood.yaml:6: expected `baseline` and `treatment`, which differ, for `embedded` in claim "
+        "`ood-robustness`, found baseline (bit-small-r14x0.5), treatment (bit-small-r14x0.5).",
+    ),
+    Mistake(
+        "a backbone against itself, with the tier's recipe by its name",
+        OOD,
+        "{upstream: large",
+        "{recipe: short, upstream: small",
+        "bench/claims/ood.yaml:6: expected `baseline` and `treatment`, which differ, for `embedded` in claim "
+        "`ood-robustness`, found baseline (bit-small-r14x0.5), treatment (bit-small-r14x0.5).",
     ),
     Mistake(
         "an arm too few",
         OOD,
         "    baseline: {upstream: small, architecture: r14x0.5}\n",
         "",
-        "bench/claims/ood.yaml:7: arms `embedded` lacks the key `baseline`.",
+        "bench/claims/ood.yaml:6: expected `baseline` and `treatment`, which differ, for `embedded` in claim "
+        "`ood-robustness`, found treatment (bit-large-r14x0.5).",
+    ),
+    Mistake(
+        "an arm too many",
+        OOD,
+        "    baseline:",
+        "    third: {upstream: random, architecture: r50x1}\n    baseline:",
+        "bench/claims/ood.yaml:6: expected `baseline` and `treatment`, which differ, for `embedded` in claim "
+        "`ood-robustness`, found third (bit-random-r50x1), baseline (bit-small-r14x0.5), treatment "
+        "(bit-large-r14x0.5).",
+    ),
+    Mistake(
+        "no arms",
+        DROP,
+        indent(PAIR, "    "),
+        "    {}\n",
+        "bench/claims/drop.yaml:6: expected `baseline` and `treatment`, which differ, for `embedded` in "
+        "claim `drop`, found none.",
+    ),
+    Mistake(
+        "an arm's name with a blank",
+        OOD,
+        "    treatment:",
+        "    the treatment:",
+        "bench/claims/ood.yaml:8: `the treatment` cannot name a declared arm: expected lower-case letters "
+        "and digits, joined by `-` or `.`. Did you mean `the-treatment`?",
+    ),
+    Mistake(
+        "a fraction of no patients",
+        CONTRAST,
+        "few-on-half: {upstream: small, architecture: r14x0.5, fraction: 0.5}",
+        "few-on-half: {upstream: small, architecture: r14x0.5, fraction: 0}",
+        "bench/claims/contrast.yaml:10: expected a share above 0 and up to 1 for `fraction` in claim "
+        "`contrast`, found 0.",
+    ),
+    Mistake(
+        "a fraction in percent",
+        SAVED,
+        "fraction: 0.5",
+        "fraction: 50",
+        "bench/claims/saved.yaml:8: expected a share above 0 and up to 1 for `fraction` in claim `saved`, "
+        "found 50.",
+    ),
+    Mistake(
+        "an arm with an unknown recipe",
+        TREND,
+        "recipe: rule",
+        "recipe: rul",
+        "bench/claims/trend.yaml:7: unknown recipe `rul` in claim `trend`. Did you mean `rule`?",
+    ),
+    Mistake(
+        "an unknown kind of effect",
+        TREND,
+        "kind: slope",
+        "kind: slop",
+        "bench/claims/trend.yaml:10: unknown value `slop` for `kind` in `effect` in claim `trend`. Did you "
+        "mean `slope`?",
+    ),
+    Mistake(
+        "a weight of an unknown arm",
+        CONTRAST,
+        "few-on-half: 1}",
+        "few-on-have: 1}",
+        "bench/claims/contrast.yaml:6: expected those that have weights (many, few, many-on-half, "
+        "few-on-have) for `embedded` in claim `contrast`, found many (bit-large-r14x0.5), few "
+        "(bit-small-r14x0.5), many-on-half (bit-large-r14x0.5@0.5), few-on-half (bit-small-r14x0.5@0.5).",
+    ),
+    Mistake(
+        "an arm without a weight",
+        CONTRAST,
+        ", many-on-half: -1, few-on-half: 1}",
+        "}",
+        "bench/claims/contrast.yaml:6: expected those that have weights (many, few) "
+        "for `embedded` in claim `contrast`, found many (bit-large-r14x0.5), few (bit-small-r14x0.5), "
+        "many-on-half (bit-large-r14x0.5@0.5), few-on-half (bit-small-r14x0.5@0.5).",
+    ),
+    Mistake(
+        "weights that do not sum to 0",
+        CONTRAST,
+        "few-on-half: 1}",
+        "few-on-half: 0.9}",
+        "bench/claims/contrast.yaml:11: expected numbers other than 0 that sum to 0 for `weights` in claim "
+        "`contrast`, found 1, -1, -1, 0.9.",
+    ),
+    Mistake(
+        "an arm that weighs nothing",
+        CONTRAST,
+        "many-on-half: -1, few-on-half: 1}",
+        "many-on-half: 0, few-on-half: 0}",
+        "bench/claims/contrast.yaml:11: expected numbers other than 0 that sum to 0 for `weights` in claim "
+        "`contrast`, found 1, -1, 0, 0.",
+    ),
+    Mistake(
+        "a ladder of two rungs",
+        TREND,
+        "    few: {upstream: small, architecture: r14x0.5}\n",
+        "",
+        "bench/claims/trend.yaml:6: expected at least three, which differ, for `embedded` in claim `trend`, "
+        "found none (bit-random-r14x0.5+rule), many (bit-large-r14x0.5).",
+    ),
+    Mistake(
+        "a ladder with a rung twice",
+        TREND,
+        "few: {upstream: small",
+        "few: {upstream: large",
+        "bench/claims/trend.yaml:6: expected at least three, which differ, for `embedded` in claim `trend`, "
+        "found none (bit-random-r14x0.5+rule), few (bit-large-r14x0.5), many (bit-large-r14x0.5).",
+    ),
+    Mistake(
+        "data saved against nothing",
+        SAVED,
+        "baseline:",
+        "base:",
+        "bench/claims/saved.yaml:6: expected `baseline`, and one backbone at two or more fractions for "
+        "`embedded` in claim `saved`, found base (bit-small-r14x0.5), with-half (bit-large-r14x0.5@0.5), "
+        "with-all (bit-large-r14x0.5).",
+    ),
+    Mistake(
+        "a learning curve of two backbones",
+        SAVED,
+        "with-half: {upstream: large",
+        "with-half: {upstream: small",
+        "bench/claims/saved.yaml:6: expected `baseline`, and one backbone at two or more fractions for "
+        "`embedded` in claim `saved`, found baseline (bit-small-r14x0.5), with-half (bit-small-r14x0.5@0.5), "
+        "with-all (bit-large-r14x0.5).",
+    ),
+    Mistake(
+        "a learning curve under two recipes",
+        SAVED,
+        "fraction: 0.5",
+        "fraction: 0.5, recipe: rule",
+        "bench/claims/saved.yaml:6: expected `baseline`, and one backbone at two or more fractions for "
+        "`embedded` in claim `saved`, found baseline (bit-small-r14x0.5), with-half "
+        "(bit-large-r14x0.5@0.5+rule), with-all (bit-large-r14x0.5).",
+    ),
+    Mistake(
+        "a learning curve of one point",
+        SAVED,
+        "    with-all: {upstream: large, architecture: r14x0.5}\n",
+        "",
+        "bench/claims/saved.yaml:6: expected `baseline`, and one backbone at two or more fractions for "
+        "`embedded` in claim `saved`, found baseline (bit-small-r14x0.5), with-half (bit-large-r14x0.5@0.5).",
+    ),
+    Mistake(
+        "a learning curve with a point twice",
+        SAVED,
+        ", fraction: 0.5",
+        "",
+        "bench/claims/saved.yaml:6: expected `baseline`, and one backbone at two or more fractions for "
+        "`embedded` in claim `saved`, found baseline (bit-small-r14x0.5), with-half (bit-large-r14x0.5), "
+        "with-all (bit-large-r14x0.5).",
+    ),
+    Mistake(
+        "savings in percent",
+        SAVED,
+        "margin: 0\n",
+        "margin: 40\n",
+        "bench/claims/saved.yaml:14: expected less than 1, the width of the metric's range (is it in "
+        "percent?), for `margin` in claim `saved`, found 40.",
+    ),
+    Mistake(
+        "robustness at home",
+        DROP,
+        "each-shift",
+        "id",
+        "bench/claims/drop.yaml:10: expected `each-shift`, for it is about what a shift takes away, for "
+        "`evaluate` in claim `drop`, found `id`.",
+    ),
+    Mistake(
+        "robustness at home too",
+        DROP,
+        "each-shift",
+        "each-set",
+        "bench/claims/drop.yaml:10: expected `each-shift`, for it is about what a shift takes away, for "
+        "`evaluate` in claim `drop`, found `each-set`.",
+    ),
+    Mistake(
+        "robustness of telling shifts from home",
+        DROP,
+        "each-shift",
+        "each-shift\nmetric: ood_auroc",
+        "bench/claims/drop.yaml:9: metric `ood_auroc` tells a shift from `id`, so on `id` itself claim "
+        "`drop` has nothing to tell apart. Expected another effect or metric.",
+    ),
+    Mistake(
+        "one seed of a tier's",
+        CONTRAST,
+        "seeds: 2",
+        "seeds: 1",
+        "bench/claims/contrast.yaml:12: expected 0 for all seeds of the tier, or 2 to 3 of them, for `seeds` "
+        "in claim `contrast`, found 1.",
+    ),
+    Mistake(
+        "more seeds than the tier has",
+        CONTRAST,
+        "seeds: 2",
+        "seeds: 4",
+        "bench/claims/contrast.yaml:12: expected 0 for all seeds of the tier, or 2 to 3 of them, for `seeds` "
+        "in claim `contrast`, found 4.",
+    ),
+    Mistake(
+        "fewer seeds than none",
+        CONTRAST,
+        "seeds: 2",
+        "seeds: -2",
+        "bench/claims/contrast.yaml:12: expected 0 for all seeds of the tier, or 2 to 3 of them, for `seeds` "
+        "in claim `contrast`, found -2.",
+    ),
+    Mistake(
+        "each attribute of a metric that names its own",
+        FAIR,
+        "open-gap",
+        "gap",
+        "bench/claims/fair.yaml:10: claim `fair` is about each attribute of the task, and metric `gap` is "
+        "not of sub-groups, or names its attributes. Expected `open-gap`.",
+    ),
+    Mistake(
+        "each attribute of a metric without groups",
+        FAIR,
+        "open-gap",
+        "roc_auc",
+        "bench/claims/fair.yaml:10: claim `fair` is about each attribute of the task, and metric `roc_auc` "
+        "is not of sub-groups, or names its attributes. Expected `open-gap`.",
+    ),
+    Mistake(
+        "each attribute of a task that has none",
+        FAIR,
+        "tasks: [mammography]",
+        "tasks: [mammography, chest]",
+        "bench/claims/fair.yaml:4: task `chest` declares no `attributes`, and claim `fair` is about each of "
+        "them.",
+    ),
+    Mistake(
+        "groups by nothing",
+        FAIR,
+        "each_attribute: true\n",
+        "",
+        "bench/claims/fair.yaml:9: metric `open-gap` names no attributes, so claim `fair` must be about each "
+        "of the task's: add `each_attribute: true`, or name the attributes in metrics.yaml.",
+    ),
+    Mistake(
+        "a metric of a run on each set",
+        CONTRAST,
+        "evaluate: each-set",
+        "evaluate: each-set\nmetric: reuse",
+        "bench/claims/contrast.yaml:13: metric `reuse` is known of a run as a whole, the same on every set, "
+        "so there is one item a task in claim `contrast`. Expected `id`.",
+    ),
+    Mistake(
+        "nothing to tell from home on one of the sets",
+        CONTRAST,
+        "evaluate: each-set",
+        "evaluate: each-set\nmetric: ood_auroc",
+        "bench/claims/contrast.yaml:13: metric `ood_auroc` tells a shift from `id`, so on `id` itself "
+        "claim `contrast` has nothing to tell apart. Expected `each-shift`.",
     ),
     Mistake(
         "an unknown key in an arm",
@@ -406,6 +747,44 @@ MISTAKES = [
         "phantoms:dermatology",
         "bench/tasks/chest.yaml:4: unknown cohort `phantoms:dermatology` in task `chest`. Did "
         "you mean `phantoms:chest`?",
+    ),
+    Mistake(
+        "a task whose own metric is of the task's own",
+        MAMMOGRAPHY,
+        "primary: roc_auc",
+        "primary: open-gap",
+        "bench/tasks/mammography.yaml:5: metric `open-gap` leaves open what it compares, so it cannot be the "
+        "own one of task `mammography`. Name attributes, and another metric than `primary`, in metrics.yaml.",
+    ),
+    Mistake(
+        "a unit of several patients",
+        MAMMOGRAPHY,
+        "by: [patient, laterality]",
+        "by: [laterality]",
+        "bench/tasks/mammography.yaml:8: expected `patient`, alone or with attributes, for `by` in task "
+        "`mammography`, found `laterality`.",
+    ),
+    Mistake(
+        "a unit by nothing",
+        MAMMOGRAPHY,
+        "by: [patient], over",
+        "by: [], over",
+        "bench/tasks/mammography.yaml:9: expected `patient`, alone or with attributes, for `by` in task "
+        "`mammography`, found nothing.",
+    ),
+    Mistake(
+        "an unknown way to join",
+        MAMMOGRAPHY,
+        "over: mean",
+        "over: median",
+        "bench/tasks/mammography.yaml:8: unknown value `median` for `over` in unit. Did you mean `mean`?",
+    ),
+    Mistake(
+        "an attribute twice",
+        MAMMOGRAPHY,
+        "[age, density]",
+        "[age, age]",
+        "bench/tasks/mammography.yaml:10: `age` comes twice in `attributes` in task `mammography`. Keep one.",
     ),
     Mistake(
         "no for false",
@@ -688,6 +1067,30 @@ MISTAKES = [
         "bench/tiers.yaml:6: `1` comes twice in `sentinels` in tier `embedded`. Keep one.",
     ),
     Mistake(
+        "a sentinel that is no arm",
+        TIERS,
+        "[bit-small-r14x0.5",
+        "[bit-smal-r14x0.5",
+        "bench/tiers.yaml:7: unknown arm `bit-smal-r14x0.5` in tier `embedded`. Did you mean "
+        "`bit-small-r14x0.5`?",
+    ),
+    Mistake(
+        "a sentinel that is an arm by another recipe",
+        TIERS,
+        "r14x0.5+rule",
+        "r14x0.5",
+        "bench/tiers.yaml:7: unknown arm `bit-random-r14x0.5` in tier `embedded`. Did you mean "
+        "`bit-random-r14x0.5+rule`?",
+    ),
+    Mistake(
+        "a sentinel arm twice",
+        TIERS,
+        "bit-large-r14x0.5@0.5",
+        "bit-small-r14x0.5",
+        "bench/tiers.yaml:7: `bit-small-r14x0.5` comes twice in `sentinel_backbones` in tier `embedded`. "
+        "Keep one.",
+    ),
+    Mistake(
         "a metric of an unknown kind",
         METRICS,
         "kind: ece",
@@ -702,9 +1105,9 @@ MISTAKES = [
         "{of",
         "bench/metrics.yaml:4: `worst-ece` in `metrics` lacks the key `kind`. Expected `aurc`, "
         "`average_precision`, `balanced_accuracy`, `brier`, `calibration_intercept_error`, "
-        "`calibration_slope_error`, `ece`, `equalized_odds_gap`, `group_gap`, "
+        "`calibration_slope_error`, `ece`, `equalized_odds_gap`, `feature_reuse`, `group_gap`, "
         "`misclassification_auroc`, `nll`, `ood_auroc`, `roc_auc`, `sensitivity_at_specificity`, "
-        "`specificity_at_sensitivity`, `top_k`, `worst_group`.",
+        "`specificity_at_sensitivity`, `steps_to_share`, `top_k`, `worst_group`.",
     ),
     Mistake(
         "a metric with an unknown parameter",
@@ -819,12 +1222,44 @@ MISTAKES = [
         "bench/metrics.yaml:4: expected at least 2 for `smallest` in metric `worst-ece`, found 1.",
     ),
     Mistake(
-        "groups by nothing",
+        "features of an unknown stage",
         METRICS,
-        "attributes: [sex, age]",
-        "attributes: []",
-        "bench/metrics.yaml:4: expected at least one attribute for `attributes` in metric "
-        "`worst-ece`, found none.",
+        "stage: block4",
+        "stage: block5",
+        "bench/metrics.yaml:11: unknown value `block5` for `stage` in feature reuse `reuse`. Did you mean "
+        "`block4`?",
+    ),
+    Mistake(
+        "features of no stage",
+        METRICS,
+        ", stage: block4",
+        "",
+        "bench/metrics.yaml:11: feature reuse `reuse` lacks the key `stage`.",
+    ),
+    Mistake(
+        "none of the way",
+        METRICS,
+        "share: 0.5",
+        "share: 0",
+        "bench/metrics.yaml:12: expected more than 0 and up to 1 for `share` in metric `steps`, found 0.",
+    ),
+    Mistake(
+        "a share of the way in percent",
+        METRICS,
+        "share: 0.5",
+        "share: 50",
+        "bench/metrics.yaml:12: expected more than 0 and up to 1 for `share` in metric `steps`, found 50.",
+    ),
+    Mistake(
+        "groups of what is known of a run",
+        METRICS,
+        "of: fair-ece, attributes: [sex, age]",
+        "of: steps_to_share, attributes: [sex, age]",
+        "bench/metrics.yaml:4: `steps_to_share` is known of a run as a whole, so metric `worst-ece` cannot "
+        "be of it. Expected `accuracy`, `aurc`, `average_precision`, `balanced_accuracy`, "
+        "`brier`, `calibration_intercept_error`, `calibration_slope_error`, `ece`, `fair-ece`, "
+        "`misclassification_auroc`, `nll`, `ood_auroc`, `ppv`, `primary`, `roc_auc`, `rule_out`, "
+        "`screening`, `two`.",
     ),
     Mistake(
         "groups by one attribute twice",
@@ -848,7 +1283,7 @@ MISTAKES = [
         "bench/metrics.yaml:4: `worst-ece` compares groups itself, so metric `worst-ece` cannot "
         "be of it. Expected `accuracy`, `aurc`, `average_precision`, `balanced_accuracy`, "
         "`brier`, `calibration_intercept_error`, `calibration_slope_error`, `ece`, `fair-ece`, "
-        "`misclassification_auroc`, `nll`, `ood_auroc`, `ppv`, `roc_auc`, `rule_out`, "
+        "`misclassification_auroc`, `nll`, `ood_auroc`, `ppv`, `primary`, `roc_auc`, `rule_out`, "
         "`screening`, `two`.",
     ),
     Mistake(
@@ -859,7 +1294,7 @@ MISTAKES = [
         "bench/metrics.yaml:4: `gap` compares groups itself, so metric `worst-ece` cannot be of "
         "it. Expected `accuracy`, `aurc`, `average_precision`, `balanced_accuracy`, `brier`, "
         "`calibration_intercept_error`, `calibration_slope_error`, `ece`, `fair-ece`, "
-        "`misclassification_auroc`, `nll`, `ood_auroc`, `ppv`, `roc_auc`, `rule_out`, "
+        "`misclassification_auroc`, `nll`, `ood_auroc`, `ppv`, `primary`, `roc_auc`, `rule_out`, "
         "`screening`, `two`.",
     ),
     Mistake(
@@ -870,7 +1305,7 @@ MISTAKES = [
         "bench/metrics.yaml:4: `odds` compares groups itself, so metric `worst-ece` cannot be of "
         "it. Expected `accuracy`, `aurc`, `average_precision`, `balanced_accuracy`, `brier`, "
         "`calibration_intercept_error`, `calibration_slope_error`, `ece`, `fair-ece`, "
-        "`misclassification_auroc`, `nll`, `ood_auroc`, `ppv`, `roc_auc`, `rule_out`, "
+        "`misclassification_auroc`, `nll`, `ood_auroc`, `ppv`, `primary`, `roc_auc`, `rule_out`, "
         "`screening`, `two`.",
     ),
 ]
@@ -898,15 +1333,130 @@ def test_every_mistake_is_one_message_with_file_and_line(mistake, bench):
     assert str(caught.value) == mistake.message
 
 
+SYNTHESIS = """\
+synthesis: both
+statement: At scale and not when small.
+source: {study: C3, strength: own}
+tasks: [chest]
+properties:
+  robustness:
+    at_scale: scale-data
+    small: ood-robustness
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "synthesis: both",
+            "synthesis: trend",
+            "1: `trend` names a claim and a synthesis. Give this synthesis",
+        ),
+        (
+            "At scale and not when small.",
+            "' '",
+            "2: expected one sentence that can be true or false for `statement` in synthesis `both`",
+        ),
+        (
+            "[chest]",
+            "\n- chest\n- mammography",
+            "6: claim `scale-data` in synthesis `both` is not about task `mammography`. Leave the task",
+        ),
+        (
+            "small: ood-robustness",
+            "small: scale-data",
+            "8: `at_scale` and `small` of `robustness` in synthesis `both` are one claim. Expected two.",
+        ),
+    ],
+)
+def test_a_synthesis_that_cannot_be_concluded_is_refused_with_file_and_line(old, new, message, bench):
+    (bench / "syntheses").mkdir()
+    (bench / "syntheses/both.yaml").write_text(SYNTHESIS)
+    assert list(load_suite(bench).syntheses) == ["both"]
+    assert SYNTHESIS.count(old) == 1
+    (bench / "syntheses/both.yaml").write_text(SYNTHESIS.replace(old, new))
+    with pytest.raises(MedbenchError) as caught:
+        load_suite(bench)
+    assert str(caught.value).startswith(f"bench/syntheses/both.yaml:{message}")
+
+
+def test_sentinels_of_a_tier_without_arms_are_refused_with_what_to_do(bench):
+    tier = "  mine: {description: d, recipe: rule, seeds: [1], sentinels: [], sentinel_backbones: [bit-x]}\n"
+    (bench / TIERS).write_text(GOOD[TIERS] + tier)
+    with pytest.raises(MedbenchError) as caught:
+        load_suite(bench)
+    assert str(caught.value) == (
+        "bench/tiers.yaml:8: no claim has arms in tier `mine`, so there is none to name. Leave this key out."
+    )
+
+
 def test_a_good_suite_is_read_as_declared(bench):
     suite = load_suite(bench)
     assert suite.root == "bench"
-    assert suite.claim_files == {"ood-robustness": "claims/ood.yaml", "scale-data": "claims/scale-data.yaml"}
+    assert suite.claim_files == {
+        **{
+            name: f"claims/{name}.yaml"
+            for name in ("contrast", "drop", "fair", "saved", "scale-data", "trend")
+        },
+        "ood-robustness": OOD,
+    }
     assert list(suite.tasks) == ["chest", "mammography"]
-    assert suite.claims["ood-robustness"].arms["embedded"].treatment.backbone == "bit-large-r14x0.5"
+    assert suite.claims["ood-robustness"].arms["embedded"]["treatment"].backbone == "bit-large-r14x0.5"
     assert suite.recipes["short"].base_learning_rate == 0.003
     assert suite.architectures["r50x1"].width == 1.0
     assert suite.tiers["embedded"].sentinels == [1]
+
+
+def test_each_kind_of_effect_is_read_with_its_arms_in_the_order_declared(bench):
+    claims = load_suite(bench).claims
+    weights = {"many": 1.0, "few": -1.0, "many-on-half": -1.0, "few-on-half": 1.0}
+    assert claims["contrast"].effect == Contrast(weights=weights)
+    assert claims["contrast"].seeds == 2
+    assert [claims[name].effect for name in ("drop", "fair", "saved", "trend")] == [
+        Robustness(),
+        Gain(),
+        DataSaved(),
+        Slope(),
+    ]
+    assert {name: arm.label for name, arm in claims["trend"].arms["embedded"].items()} == {
+        "none": "bit-random-r14x0.5+rule",
+        "few": "bit-small-r14x0.5",
+        "many": "bit-large-r14x0.5",
+    }
+    assert list(claims["trend"].arms["embedded"]) == ["none", "few", "many"]
+    assert claims["saved"].arms["embedded"]["with-half"].label == "bit-large-r14x0.5@0.5"
+
+
+def test_a_task_says_how_images_are_joined_and_whose_sub_groups_are_compared(bench):
+    task = load_suite(bench).tasks["mammography"]
+    assert task.units == [Unit(by=["patient", "laterality"], over="mean"), Unit(by=["patient"], over="max")]
+    assert task.attributes == ["age", "density"]
+
+
+@pytest.mark.parametrize(
+    ("primary", "why"),
+    [("gap", "compares groups itself"), ("steps", "is known of a run as a whole")],
+)
+def test_the_tasks_own_metric_is_compared_between_groups_only_if_a_group_has_a_value(primary, why, bench):
+    (bench / MAMMOGRAPHY).write_text(GOOD[MAMMOGRAPHY].replace("primary: roc_auc", f"primary: {primary}"))
+    for file in (CONTRAST, OOD):  # which are about shifts too, and come first
+        (bench / file).unlink()
+    (bench / DROP).write_text(GOOD[DROP].replace("each-shift", "each-shift\nmetric: roc_auc"))
+    (bench / TIERS).write_text(GOOD[TIERS].replace(", bit-large-r14x0.5@0.5", ""))
+    with pytest.raises(MedbenchError) as caught:
+        load_suite(bench)
+    assert str(caught.value) == (
+        "bench/claims/fair.yaml:10: metric `open-gap` is of the own one of task `mammography` in claim "
+        f"`fair`, and `{primary}` {why}."
+    )
+
+
+def test_a_share_saved_is_at_most_all_whatever_the_range_of_the_metric(bench):
+    assert BUILT_IN["nll"].high == inf
+    (bench / SAVED).write_text(GOOD[SAVED].replace("relevant_effect: 0.03", "relevant_effect: 1"))
+    with pytest.raises(MedbenchError, match=r"saved\.yaml:16: expected less than 1, the width"):
+        load_suite(bench)
 
 
 def test_declared_metrics_stand_beside_those_built_in(bench):
@@ -920,6 +1470,7 @@ def test_declared_metrics_stand_beside_those_built_in(bench):
 
 def test_a_suite_need_not_declare_metrics(bench):
     (bench / METRICS).unlink()
+    (bench / FAIR).unlink()  # its metric is declared
     assert load_suite(bench).metrics == BUILT_IN
 
 
@@ -981,15 +1532,19 @@ def remove_the_claims(root):
 
 
 FILES_OF_A_SUITE = (
-    "A suite has backbones.yaml, recipes.yaml, tiers.yaml, perhaps metrics.yaml, "
-    "and the folders claims and tasks."
+    "A suite has backbones.yaml, recipes.yaml, tiers.yaml, the folders claims and tasks, and perhaps "
+    "metrics.yaml and the folder syntheses; or suite.yaml, and what of these it adds to medbench's own."
 )
+MAKE_ONE = "Run where it is, name it, or make one: `medbench init`."
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (remove_the_suite, f"bench: no such folder. {FILES_OF_A_SUITE} Run where it is, or name it."),
+        (
+            remove_the_suite,
+            f"bench: no such folder. {FILES_OF_A_SUITE} {MAKE_ONE}",
+        ),
         (remove_the_tiers, f"bench/tiers.yaml: no such file. {FILES_OF_A_SUITE}"),
         (misname_the_tiers, f"bench/tier.yaml: no file of a suite. {FILES_OF_A_SUITE}"),
         (leave_a_claim_outside_its_folder, f"bench/ood.yaml: no file of a suite. {FILES_OF_A_SUITE}"),

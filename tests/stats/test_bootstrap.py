@@ -12,7 +12,6 @@ from scipy.stats import chisquare
 from medbench.stats import bootstrap
 from medbench.stats.bootstrap import (
     patient_weights,
-    patients_of_rarest_class,
     seed_sequence,
     weights_without,
 )
@@ -69,20 +68,6 @@ def test_an_item_always_draws_the_same_and_another_item_draws_otherwise():
     one, again = (weights(list("abcdef"), 20, seed_sequence("chest/scale/id")) for _ in range(2))
     np.testing.assert_array_equal(one, again)
     assert (one != weights(list("abcdef"), 20, seed_sequence("chest/scale/icu"))).any()
-
-
-@pytest.mark.parametrize(
-    ("patients", "labels", "expected"),
-    [
-        ("aabbc", [[1], [1], [0], [0], [0]], 1),
-        ("aabbc", [[1], [0], [1], [0], [1]], 2),
-        ("abcde", [[1, 1], [1, 0], [1, 0], [0, -1], [0, 0]], 1),
-        ("abcde", [[1, 1], [1, 1], [1, 0], [0, -1], [0, 0]], 2),
-        ("ab", [[1], [1]], 0),
-    ],
-)
-def test_the_rarest_class_is_counted_in_patients_over_all_labels(patients, labels, expected):
-    assert patients_of_rarest_class(np.array(list(patients)), np.array(labels, dtype=np.int8)) == expected
 
 
 @pytest.mark.parametrize(("most", "rows"), [(1000, 4), (4, 4), (3, 3), (1, 1)])

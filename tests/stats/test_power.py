@@ -12,6 +12,7 @@ from medbench.stats.power import (
     LARGEST_FACTOR,
     MOST_SEEDS,
     WANTED,
+    Doubt,
     detectable,
     patients_and_seeds_that_settle,
     patients_that_settle,
@@ -106,6 +107,29 @@ def test_seeds_cannot_settle_what_the_patients_leave_open():
 def test_nothing_settles_an_effect_that_equals_the_margin():
     assert patients_that_settle(0.0, ABOVE_0, FEW_SEEDS) is None
     assert seeds_that_settle(0.0, ABOVE_0, FEW_SEEDS) is None
+
+
+@pytest.mark.parametrize(
+    ("effect", "right"), [(-0.025, "refuted"), (-0.005, "supported"), (0.002, "supported")]
+)
+@pytest.mark.parametrize("doubt", [Doubt(unseen=0.03), Doubt(bias=0.002), Doubt(bias=0.001, unseen=0.01)])
+def test_what_settles_a_claim_in_doubt_gives_studies_that_settle_it(effect, right, doubt):
+    """So many times the patients, drawn anew and judged as `medbench.judge` does, with doubts spelled out."""
+    margin, spread = 0.02, Spread(patients=1e-4, seeds=0.0, n_patients=10**6, n_seeds=3)
+    factor = patients_that_settle(effect, Claimed(low=-margin), spread, doubt)
+    error = (1e-4 / factor) ** 0.5
+    means = np.random.default_rng(0).normal(effect, error, 20_000)
+    low = means - norm.isf(LEVEL) * error - doubt.bias / factor**0.5
+    high = means + norm.isf(LEVEL) * error + doubt.bias / factor**0.5
+    settled = {"refuted": high < -margin, "supported": low > -margin + doubt.unseen / factor}[right]
+    assert settled.mean() == pytest.approx(WANTED, abs=0.01)
+
+
+def test_seeds_take_away_no_doubt():
+    spread = Spread(patients=1e-8, seeds=1e-3, n_patients=1000, n_seeds=3)
+    seeds = seeds_that_settle(0.0, Claimed(low=-0.02), spread, Doubt(unseen=0.01))
+    assert seeds == seeds_that_settle(0.0, Claimed(low=-0.01), spread)
+    assert seeds_that_settle(0.0, Claimed(low=-0.02), spread, Doubt(bias=0.03)) is None
 
 
 def test_what_is_settled_already_asks_for_no_more():

@@ -24,7 +24,7 @@ class Project:
         for variable in ("CI", "PYTEST_ADDOPTS", "MEDBENCH_WEIGHTS", "PYTEST_XDIST_WORKER"):
             monkeypatch.delenv(variable, raising=False)
         monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-        self._pytester = pytester
+        self._pytester, self._monkeypatch = pytester, monkeypatch
         self.path = pytester.path
         self.suite = self.path / "benchmarks"
         shutil.copytree(HERE / "good", self.suite)
@@ -33,6 +33,23 @@ class Project:
         for name in ("small", "large"):
             (self.suite / f"{name}.npz").write_text(name)
         self.world()
+
+    def extend(self):
+        """Make the suite, with all that was accepted, the one that travels; the project's own extends it."""
+        package = self.path / "package"
+        package.mkdir()
+        self.suite.rename(package / "benchmarks")
+        if (self.path / "expectations").exists():
+            (self.path / "expectations").rename(package / "expectations")
+        self._monkeypatch.setenv("MEDBENCH_WEIGHTS", str(package / "benchmarks"))
+        self.add("suite.yaml", "extends: medbench\n")
+        return package
+
+    def add(self, file, text):
+        """Write a file of the suite."""
+        path = self.suite / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
 
     def world(self, gain=None, **accidents):
         """Say how good the treatment is (`default`, or by task and set), and what happens meanwhile."""

@@ -96,12 +96,12 @@ def test_the_card_shows_the_accuracy():
     assert "50.12% of 13 images" in text
 
 
-def test_the_recipe_is_bits_upstream_recipe_scaled_to_the_steps():
+def test_the_recipe_warms_up_and_falls_at_shares_of_the_steps():
     recipe = upstream_recipe(Settings(images=50_000, steps=3_000))
     assert (recipe.steps, recipe.batch_size, recipe.momentum) == (3_000, 128, 0.9)
-    assert (recipe.warmup_steps, recipe.decay_steps) == (533, (900, 1_800, 2_400))
-    peak = 0.03 * 128 / 256
-    for step, expected in ((0, 0), (533, peak), (900, peak), (901, peak / 10), (2_999, peak / 1000)):
+    assert (recipe.warmup_steps, recipe.decay_steps) == (150, (1_800, 2_400, 2_850))
+    peak = 0.1
+    for step, expected in ((0, 0), (150, peak), (1_800, peak), (1_801, peak / 10), (2_999, peak / 1000)):
         assert learning_rate(recipe, step) == pytest.approx(expected)
 
 

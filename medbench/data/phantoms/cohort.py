@@ -14,15 +14,13 @@ from medbench.data.cohort import ID, TRAIN, VALIDATION, Examples
 from medbench.data.phantoms.domain import SIZE, Case, Domain
 from medbench.errors import MedbenchError, nearest
 
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 """Goes up with every change of a label or a visible change of pixels; docs/phantoms.md has the log."""
 
 SEED = 20
 
 DOMAINS = ("chest", "mammography", "dermatology")
 
-PATIENTS = {TRAIN: 700, VALIDATION: 120}
-EVALUATION_PATIENTS = 400
 _FIRST_PATIENT = 10_000
 """Each split's patients are numbered from a multiple of this, so that one may grow without moving others."""
 
@@ -61,7 +59,7 @@ class PhantomCohort:
         return Examples(
             image=np.array([f"P-{p:06d}-{i}" for p, i in zip(patients, images, strict=True)]),
             patient=np.array([f"P-{p:06d}" for p in patients]),
-            labels=np.stack([self._labels(case) for case in cases]),
+            labels=np.stack([case.labels for case in cases]),
             attributes={a: np.array([case.attributes[a] for case in cases]) for a in self.attributes},
         )
 
@@ -81,13 +79,12 @@ class PhantomCohort:
         )
 
     def oracle(self, split: str) -> NDArray[np.float64]:
-        """The latent severities behind the labels, as scores: (n, k), columns as `target.classes`.
+        """The latent state behind the labels, as scores: (n, k), columns as `target.classes`.
 
-        The best that any reader of the images could do; of two single-label classes the first
-        has the negative of the second. Scores order the images, they are no probabilities.
+        The best that any reader of the images could do. Scores order the images, they are no
+        probabilities.
         """
-        severity = np.stack([case.severity for case in self._rows(split)[2]])
-        return severity if self.target.kind == "multi-label" else np.hstack([-severity, severity])
+        return np.stack([case.oracle for case in self._rows(split)[2]])
 
     def _rows(self, split: str) -> tuple[list[int], list[int], list[Case]]:
         if split not in self._patients:
@@ -111,18 +108,14 @@ class PhantomCohort:
         """The stream of a patient (place 0) or of its images (places from 1)."""
         return np.random.default_rng([GENERATOR_VERSION, SEED, self._domain.number, patient, place])
 
-    def _labels(self, case: Case) -> NDArray[np.int8]:
-        positive = case.positive.astype(np.int8)
-        return positive if self.target.kind == "multi-label" else np.hstack([1 - positive, positive])
-
 
 def open_phantoms(domain: str, *, patients: int | None = None) -> PhantomCohort:
     """The phantom cohort of a domain (`phantoms:<domain>`).
 
     Args:
       domain: `chest`, `mammography` or `dermatology`.
-      patients: so many in every split, for a smaller cohort of the first patients; by default
-        PATIENTS, and EVALUATION_PATIENTS in `id` and each shift.
+      patients: so many in every split, for a smaller cohort of the first patients; by default as
+        the domain has it.
 
     Raises:
       MedbenchError: there is no such domain; the message names the nearest.
@@ -134,7 +127,8 @@ def open_phantoms(domain: str, *, patients: int | None = None) -> PhantomCohort:
         )
     module = import_module(f"medbench.data.phantoms.{domain}")
     declared = cast("Domain", module.DOMAIN)
-    usual = {split: PATIENTS.get(split, EVALUATION_PATIENTS) for split in declared.settings}
+    train, validation, evaluation = declared.patients
+    usual = dict.fromkeys(declared.settings, evaluation) | {TRAIN: train, VALIDATION: validation}
     return PhantomCohort(declared, usual if patients is None else dict.fromkeys(usual, patients))
 
 

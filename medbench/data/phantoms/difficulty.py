@@ -68,18 +68,23 @@ class Difficulty:
 
 
 def difficulty(cohort: PhantomCohort) -> list[Difficulty]:
-    """Difficulty by finding: every label, or the second of two classes. Draws `train` and `id` once."""
+    """Difficulty by finding: every class, or the second of two. Draws `train` and `id` once.
+
+    Uncertain labels are left out.
+    """
     from sklearn.metrics import roc_auc_score  # noqa: PLC0415, heavy to import
 
     train, test = cohort.examples(TRAIN), cohort.examples(ID)
     seen, held_out = cohort.images(TRAIN, PIXELS), cohort.images(ID, PIXELS)
     features = {name: (read(seen), read(held_out)) for name, read in READINGS.items()}
-    first = 0 if cohort.target.kind == "multi-label" else 1
+    classes = cohort.target.classes
+    first = 1 if cohort.target.kind == "single-label" and len(classes) == 2 else 0
     result = []
-    for k, finding in list(enumerate(cohort.target.classes))[first:]:
-        truth = test.labels[:, k]
+    for k, finding in list(enumerate(classes))[first:]:
+        known, read = train.labels[:, k] >= 0, test.labels[:, k] >= 0
+        truth = test.labels[read, k]
         scores = {
-            name: _regress(fitted, train.labels[:, k], train.patient)(scored)
+            name: _regress(fitted[known], train.labels[known, k], train.patient[known])(scored[read])
             for name, (fitted, scored) in features.items()
         }
         result.append(
@@ -87,7 +92,7 @@ def difficulty(cohort: PhantomCohort) -> list[Difficulty]:
                 domain=cohort.domain,
                 finding=finding,
                 positive=float(truth.mean()),
-                oracle=float(roc_auc_score(truth, cohort.oracle(ID)[:, k])),
+                oracle=float(roc_auc_score(truth, cohort.oracle(ID)[read, k])),
                 readings={name: float(roc_auc_score(truth, score)) for name, score in scores.items()},
             )
         )
@@ -116,11 +121,11 @@ def main() -> None:
     """Print the table of docs/phantoms.md."""
     parser = argparse.ArgumentParser(prog="python -m medbench.data.phantoms.difficulty", description=__doc__)
     parser.add_argument("domains", nargs="*", default=DOMAINS, metavar="DOMAIN", help=", ".join(DOMAINS))
-    print("domain        finding    positive  oracle  linear  texture   (AUC on id)")
+    print("domain        finding        positive  oracle  linear  texture   (AUC on id)")
     for domain in parser.parse_args().domains:
         for row in difficulty(open_phantoms(domain)):
             figures = "   ".join(f"{auc:.3f}" for auc in (row.positive, row.oracle, *row.readings.values()))
-            print(f"{row.domain:13} {row.finding:10} {figures}", flush=True)
+            print(f"{row.domain:13} {row.finding:14} {figures}", flush=True)
 
 
 if __name__ == "__main__":

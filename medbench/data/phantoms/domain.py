@@ -23,12 +23,14 @@ class Case:
 
     Attributes:
       severity: (f,) latent severity of each finding, about standard normal; what is drawn follows it.
-      positive: (f,) whether each finding is reported: severity plus reading error above a threshold.
+      labels: (k,) int8 of 1, 0, and -1 where uncertain, columns as the target's classes.
+      oracle: (k,) score of each class by the latent state: the best that a reader of the image could do.
       attributes: sub-group values by name.
     """
 
     severity: NDArray[np.float64]
-    positive: NDArray[np.bool_]
+    labels: NDArray[np.int8]
+    oracle: NDArray[np.float64]
     attributes: Mapping[str, str]
 
 
@@ -39,12 +41,14 @@ class Domain:
     Attributes:
       name: `chest`, `mammography` or `dermatology`.
       number: its place in the seed sequences; never changed, or all images change.
-      target: what is predicted. Two single-label classes stand for one finding.
+      target: what is predicted.
       attributes: names of the sub-group attributes.
       settings: by split, where and of whom its images are taken; the splits beyond train,
         validation and id are the shifts.
       cases: draws a patient's images, as cases, from a patient's stream and a setting.
       draw: draws a case from the image's own stream: (SIZE, SIZE, 1 or 3) uint8.
+      patients: in training, validation, and each evaluation set; a domain with more images a patient
+        has fewer.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Domain:
     settings: Mapping[str, Any]
     cases: Callable[[np.random.Generator, Any], list[Case]]
     draw: Callable[[np.random.Generator, Case, Any], NDArray[np.uint8]]
+    patients: tuple[int, int, int] = (700, 120, 400)
 
 
 def report(
@@ -65,6 +70,11 @@ def report(
     Additions and one comparison only, so that labels are equal on all machines.
     """
     return severity + reading_error * rng.standard_normal(severity.shape) > threshold
+
+
+def two_classes(positive: bool) -> NDArray[np.int8]:
+    """Labels of a target with two single-label classes, the second of which is the finding."""
+    return np.array([not positive, positive], dtype=np.int8)
 
 
 def visible(severity: float) -> float:

@@ -1,9 +1,10 @@
 """Contact sheets of the phantoms for the eye: `python -m medbench.data.phantoms.sheet [FOLDER]`.
 
-One PNG a domain, a row of its first images per evaluation set, marked as generated.
+One PNG a domain, two rows of its first images per evaluation set, marked as generated.
 """
 
 import argparse
+import textwrap
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -12,32 +13,37 @@ from medbench.data.cohort import ID
 from medbench.data.phantoms.cohort import DOMAINS, GENERATOR_VERSION, open_phantoms
 from medbench.data.phantoms.domain import SIZE
 
-COLUMNS = 8
+COLUMNS, ROWS = 8, 2
+"""Images side by side, and rows of them an evaluation set."""
+
 _LINE = 14
 """Pixels of a line of text."""
+
+_LETTERS = 23
+"""What a line below an image holds."""
 
 
 def sheet(domain: str) -> Image.Image:
     """The first images of each evaluation set of a domain, with findings, as one picture."""
-    cohort = open_phantoms(domain, patients=COLUMNS)
+    cohort = open_phantoms(domain, patients=COLUMNS * ROWS)
     splits = (ID, *cohort.shifts)
-    row_height = SIZE + 2 * _LINE
-    picture = Image.new("RGB", (COLUMNS * SIZE, row_height * len(splits)), "white")
+    tile_height = SIZE + 2 * _LINE
+    height = _LINE + ROWS * tile_height
+    picture = Image.new("RGB", (COLUMNS * SIZE, height * len(splits)), "white")
     pen = ImageDraw.Draw(picture)
-    for row, split in enumerate(splits):
-        top = row * row_height
+    for number, split in enumerate(splits):
+        top = number * height
         title = (
             f"{cohort.name}, {split}: generated images (generator version {GENERATOR_VERSION}), no patients"
         )
         pen.text((3, top), title, "black")
-        examples = cohort.examples(split)
-        for column, image in enumerate(cohort.images(split, SIZE)[:COLUMNS]):
-            tile = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
-            picture.paste(tile, (column * SIZE, top + _LINE))
-            found = [
-                c for c, label in zip(cohort.target.classes, examples.labels[column], strict=True) if label
-            ]
-            pen.text((column * SIZE + 3, top + _LINE + SIZE), " and ".join(found) or "no finding", "black")
+        labels = cohort.examples(split).labels
+        for place, image in enumerate(cohort.images(split, SIZE)[: COLUMNS * ROWS]):
+            x, y = place % COLUMNS * SIZE, top + _LINE + place // COLUMNS * tile_height
+            picture.paste(Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image), (x, y))
+            found = [c for c, label in zip(cohort.target.classes, labels[place], strict=True) if label == 1]
+            legend = textwrap.wrap(", ".join(found) or "no finding", _LETTERS)
+            pen.multiline_text((x + 3, y + SIZE), "\n".join(legend), "black", spacing=2)
     return picture
 
 

@@ -115,6 +115,73 @@ def curve(
     return np.exp(-0.5 * np.minimum(np.abs(aside / width), 6) ** 2) * edge(length - np.abs(along), 0.05)
 
 
+def strokes(points: NDArray[np.float64], height: float, width: float) -> Field:
+    """Thin lines through points half a pixel apart; where they cross, height 1 at most.
+
+    Cheaper than `curve` where there are several, and they bend at will: hairs, vessels, streaks, marks.
+
+    Args:
+      points: (2, n) x and y; those outside the picture are left out.
+      height: of a line; a lone point makes a spot a fifth as high, over its width.
+      width: standard deviation of the cross-section in pixels.
+    """
+    column, row = (points + 1) * (SIZE / 2) - 0.5
+    i, j = np.floor(row).astype(np.int64), np.floor(column).astype(np.int64)
+    down, right = row - i, column - j
+    total = np.zeros(SIZE * SIZE)
+    for di, dj, share in (
+        (0, 0, (1 - down) * (1 - right)),
+        (0, 1, (1 - down) * right),
+        (1, 0, down * (1 - right)),
+        (1, 1, down * right),
+    ):
+        seen = (i + di >= 0) & (i + di < SIZE) & (j + dj >= 0) & (j + dj < SIZE)
+        total += np.bincount(((i + di) * SIZE + j + dj)[seen], share[seen], SIZE * SIZE)
+    crest = height * 0.5 * width * math.sqrt(2 * math.pi)
+    return np.minimum(crest * blur(total.reshape(SIZE, SIZE).astype(np.float32), width), 1)
+
+
+def walk(
+    rng: np.random.Generator, x: float, y: float, *, angle: float, length: float, wander: float
+) -> NDArray[np.float64]:
+    """(2, n) points of a winding line, half a pixel apart, for `strokes`.
+
+    Args:
+      rng: draws the way it winds.
+      x: where it starts, in [-1, 1].
+      y: where it starts.
+      angle: in which direction.
+      length: its length; the picture is 2 wide.
+      wander: how far it bends and swings over a length of 0.5, in radians.
+    """
+    step = 1 / SIZE
+    way = step * np.arange(max(2, int(length / step)))
+    bend, phase = rng.standard_normal(), rng.uniform(0, 2 * math.pi)
+    swing = np.sin(way * (2 * math.pi / rng.uniform(0.3, 0.8)) + phase) - math.sin(phase)
+    heading = angle + wander * (2 * bend * way + 0.6 * swing)
+    return np.stack([x + step * np.cumsum(np.cos(heading)), y + step * np.cumsum(np.sin(heading))])
+
+
+def lattice(rng: np.random.Generator, pitch: float, disorder: float) -> Field:
+    """A honeycomb, from 1 in the middle of its holes down to -0.5 on its knots, randomly turned and warped.
+
+    Args:
+      rng: the image's stream.
+      pitch: from hole to hole, in pixels.
+      disorder: standard deviation of the warp, in pitches.
+    """
+    turn = rng.uniform(0, math.pi / 3)
+    wave = 4 * math.pi / (math.sqrt(3) * pitch * 2 / SIZE)
+    warp = disorder * pitch * 2 / SIZE
+    grain = round(1.6 * pitch)
+    x, y = X + warp * noise(rng, grain), Y + warp * noise(rng, grain)
+    total: Field = np.zeros_like(X)
+    for third in range(3):
+        angle = turn + third * math.pi / 3
+        total += np.cos(wave * math.cos(angle) * x + wave * math.sin(angle) * y)
+    return total / 3
+
+
 def waves(rng: np.random.Generator, angle: Field, orders: Iterable[int]) -> Field:
     """A random periodic function of the angle, smoother for lower orders: what makes an outline uneven."""
     total = np.zeros_like(angle)

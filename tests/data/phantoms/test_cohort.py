@@ -11,19 +11,19 @@ from medbench.data.phantoms.domain import SIZE
 from medbench.errors import MedbenchError
 
 ROWS = {
-    "chest": "c4284f2c3daf699e",
-    "mammography": "b26d3a2e72850042",
-    "dermatology": "94ff6e68f80df587",
+    "chest": "9458af1b6d286a2c",
+    "mammography": "106eb908051e0039",
+    "dermatology": "7f99b675b057d93b",
 }
-"""Digest of all names, patients, labels and attributes of generator version 2. A change of these is a
+"""Digest of all names, patients, labels and attributes of generator version 3. A change of these is a
 new GENERATOR_VERSION and a line in the log of docs/phantoms.md."""
 
 FIRST_IMAGE = {
-    "chest": [[50, 125, 161, 59], [81, 133, 126, 98], [67, 142, 151, 60], [129, 188, 195, 123]],
-    "mammography": [[41, 22, 2, 0], [106, 114, 53, 0], [89, 96, 52, 0], [31, 20, 2, 0]],
-    "dermatology": [[167, 165, 172, 160], [175, 161, 140, 167], [183, 161, 120, 162], [180, 180, 170, 176]],
+    "chest": [[76, 122, 117, 79], [114, 125, 129, 101], [93, 160, 199, 112], [162, 221, 236, 196]],
+    "mammography": [[97, 68, 7, 9], [148, 154, 26, 2], [103, 93, 18, 3], [52, 22, 3, 5]],
+    "dermatology": [[109, 104, 117, 116], [83, 69, 94, 122], [75, 80, 77, 111], [87, 86, 82, 110]],
 }
-"""The first image of `id` at 4 x 4 pixels (the middle channel), generator version 2."""
+"""The first image of `id` at 4 x 4 pixels (the middle channel), generator version 3."""
 
 
 @pytest.fixture(scope="module", params=DOMAINS)
@@ -64,19 +64,26 @@ def test_a_patient_never_stands_in_two_splits_and_image_names_are_unique(cohort)
     assert len(np.unique(images)) == len(images)
 
 
-def test_every_split_is_large_enough_and_has_both_kinds_of_every_label(cohort):
+def test_every_split_is_large_enough_and_shows_every_class_often_enough(cohort):
     for split in splits(cohort):
         examples = cohort.examples(split)
         assert len(examples) >= {"train": 900, "validation": 150}.get(split, 500)
-        assert ((examples.labels == 0) | (examples.labels == 1)).all()
-        assert (examples.labels.mean(axis=0) > 0.25).all()
+        for labels in examples.labels.T:
+            shown = {label: len(np.unique(examples.patient[labels == label])) for label in (0, 1)}
+            assert min(shown.values()) >= {"train": 80, "validation": 10}.get(split, 25)
         if cohort.target.kind == "single-label":
             assert (examples.labels.sum(axis=1) == 1).all()
 
 
-def test_patients_have_one_to_three_images_and_some_have_several(cohort):
+def test_only_reports_of_chest_films_for_training_and_validation_leave_labels_uncertain(cohort):
+    for split in splits(cohort):
+        reported = cohort.domain == "chest" and split in {"train", "validation"}
+        assert set(np.unique(cohort.examples(split).labels)) == ({-1, 0, 1} if reported else {0, 1})
+
+
+def test_patients_have_one_to_four_images_and_some_have_several(cohort):
     counts = np.unique(cohort.examples("train").patient, return_counts=True)[1]
-    assert set(counts) <= {1, 2, 3}
+    assert set(counts) <= {1, 2, 3, 4}
     assert (counts > 1).mean() > 0.2
 
 
@@ -86,14 +93,8 @@ def test_every_attribute_is_recorded_in_several_groups_of_some_size(cohort):
     for name, values in examples.attributes.items():
         groups, counts = np.unique(values, return_counts=True)
         assert "" not in groups
-        if (cohort.domain, name) not in {("mammography", "sex"), ("mammography", "vendor")}:
+        if (cohort.domain, name) != ("mammography", "sex"):
             assert (counts >= 30).sum() >= 2, name
-
-
-def test_both_views_of_a_breast_share_the_label():
-    examples = open_phantoms("mammography").examples("id")
-    for patient in np.unique(examples.patient):
-        assert len(np.unique(examples.labels[examples.patient == patient], axis=0)) == 1
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,21 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from medbench.data.phantoms.domain import SIZE
-from medbench.data.phantoms.texture import X, Y, blur, clouds, curve, edge, noise, ramp, sample, to_bytes
+from medbench.data.phantoms.texture import (
+    X,
+    Y,
+    blur,
+    clouds,
+    curve,
+    edge,
+    lattice,
+    noise,
+    ramp,
+    sample,
+    strokes,
+    to_bytes,
+    walk,
+)
 
 
 def rng() -> np.random.Generator:
@@ -66,6 +80,53 @@ def test_a_curve_is_brightest_along_its_way():
     assert line[SIZE // 2, SIZE // 2] > 0.9
     assert line[SIZE // 2, 2] == pytest.approx(0, abs=1e-3)
     assert line[4].max() == pytest.approx(0, abs=1e-3)
+
+
+def test_a_stroke_is_as_high_as_asked_along_its_points_and_nothing_beside_them():
+    way = np.arange(-0.5, 0.5, 1 / SIZE)
+    line = strokes(np.stack([way, np.full(len(way), 1 / SIZE)]), 0.8, 1.0)
+    assert line.dtype == np.float32
+    assert line[SIZE // 2, 40:88] == pytest.approx(0.8, abs=0.02)
+    assert line[SIZE // 2 + 1, 64] == pytest.approx(0.8 * np.exp(-0.5), abs=0.02)
+    assert line[[50, 78]].max() == pytest.approx(0, abs=1e-3)
+
+
+def test_strokes_outside_the_picture_are_left_out_and_crossings_are_capped():
+    assert strokes(np.array([[-1.5, 0.0, 2.0], [0.0, 3.0, -1.2]]), 1.0, 1.0).max() == 0
+    assert strokes(np.zeros((2, 50)), 1.0, 1.0).max() == 1
+
+
+def test_a_walk_that_does_not_wander_is_straight():
+    points = walk(rng(), 0.1, -0.2, angle=np.pi / 2, length=0.5, wander=0.0)
+    assert points[0] == pytest.approx(np.full(points.shape[1], 0.1))
+    assert np.diff(points[1]) == pytest.approx(np.full(points.shape[1] - 1, 1 / SIZE))
+    assert points[1, -1] == pytest.approx(0.3, abs=0.01)
+
+
+def test_a_walk_bends_the_more_the_further_it_may_wander():
+    def turned(wander: float) -> float:
+        steps = np.diff(walk(rng(), 0, 0, angle=0.0, length=1.0, wander=wander))
+        return float(np.ptp(np.arctan2(steps[1], steps[0])))
+
+    assert 0 < turned(0.1) < turned(0.4)
+
+
+@pytest.mark.parametrize("pitch", [8.0, 16.0])
+def test_a_lattice_without_disorder_has_its_holes_a_pitch_apart(pitch):
+    field = lattice(rng(), pitch, 0.0)
+    assert (field.min(), field.max()) == pytest.approx((-0.5, 1.0), abs=0.05)
+    peaks = [
+        (i, j)
+        for i in range(1, SIZE - 1)
+        for j in range(1, SIZE - 1)
+        if field[i, j] == field[i - 1 : i + 2, j - 1 : j + 2].max() and field[i, j] > 0.8
+    ]
+    assert len(peaks) == pytest.approx(SIZE**2 / (pitch**2 * np.sqrt(3) / 2), rel=0.15)
+
+
+def test_a_disordered_lattice_is_no_repetition():
+    regular, warped = (np.abs(np.fft.rfft2(lattice(rng(), 10, disorder))) for disorder in (0.0, 0.3))
+    assert np.sort(warped.ravel())[-6:].sum() < 0.7 * np.sort(regular.ravel())[-6:].sum()
 
 
 @given(hnp.arrays(np.float32, (4, 4), elements=st.floats(-3, 3, width=32)))
