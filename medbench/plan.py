@@ -167,11 +167,11 @@ class Planner:
 def _require_units(task: Task, cohort: Cohort) -> None:
     """A generated cohort has the attributes that the task's units are by, or they are misspelt."""
     known = [PATIENT, *cohort.attributes]
-    for name in [name for unit in task.units for name in unit.by if name not in known]:
-        if cohort.generated:
-            raise MedbenchError(
-                f"task `{task.task}`: units by `{name}`, which {cohort.name} has not. {nearest(name, known)}"
-            )
+    unknown = [name for unit in task.units for name in unit.by if name not in known]
+    for name in unknown if cohort.generated else ():
+        raise MedbenchError(
+            f"task `{task.task}`: units by `{name}`, which {cohort.name} has not. {nearest(name, known)}"
+        )
 
 
 def units_of(task: Task, attributes: Collection[str], target: Target) -> tuple[Unit, ...]:

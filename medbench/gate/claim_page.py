@@ -8,13 +8,6 @@ from medbench.gate.page import table
 from medbench.spec.effects import BASELINE, TREATMENT
 
 VERDICTS = ("supported", "inconclusive", "refuted", "undefined")
-_EARLIER = (
-    "An earlier matrix (2026-11-23, commit 762dfc1) was judged on worlds 101 to 120. Of 47 items that had to "
-    "react 46 did; `mammography/calibration-brier/id` did in 17 worlds of 20 under a factor of 8, as 200 "
-    "patients left it open in the other three with the plant and without; in 139 of 150 worlds more it "
-    "reacted. None of the 164 items that must not react did. That item's cell was then declared to be one "
-    "that may react, everything else left as it was, and the matrix judged on the worlds of this page."
-)
 _TOO_FEW = (
     " Inconclusive twice in all of them: so few patients show neither that the claim holds without the "
     "plant, nor that it does not with it."
@@ -61,8 +54,7 @@ def _head(result: ClaimReport) -> list[str]:
             "judged (`git log medbench/gate/matrix.yaml docs/planted.md`); a claim that is added to the "
             "suite is refused until it is declared there too."
         ),
-        "",
-        _EARLIER,
+        *(["", result.earlier] if result.earlier else []),
     ]
 
 

@@ -103,6 +103,8 @@ class ClaimReport(msgspec.Struct, frozen=True, kw_only=True):
     """Of each arm."""
     tasks: list[str]
     plants: list[PlantReport]
+    earlier: str
+    """As in the matrix."""
     judged_as: dict[str, str]
     """Claims that differ in nothing from a planted one but their backbones, and that one."""
     not_planted: dict[str, str]
@@ -160,6 +162,7 @@ def report(outcomes: Sequence[Outcome], matrix: Matrix, **facts: object) -> Clai
         )
     return ClaimReport(
         plants=plants,
+        earlier=matrix.declared.earlier,
         judged_as=matrix.declared.judged_as,
         not_planted=matrix.declared.not_planted,
         tasks=list(dict.fromkeys(items[outcome.item].task for outcome in outcomes)),

@@ -127,6 +127,8 @@ class Declarations(Declared, frozen=True, kw_only=True):
     subgroup: SubgroupPlant
     shift: ShiftPlant
     miscalibrated: FactorPlant
+    earlier: str = ""
+    """What came of a matrix that was declared before this one, and what was changed since."""
     judged_as: dict[str, str]
     """Claims that are judged as another is, and differ from it in nothing but the backbones of their arms,
     which no world has; and that other."""
