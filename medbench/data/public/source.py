@@ -15,7 +15,7 @@ from medbench.data.findings import Findings
 from medbench.spec.runs import Target
 
 UNKNOWN, UNCERTAIN = -1, -2
-"""Label values beside 0 and 1: nobody said; and somebody said that it is not certain, which a policy decides."""
+"""Label values beside 0 and 1: nobody said; and somebody said that it is not certain (a policy decides)."""
 
 Policy = Literal["ignore", "zeros", "ones"]
 """What becomes of uncertain labels: left out of loss and metric, taken for absent, taken for present."""
