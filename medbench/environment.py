@@ -91,7 +91,7 @@ def capture() -> Environment:
     _require_platform(planned=device_class(), seen=seen)
     return Environment(
         device_class=seen,
-        device=_processor() if seen == "cpu" else devices[0].device_kind,
+        device=processor() if seen == "cpu" else devices[0].device_kind,
         devices=len(devices),
         cores=usable_cores(),
         platform=platform.platform(),
@@ -175,7 +175,8 @@ def _nvidia_name(device: str) -> str:
     return lines.splitlines()[0].strip() if lines else ""
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Name of this machine's processor."""
     try:
         found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     except OSError:
