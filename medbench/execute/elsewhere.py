@@ -165,8 +165,12 @@ def _predictions(name: str, spec: RunSpec, examples: Examples, logits: NDArray[n
 def _environment(about: "About") -> Environment:
     """What the trainer says of where it computed, and for the rest this machine."""
     return Environment(
-        device_class=about.device_class or environment.device_class(),
-        device=about.device or about.device_class or environment.processor(),
+        device_class=(
+            environment.class_of(about.platform, about.device or "unknown")
+            if about.platform
+            else environment.device_class()
+        ),
+        device=about.device or environment.processor(),
         devices=1,
         cores=environment.usable_cores(),
         platform=platform.platform(),

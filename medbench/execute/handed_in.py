@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -33,10 +33,10 @@ _Seconds = Annotated[float, msgspec.Meta(ge=0)]
 class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The file `trainer.json`, all of it optional: what a person will want to know of the run."""
 
-    device_class: Annotated[str, msgspec.Meta(pattern=r"^(cpu|tpu|gpu-[a-z0-9-]+)?\Z")] = ""
-    """`cpu`, `tpu`, or `gpu-` and the model; empty for that of the machine that medbench runs on."""
+    platform: Literal["", "cpu", "gpu", "tpu"] = ""
+    """What it computed on; empty for what jax would, on the machine that medbench runs on."""
     device: str = ""
-    """Name of the processor or accelerator."""
+    """Name of the processor or accelerator; it tells GPUs apart, by whose class values are compared."""
     libraries: dict[str, str] = {}
     """Versions by name."""
     timings: dict[str, _Seconds] = {}

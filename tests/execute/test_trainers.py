@@ -433,7 +433,7 @@ def test_a_person_who_interrupts_is_not_taken_for_a_failure(bench, monkeypatch):
 
 def test_the_trainer_may_say_where_it_computed_and_how_it_went(bench):
     about = {
-        "device_class": "gpu-nvidia-h100",
+        "platform": "gpu",
         "device": "NVIDIA H100",
         "libraries": {"torch": "2.13.0"},
         "timings": {"train": 12.5, "evaluate": 1},
@@ -465,7 +465,7 @@ def test_what_the_trainer_does_not_say_is_of_this_machine_or_empty(bench, monkey
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", "[]", '{"loss": 1}', '{"device_class": "my machine"}', '{"timings": {"train": -1}}',
+    ["", "{", "[]", '{"loss": 1}', '{"platform": "my machine"}', '{"timings": {"train": -1}}',
      '{"timings": {"train": NaN}}', '{"trace": [{"step": 1}]}', '{"libraries": {"torch": 2}}', b"\xff"],
 )  # fmt: skip
 def test_a_trainer_json_that_is_not_as_documented_is_one_message(bench, content):
