@@ -83,7 +83,7 @@ def arms_of(
       MedbenchError: no such backbone.
     """
     if backbones is None:
-        return claim.arms.get(tier, {})
+        return suite.arms(claim, tier)
     if not isinstance(claim.effect, Gain | Robustness):
         return {}
     pair = (backbone_named(suite, name) for name in backbones)
@@ -216,15 +216,15 @@ def run_spec(
       backbone: `bit-<upstream>-<architecture>`.
       seed: of all random streams.
       fraction: share of the training patients, in (0, 1].
-      recipe: name of another recipe than the tier's.
+      recipe: name of another recipe than the task's or the tier's.
 
     Raises:
       MedbenchError: no such tier, recipe or backbone, its weight file is missing, or the seed or the
         fraction is out of range.
     """
     seed, fraction = _whole_seed(seed), _share(fraction)
-    of_tier = tier_named(suite, tier).recipe
-    recipe = recipe or of_tier
+    usual = suite.tasks[task].recipes.get(tier) or tier_named(suite, tier).recipe
+    recipe = recipe or usual
     if recipe not in suite.recipes:
         raise MedbenchError(f"unknown recipe `{recipe}`. {nearest(recipe, suite.recipes)}")
     patients = cohort.examples(TRAIN).patient
@@ -244,7 +244,7 @@ def run_spec(
             image_area=cohort.image_area,
             horizontal_flip=suite.tasks[task].horizontal_flip,
         ),
-        own_recipe=recipe != of_tier,
+        own_recipe=recipe != usual,
         fraction=fraction,
         seed=seed,
     )

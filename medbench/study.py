@@ -209,7 +209,7 @@ class Study:
         shifted = [
             claim.claim
             for claim in self.suite.claims.values()
-            if claim.evaluate == "each-shift" and self.options.tier in claim.arms
+            if claim.evaluate == "each-shift" and self.suite.arms(claim, self.options.tier)
         ]
         declared = [
             f"{name}: {warning}"
@@ -377,8 +377,16 @@ class Study:
         return [] if self.options.backbones else list(self.suite.syntheses.values())
 
     def asked(self) -> list[Asked]:
-        """What every claim asks of each of its tasks under these options, and why of some it asks nothing."""
-        return [self._asked(claim, task) for claim in self.suite.claims.values() for task in claim.tasks]
+        """What every claim asks of each of its tasks under these options, and why of some it asks nothing.
+
+        A task that only asks another's claims of another cohort is passed over where that has no part.
+        """
+        return [
+            self._asked(claim, task)
+            for claim in self.suite.claims.values()
+            for task in claim.tasks
+            if task in self._cohorts or not self.suite.tasks[task].claims_of
+        ]
 
     def _asked(self, claim: Claim, task: str) -> Asked:
         found = [item for item in self.items.values() if (item.claim, item.task) == (claim.claim, task)]
@@ -407,7 +415,7 @@ class Study:
         if task not in self._cohorts:
             return "no cohort"
         if not arms_of(self.suite, claim, self.options.tier, self.options.backbones):
-            if self.options.backbones and claim.arms.get(self.options.tier):
+            if self.options.backbones and self.suite.arms(claim, self.options.tier):
                 return "two backbones cannot stand in for its arms"
             return f"it has no arms in tier {self.options.tier}"
         if claim.evaluate == "each-shift" and not self._cohorts[task].shifts:
@@ -602,7 +610,8 @@ def _open_cohorts(suite: Suite, options: Options) -> dict[str, Cohort]:
             if options.tier in task.cohorts
         }
     cohort = open_cohort(str(options.cohort), cache=cache)
-    tasks = [name for name, task in suite.tasks.items() if task.domain == cohort.domain]
+    of_domain = {name: task for name, task in suite.tasks.items() if task.domain == cohort.domain}
+    tasks = [name for name, task in of_domain.items() if not task.claims_of]
     if not tasks:
         domains = ", ".join(sorted({task.domain for task in suite.tasks.values()}))
         raise MedbenchError(
