@@ -11,7 +11,12 @@ from medbench.data.cohort import Cohort
 from medbench.data.digests import Report, quiet
 from medbench.errors import MedbenchError, nearest, printable
 
-PHANTOMS, PUBLIC = "phantoms:", "public:"
+PHANTOMS, PUBLIC, MEDMNIST = "phantoms:", "public:", "medmnist:"
+
+
+def names_source(reference: str) -> bool:
+    """Whether a reference names a source of cohorts, and not a folder or file."""
+    return reference.startswith((PHANTOMS, PUBLIC, MEDMNIST))
 
 
 def open_cohort(reference: str, *, cache: Path | None = None, report: Report = quiet) -> Cohort:
