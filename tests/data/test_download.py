@@ -48,7 +48,7 @@ class Server:
             return
         start = 0
         wanted = self.asked[-1]
-        if wanted and self.ranges and request.headers.get("If-Range") == self.etag:
+        if wanted and self.ranges and request.headers.get("If-Range") in (None, self.etag):
             start = int(wanted.removeprefix("bytes=").removesuffix("-"))
             if start >= len(self.body):
                 request.send_response(416)
