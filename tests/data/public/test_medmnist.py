@@ -277,7 +277,7 @@ def test_an_array_that_claims_more_than_it_holds_is_refused(tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in members.items():
             archive.writestr(name, data)
-    with pytest.raises(MedbenchError, match="no .npz file that can be read"):
+    with pytest.raises(MedbenchError, match=r"no \.npz file that can be read"):
         open_medmnist(str(path), folder=tmp_path)
 
 
