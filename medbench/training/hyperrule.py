@@ -69,6 +69,7 @@ def resolve(
             resize=recipe.resize,
             crop=recipe.crop,
             horizontal_flip=horizontal_flip,
+            aspect=recipe.aspect,
         )
     size = size_class(n_train)
     warmup, *decays, steps = _SCHEDULE[recipe.variant, size]
@@ -85,6 +86,7 @@ def resolve(
         resize=resize,
         crop=crop,
         horizontal_flip=horizontal_flip,
+        aspect=recipe.aspect,
     )
 
 
