@@ -120,7 +120,7 @@ def test_a_mistake_is_one_error_with_its_rows_and_no_exams_id(tmp_path, old, new
         ("038Y", "999Y", r"`999Y` in row 3"),
         ("Planmed", "?", r"metadata\.csv: column `Manufacturer` .* `\?` in row 2"),
         ("Manufacturer", "Maker", r"no column `Manufacturer`"),
-        ("dd9ce,4a5e,dd9ce", "d8125,4a5e,d8125", r"rows 3 and 4 are of the same `SOP Instance UID`"),
+        ("dd9ce,4a5e,dd9ce", "d8125,4a5e,d8125", r"rows of the same `SOP Instance UID`: rows 3, 4"),
         ("dd9ce,4a5e,dd9ce", "dd9ce,4a5e,other", r"columns with the same name: `SOP Instance UID`"),
     ],
 )
