@@ -31,10 +31,6 @@ class NotInSessionError(MedbenchError):
     """What was asked for is declared, and takes no part with the tier and cohort that were chosen."""
 
 
-class NotPreparedError(MedbenchError):
-    """A public cohort that was not prepared here; the message says how to come by it."""
-
-
 def few(names: Sequence[str]) -> str:
     """`a, b`, and of more than three `a, b, c and 17 more`."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
