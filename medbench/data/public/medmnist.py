@@ -262,7 +262,8 @@ def _set_of(path: Path) -> str:
 
 
 def _find(wanted: Reference, folder: Path) -> Path:
-    folders = [folder, *map(Path, filter(None, os.environ.get(FOLDERS, "").split(os.pathsep)))]
+    named = map(Path, filter(None, os.environ.get(FOLDERS, "").split(os.pathsep)))
+    folders = list(dict.fromkeys([folder, *named]))
     for place in folders:
         if (place / wanted.file).is_file():
             return place / wanted.file
