@@ -224,6 +224,11 @@ def test_a_mistake_is_one_error_with_its_row(small: Path, mistake: str) -> None:
     assert "patient0000" not in error.replace("patient00001/study1/view1_frontal.jpg", "")
 
 
+def test_a_row_with_an_error_is_not_among_those_returned(small: Path) -> None:
+    respell(small, "train.csv", "79,Frontal,PA,,,-1.0", "79,Frontal,PA,,,2.0")
+    assert read(small, Findings()).row.tolist() == [2, 5, 2]
+
+
 def test_all_missing_tables_are_told_at_once(tmp_path: Path) -> None:
     findings = Findings()
     assert len(read(tmp_path, findings)) == 0
