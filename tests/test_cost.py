@@ -65,5 +65,6 @@ def test_what_takes_minutes_is_not_estimated():
 
 def test_hours_are_said_with_what_they_rest_on():
     assert in_words({"A100": 310.4, "H100": 1.5}) == (
-        "about 310 h on one A100, 1 h 30 min on one H100 (counted operations at 25% of the peak, nothing measured)"
+        "about 310 h on one A100, 1 h 30 min on one H100 "
+        "(counted operations at 25% of the peak, nothing measured)"
     )
