@@ -19,6 +19,10 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+class NotPreparedError(MedbenchError):
+    """A public cohort is known and its images are not here; the message says how to come by them."""
+
+
 class NotInSessionError(MedbenchError):
     """What was asked for is declared, and takes no part with the tier and cohort that were chosen."""
 
