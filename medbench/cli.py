@@ -16,7 +16,7 @@ COMMANDS = {
     "init": ("medbench.init_cli", "start a suite of your own that has medbench's claims"),
     "plan": ("medbench.plan_cli", "list the runs that a selection of claims needs"),
     "metrics": ("medbench.metrics_cli", "list the metrics that claims may name, and what they mean"),
-    "cohort": ("medbench.data.cohort_cli", "check a folder of your own images"),
+    "cohort": ("medbench.data.cohort_cli", "prepare public cohorts, and check these or a folder of your own images"),
     "schema": ("medbench.spec.schema", "write JSON Schema, so that editors complete and check YAML"),
     "judge": ("medbench.judge_cli", "judge results that some other code produced"),
     "validate-gate": ("medbench.gate_cli", "measure false alarms, detections and coverage by simulation"),

@@ -15,7 +15,7 @@ import numpy as np
 from medbench import expect, policy
 from medbench.anchors import Anchor, load_anchors
 from medbench.data.cohort import Cohort
-from medbench.data.sources import open_cohort
+from medbench.data.sources import open_cohort, prepared_in
 from medbench.environment import device_class
 from medbench.errors import MedbenchError, NotInSessionError, nearest
 from medbench.execute.local import locate, obtain
@@ -602,14 +602,14 @@ def _expected_seconds(specs: Sequence[RunSpec], timed: Iterable[RunRecord]) -> f
 
 def _open_cohorts(suite: Suite, options: Options) -> dict[str, Cohort]:
     """By task: the tier's own cohorts, or the user's for the tasks of its domain."""
-    cache = Store(options.store).cache("digests")
+    cache, prepared = Store(options.store).cache("digests"), prepared_in(options.store)
     if options.cohort is None:
         return {
-            name: open_cohort(task.cohorts[options.tier], cache=cache)
+            name: open_cohort(task.cohorts[options.tier], cache=cache, prepared=prepared)
             for name, task in suite.tasks.items()
             if options.tier in task.cohorts
         }
-    cohort = open_cohort(str(options.cohort), cache=cache)
+    cohort = open_cohort(str(options.cohort), cache=cache, prepared=prepared)
     of_domain = {name: task for name, task in suite.tasks.items() if task.domain == cohort.domain}
     tasks = [name for name, task in of_domain.items() if not task.claims_of]
     if not tasks:

@@ -21,7 +21,7 @@ from medbench import __version__
 from medbench.data.cohort import TRAIN
 from medbench.data.findings import Findings, counted
 from medbench.data.public.parts import read_parts
-from medbench.data.public.prepared import RECORD, ROWS, SCHEME, FileDigest, PreparedRecord
+from medbench.data.public.prepared import RECORD, ROWS, SCHEME, PreparedRecord, digest_of
 from medbench.data.public.source import UNCERTAIN, Source
 from medbench.data.public.staging import Staged, Staging, Task, Workers, find_staged, workers
 from medbench.data.soundness import Part, require_distinct_images
@@ -126,7 +126,7 @@ def _stage(
     def run(pool: Workers, some: list[int]) -> None:
         nonlocal done
         chosen = [everything[i] for i in some]
-        told = pool.stage(chosen, lambda n, _: report("images", done + n, len(results)))
+        told = pool.stage(chosen, lambda n, _: report("reading images", done + n, len(results)))
         for i, result in zip(some, told, strict=True):
             results[i] = result
         done += len(some)
@@ -254,7 +254,7 @@ def _write(
     def done() -> None:
         nonlocal written
         written += 1
-        report("records", written, total)
+        report("writing", written, total)
 
     incoming = into / ".incoming" / source.name
     try:
@@ -267,7 +267,7 @@ def _write(
         }
         aside = builder.write(source, record.channels, packed, folder=incoming, done=done)
         _write_rows(aside / ROWS, parts, source)
-        files = {path.name: _digest(path) for path in sorted(aside.iterdir())}
+        files = {path.name: digest_of(path) for path in sorted(aside.iterdir())}
         whole = msgspec.structs.replace(record, files=files)
         (aside / RECORD).write_bytes(msgspec.json.format(msgspec.json.encode(whole), indent=1) + b"\n")
         for path in (*aside.iterdir(), aside):
@@ -337,11 +337,6 @@ def _swap_in(aside: Path, home: Path) -> None:
 
 def _old(home: Path) -> Path:
     return home.with_name(f".{home.name}.old")
-
-
-def _digest(path: Path) -> FileDigest:
-    with path.open("rb") as file:
-        return FileDigest(path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def _flush(path: Path) -> None:

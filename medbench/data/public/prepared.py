@@ -268,6 +268,12 @@ def read_record(source: Source, folder: Path) -> PreparedRecord:
     return record
 
 
+def digest_of(path: Path) -> FileDigest:
+    """What a file is now."""
+    with path.open("rb") as file:
+        return FileDigest(path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
+
+
 def how_to(source: Source) -> str:
     """How to come by a source's files and what to do with them, in three sentences."""
     return (
