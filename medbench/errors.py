@@ -19,8 +19,12 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-class NotPreparedError(MedbenchError):
-    """A public cohort is known and its images are not here; the message says how to come by them."""
+class NotHereError(MedbenchError):
+    """Data or weights that are asked for and not on this machine; the message says how to come by them."""
+
+
+class NotPreparedError(NotHereError):
+    """A public cohort that was not prepared here; the message says how to come by it."""
 
 
 class NotInSessionError(MedbenchError):

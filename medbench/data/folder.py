@@ -5,7 +5,7 @@ What keeps it from being used is an error before anything is trained; nothing is
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -46,6 +46,7 @@ class FolderCohort:
     channels: int
     warnings: tuple[str, ...]
     parts: Mapping[str, Part]
+    absent: Mapping[str, str] = field(default_factory=dict)
     generated: bool = False
 
     def examples(self, split: str) -> Examples:

@@ -7,6 +7,7 @@ import os
 from importlib import import_module
 from pathlib import Path
 
+from medbench.data.absent import AbsentCohort
 from medbench.data.cohort import Cohort
 from medbench.data.digests import Report, quiet
 from medbench.errors import MedbenchError, nearest, printable
@@ -59,6 +60,26 @@ def prepared_in(store: Path) -> Path:
     """Where public cohorts are prepared: `$MEDBENCH_COHORTS`, which stores may share, or in the store."""
     named = os.environ.get("MEDBENCH_COHORTS", "")
     return Path(named).expanduser() if named else store / "cohorts"
+
+
+def absent_cohort(reference: str, reason: str) -> AbsentCohort:
+    """What is known of a public cohort that was not prepared.
+
+    Args:
+      reference: `public:<name>`, with `@` a policy or without.
+      reason: what is missing and how to come by it.
+    """
+    catalogue = import_module("medbench.data.public.catalogue")
+    source = catalogue.source_named(reference.removeprefix(PUBLIC).partition("@")[0])
+    return AbsentCohort(
+        name=reference,
+        domain=source.domain,
+        target=source.target,
+        attributes=source.attributes,
+        absent=dict.fromkeys((*source.own_shifts, *source.shifts_from), reason),
+        reason=reason,
+        cluster=source.cluster,
+    )
 
 
 def find_declaration(path: Path) -> Path:

@@ -8,7 +8,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from medbench.errors import MedbenchError
+from medbench.errors import NotHereError
 
 VARIABLE = "MEDBENCH_WEIGHTS"
 SHIPPED = Path(__file__).parent / "weights"
@@ -22,7 +22,7 @@ def find(name: str, near: Path | None = None) -> Path:
       near: the folder of the YAML that names it.
 
     Raises:
-      MedbenchError: it is in none of them; the message says where to put it and what is there.
+      NotHereError: it is in none of them; the message says where to put it and what is there.
     """
     folders = _folders(near)
     for folder in folders:
@@ -31,7 +31,7 @@ def find(name: str, near: Path | None = None) -> Path:
     there = sorted({file.name for folder in folders if folder.is_dir() for file in folder.glob("*.npz")})
     nearest = difflib.get_close_matches(name, there, n=1)
     guess = f" Did you mean `{nearest[0]}`?" if nearest else ""
-    raise MedbenchError(
+    raise NotHereError(
         f"weights `{name}` not found in {', '.join(map(str, folders))}.{guess}"
         f" Put the file there, or name its folder in ${VARIABLE}."
         f" Weight files found: {', '.join(there) or 'none'}."

@@ -141,6 +141,7 @@ class PreparedCohort:
     warnings: tuple[str, ...]
     sets: Mapping[str, PreparedSet]
     records: Mapping[Path, PreparedRecord]
+    absent: Mapping[str, str]
     generated: bool = False
 
     def examples(self, split: str) -> Examples:
@@ -200,15 +201,17 @@ def open_prepared(reference: str, folder: Path) -> PreparedCohort:
     policy = _policy(source, wanted)
     home = read_record(source, folder)
     sets = {name: _decided(part, policy) for name, part in _sets(folder / source.name, home).items()}
-    records, policies = {folder / source.name: home}, [policy]
-    warnings = [*source.warnings, *home.warnings]
+    records, policies, warnings = {folder / source.name: home}, [policy], [*source.warnings, *home.warnings]
+    absent = {
+        name: f"{source.title}: no image of `{name}` is in what was prepared. {source.obtain}"
+        for name in source.own_shifts
+        if name not in sets
+    }
     for other in map(_source, source.shifts_from):
         try:
             record = read_record(other, folder)
-        except NotPreparedError:
-            warnings.append(
-                f"shift `{other.name}` is left out: it is not prepared (`medbench cohort list {other.name}`)"
-            )
+        except NotPreparedError as error:
+            absent[other.name] = str(error)
             continue
         if record.target != home.target:
             raise MedbenchError(
@@ -216,6 +219,7 @@ def open_prepared(reference: str, folder: Path) -> PreparedCohort:
                 f"{', '.join(home.target.classes)} as {source.name}. Prepare both again."
             )
         records[folder / other.name] = record
+        warnings += [f"{other.name}: {warning}" for warning in (*other.warnings, *record.warnings)]
         policies.append(policy if policy in other.policies else _policy(other, ""))
         borrowed = _sets(folder / other.name, record)[ID]
         sets[other.name] = _qualified(_decided(borrowed, policies[-1]), other.name)
@@ -237,6 +241,7 @@ def open_prepared(reference: str, folder: Path) -> PreparedCohort:
             for name, part in sets.items()
         },
         records=records,
+        absent=absent,
     )
 
 

@@ -1,9 +1,7 @@
 import io
-import os
 import shutil
 import subprocess
 import sys
-import time
 from collections import namedtuple
 
 import numpy as np
@@ -130,8 +128,8 @@ def spoilt(ward, how):
     if how == "missing image":
         ward.image(4).unlink()
         return (
-            r"1 image file of 80 missing below .*: ward\.csv row 6\. Ward films: Ask nobody for ward\.zip and "
-            r"unpack it\. Licence: CC0\."
+            r"1 image file of 80 missing below .*: ward\.csv row 6\. Ward films: Ask nobody for ward\.zip "
+            r"and unpack it\. Licence: CC0\."
         )
     if how == "damaged image":
         ward.image(4).write_bytes(ward.image(4).read_bytes()[:-30])
@@ -196,7 +194,9 @@ def test_archives_that_are_not_unpacked_are_named_where_images_are_missing(ward,
     ward.write()
     shutil.rmtree(ward.folder / "images")
     (ward.folder / "images_1.tar.gz").touch()
-    with pytest.raises(MedbenchError, match=r"80 image files of 80 missing.*images_1\.tar\.gz are not unpacked"):
+    with pytest.raises(
+        MedbenchError, match=r"80 image files of 80 missing.*images_1\.tar\.gz are not unpacked"
+    ):
         prepared(ward, into)
 
 
@@ -220,7 +220,9 @@ def test_rows_without_their_only_label_are_left_out_and_counted(ward, into):
         labels = np.stack([np.where(chosen < 0, chosen, chosen == value) for value in (0, 1)], axis=1)
         return type(rows)(**{**vars(rows), "labels": labels.astype(np.int8)})
 
-    single = source("ward", read=read, target=Target(kind="single-label", classes=("dry", "wet")), policies=())
+    single = source(
+        "ward", read=read, target=Target(kind="single-label", classes=("dry", "wet")), policies=()
+    )
     ward.write()
     record = prepared(ward, into, single).record
     unknown = sum(row["edema"] in {"", "u"} for row in ward.rows)
@@ -315,69 +317,57 @@ def run_and_kill(ward, into, kill_at):
 
 
 def staged_files(into):
-    return {path: path.stat().st_mtime_ns for path in (into / ".staging").rglob("*") if _is_whole(path)}
-
-
-def _is_whole(path):
-    return path.is_file() and path.suffix != ".partial"
+    """The images that are staged, with when they were."""
+    files = [path for path in (into / ".staging").rglob("*") if path.is_file()]
+    return {path: path.stat().st_mtime_ns for path in files if path.suffix != ".partial"}
 
 
 def test_killed_it_goes_on_and_neither_redoes_nor_loses_an_image(ward, into, monkeypatch):
     ward.write()
     died = run_and_kill(ward, into, 40)
     assert died.returncode == -9, died.stderr
-    time.sleep(1)  # workers see that their parent is gone, and end
     before = staged_files(into)
     assert 40 <= len(before) < 80
     assert not (into / "ward").exists()
-
-    kept = {}
-
-    def keep(folder, **_):
-        kept.update(staged_files(into))
-        shutil.rmtree_(folder)
-
-    monkeypatch.setattr(shutil, "rmtree_", shutil.rmtree, raising=False)
+    at_the_end = {}
+    write = prepare._write
     monkeypatch.setattr(
-        prepare.shutil, "rmtree", lambda folder, **_: keep(folder) if ".staging" in str(folder) else None
+        prepare, "_write", lambda *a, **k: at_the_end.update(staged_files(into)) or write(*a, **k)
     )
     done = prepared(ward, into)
     assert done.found == len(before)
-    assert {path: kept[path] for path in before} == before
-    assert len(kept) == 80
-    assert sum(done.record.images.values()) == 80
+    assert {path: at_the_end[path] for path in before} == before
+    assert len(at_the_end) == sum(done.record.images.values()) == 80
+    assert not staged_files(into)
 
 
 def test_workers_do_not_outlive_a_killed_parent(ward, into):
     ward.write()
-    run_and_kill(ward, into, 10)
-    time.sleep(1.5)
-    assert not [pid for pid in processes() if str(into) in environment_and_arguments(pid)]
+    command = [sys.executable, "-m", "tests.data.public.killed", str(ward.folder), str(into), "10"]
+    # A pipe that workers inherit is at its end when the last of them is gone.
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
+        parent.communicate(timeout=60)
+    assert parent.returncode == -9
 
 
-def processes():
-    return [name for name in os.listdir("/proc") if name.isdecimal()]
-
-
-def environment_and_arguments(pid):
-    try:
-        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
+def interrupted(*_, **__):
+    raise KeyboardInterrupt
 
 
 def test_a_changed_file_is_staged_anew_and_the_others_are_not(ward, into, monkeypatch):
     ward.write()
-    monkeypatch.setattr(prepare, "_write", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(prepare, "_write", interrupted)
         prepared(ward, into)
-    monkeypatch.undo()
     write_noise(ward.image(3), seed=777)
-    done = prepared(ward, into)
-    assert done.found == 79
-    cohort = open_prepared.__wrapped__ if hasattr(open_prepared, "__wrapped__") else None
-    assert cohort is None
+    assert prepared(ward, into).found == 79
+    cohort = open_prepared("ward", into)
+    name, i = next(
+        (name, images.index(ward.rows[3]["file"]))
+        for name in SETS
+        if ward.rows[3]["file"] in (images := cohort.examples(name).image.tolist())
+    )
+    np.testing.assert_array_equal(cohort.set(name).image(i), read_image(ward.image(3)))
 
 
 def test_a_staged_file_without_its_end_is_staged_anew(ward, tmp_path):
@@ -394,14 +384,7 @@ def test_a_set_that_stepped_aside_when_the_process_died_steps_back(ward, into):
     prepared(ward, into)
     before = content(into / "ward")
     (into / "ward").rename(into / ".ward.old")
-    ward.image(3).unlink()
-    given_sets(ward, ("night",))
-    ward.write_table()
-    write_noise(ward.image(3), seed=3)
     ward.image(5).write_bytes(b"nothing")
-    for row in ward.rows:
-        row["set"] = ""
-    ward.write_table()
     with pytest.raises(MedbenchError, match="film-0002-1"):
         prepared(ward, into)
     assert content(into / "ward") == before
