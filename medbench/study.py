@@ -16,7 +16,7 @@ from medbench import expect, policy
 from medbench.anchors import Anchor, load_anchors
 from medbench.cost import hours, operations
 from medbench.data.cohort import VALIDATION, Cohort
-from medbench.data.sources import absent_cohort, open_cohort
+from medbench.data.sources import absent_cohort, open_cohort, prepared_in
 from medbench.environment import device_class
 from medbench.errors import MedbenchError, NotHereError, NotInSessionError, NotPreparedError, nearest
 from medbench.execute.local import locate, obtain
@@ -634,15 +634,15 @@ def _expected_seconds(specs: Sequence[RunSpec], timed: Iterable[RunRecord]) -> f
 
 def _open_cohorts(suite: Suite, options: Options) -> dict[str, Cohort]:
     """By task: the tier's own cohorts, or the user's for the tasks of its domain."""
-    cache = Store(options.store).cache("digests")
+    cache, prepared = Store(options.store).cache("digests"), prepared_in(options.store)
     if options.cohort is None:
         references = {
             name: task.cohorts[options.tier]
             for name, task in suite.tasks.items()
             if options.tier in task.cohorts
         }
-        return {name: _opened_or_absent(reference, cache) for name, reference in references.items()}
-    cohort = open_cohort(options.cohort, cache=cache)
+        return {name: _opened_or_absent(reference, cache, prepared) for name, reference in references.items()}
+    cohort = open_cohort(options.cohort, cache=cache, prepared=prepared)
     of_domain = {name: task for name, task in suite.tasks.items() if task.domain == cohort.domain}
     tasks = [name for name, task in of_domain.items() if not task.claims_of]
     if not tasks:
@@ -654,10 +654,10 @@ def _open_cohorts(suite: Suite, options: Options) -> dict[str, Cohort]:
     return dict.fromkeys(tasks, cohort)
 
 
-def _opened_or_absent(reference: str, cache: Path) -> Cohort:
+def _opened_or_absent(reference: str, cache: Path, prepared: Path) -> Cohort:
     """A tier's cohort; one that was not prepared takes part with items that say so."""
     try:
-        return open_cohort(reference, cache=cache)
+        return open_cohort(reference, cache=cache, prepared=prepared)
     except NotPreparedError as error:
         return absent_cohort(reference, str(error))
 

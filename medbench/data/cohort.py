@@ -1,7 +1,7 @@
 """The cohort protocol: patients with images, labels, attributes and patient-disjoint splits."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -40,6 +40,11 @@ class Examples:
             self.labels[index],
             {name: values[index] for name, values in self.attributes.items()},
         )
+
+    def with_attributes(self, names: Iterable[str]) -> "Examples":
+        """The same rows with exactly these attributes, not recorded where there were none."""
+        none = np.full(len(self), "", dtype=np.str_)
+        return replace(self, attributes={name: self.attributes.get(name, none) for name in names})
 
 
 class Cohort(Protocol):

@@ -1,0 +1,20 @@
+import pytest
+
+from medbench.data.public import catalogue
+from tests.data.public.ward import Ward
+
+
+@pytest.fixture(autouse=True)
+def sources(monkeypatch):
+    modules = {"ward": "tests.data.public.ward", "annex": "tests.data.public.annex"}
+    monkeypatch.setattr(catalogue, "MODULES", modules)
+
+
+@pytest.fixture
+def ward(tmp_path) -> Ward:
+    return Ward(tmp_path / "ward")
+
+
+@pytest.fixture
+def into(tmp_path):
+    return tmp_path / "cohorts"
