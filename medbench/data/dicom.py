@@ -430,8 +430,8 @@ def _rescaled(stored: NDArray[np.int64], ds: "Dataset") -> NDArray[np.float64]:
     if ds.get("ModalityLUTSequence"):
         table = ds.ModalityLUTSequence[0]
         return _looked_up(stored, table.LUTDescriptor, table.LUTData, ds)[0].astype(np.float64)
-    slope, intercept = (_first(ds, keyword) for keyword in ("RescaleSlope", "RescaleIntercept"))
-    return stored * (1.0 if slope is None else slope) + (intercept or 0.0)
+    slope, intercept = _first(ds, "RescaleSlope"), _first(ds, "RescaleIntercept")
+    return np.asarray(stored * (1 if slope is None else slope) + (intercept or 0), dtype=np.float64)
 
 
 def _looked_up(
@@ -479,13 +479,13 @@ def windowed(values: NDArray[np.float64], centre: float, width: float, function:
     """
     if function == "SIGMOID":
         with np.errstate(over="ignore"):  # far below the window, exp is infinite and the shade 0
-            shades: NDArray[np.float64] = 255 / (1 + np.exp(-4 * (values - centre) / width))
-            return shades
+            return np.asarray(255 / (1 + np.exp(-4 * (values - centre) / width)), dtype=np.float64)
     if function == "LINEAR":  # between the centres of the first and the last value, not their outer edges
         centre, width = centre - 0.5, width - 1
     if width == 0:
         return np.where(values > centre, 255.0, 0.0)
-    return np.clip((values - centre) / width + 0.5, 0, 1) * 255
+    linear: NDArray[np.float64] = np.clip((values - centre) / width + 0.5, 0, 1) * 255
+    return linear
 
 
 def _first(ds: "Dataset", keyword: str) -> float | None:
