@@ -12,7 +12,7 @@ from pathlib import Path
 from medbench.data.cohort import ID, TRAIN, Cohort
 from medbench.data.splits import nested_subset
 from medbench.errors import MedbenchError, nearest
-from medbench.models import weights
+from medbench.models import lock, weights
 from medbench.spec.effects import BASELINE, TREATMENT, Gain, Robustness, terms
 from medbench.spec.metrics import AnyMetric, resolved
 from medbench.spec.records import PRIMARY, Arm, Claim, Suite, Task, Tier
@@ -266,7 +266,7 @@ def backbone_spec(suite: Suite, name: str) -> BackboneSpec:
         blocks=tuple(architecture.blocks),
         width=architecture.width,
         weights=file,
-        weights_sha256=_sha256_now(weights.find(file, Path(suite.root))) if file else "",
+        weights_sha256=lock.digest(weights.find(file, Path(suite.root))) if file else "",
     )
 
 
@@ -305,14 +305,3 @@ def _in_order(runs: list[RunSpec]) -> tuple[RunSpec, ...]:
     for run in runs:
         grouped.setdefault(run.task, {}).setdefault(run.backbone.name, {})[run] = None
     return tuple(run for backbones in grouped.values() for group in backbones.values() for run in group)
-
-
-def _sha256_now(path: Path) -> str:
-    """The file's digest; a file that has not changed since is not read again."""
-    status = path.stat()
-    return _sha256(path, status.st_size, status.st_mtime_ns)
-
-
-@cache
-def _sha256(path: Path, size: int, modified: int) -> str:  # noqa: ARG001  size and time are part of the key
-    return weights.sha256(path)

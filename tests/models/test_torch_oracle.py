@@ -76,6 +76,5 @@ def test_a_released_net_in_torch_has_the_names_that_timm_lists(name):
     listed = {"r50x1": "resnetv2_50x1_bit", "r101x3": "resnetv2_101x3_bit"}
     if name in listed:
         assert {key: tuple(value.shape) for key, value in state.items()} == names_and_shapes(listed[name])
-    released = {path: leaf for path, leaf in jax.tree.leaves_with_path(bit.param_shapes(blocks, width, 1000))}
-    assert len(state) == len(released)
-    assert sum(value.numel() for value in state.values()) == sum(leaf.size for leaf in released.values())
+    released = jax.tree.leaves(bit.param_shapes(blocks, width, 1000))
+    assert sorted(value.numel() for value in state.values()) == sorted(leaf.size for leaf in released)

@@ -1,4 +1,4 @@
-"""BiT once more, in torch, its modules named as timm names them; written from the facts of both, not from ours.
+"""BiT once more, in torch, its modules named as timm names them; written from facts and not from ours.
 
 Facts: names and shapes of the released files, and timm's names (tests/models/timm_names, timm's resnetv2.py).
 """
