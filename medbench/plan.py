@@ -11,7 +11,7 @@ from pathlib import Path
 
 from medbench.data.cohort import ID, TRAIN, Cohort
 from medbench.data.splits import nested_subset
-from medbench.errors import MedbenchError, nearest
+from medbench.errors import MedbenchError, NotPreparedError, nearest
 from medbench.models import lock, weights
 from medbench.spec.effects import BASELINE, TREATMENT, Gain, Robustness, terms
 from medbench.spec.metrics import AnyMetric, resolved
@@ -63,7 +63,7 @@ def items(
 
 def evaluation_sets(claim: Claim, cohort: Cohort) -> tuple[str, ...]:
     """Where a claim is judged, one item each."""
-    shifts = tuple(cohort.shifts)
+    shifts = (*cohort.shifts, *cohort.absent)
     return {"id": (ID,), "each-shift": shifts, "each-set": (ID, *shifts)}[claim.evaluate]
 
 
@@ -128,7 +128,8 @@ class Planner:
           items: some of those that `items` lists.
 
         Raises:
-          MedbenchError: no such backbone, or a weight file is missing; the message says where to put it.
+          NotHereError: a weight file or a cohort is missing; the message says how to come by it.
+          MedbenchError: no such backbone.
         """
         planned = tuple(self._planned(item, arms) for item in items if (arms := self._arms(item)))
         wanted = [run for p in planned for run in p.all_runs]
@@ -140,6 +141,8 @@ class Planner:
     def _planned(self, item: Item, arms: Mapping[str, Arm]) -> PlannedItem:
         claim, task = self._suite.claims[item.claim], self._suite.tasks[item.task]
         cohort, seeds = self._cohorts[item.task], self._seeds[: claim.seeds or None]
+        if item.evaluation_set in cohort.absent:
+            raise NotPreparedError(cohort.absent[item.evaluation_set])
         _require_units(task, cohort)
         return PlannedItem(
             item=item,

@@ -339,7 +339,9 @@ class Bench:
         judgements = [
             result.judgement
             for nodeid, result in self._results.items()
-            if result.judgement is not None and self._studies.get(self._selected[nodeid][0]) is study
+            if result.judgement is not None
+            and result.judgement.state != "not-run"
+            and self._studies.get(self._selected[nodeid][0]) is study
         ]
         if judgements:
             date = datetime.now(UTC).date().isoformat()
@@ -375,7 +377,8 @@ class Bench:
         option = self._config.option
         if not (option.cohort or option.backbones):
             return ""
-        judgements = [result.judgement for result in self._results.values() if result.judgement]
+        results = (result.judgement for result in self._results.values())
+        judgements = [judgement for judgement in results if judgement and judgement.state != "not-run"]
         if not judgements:
             return ""
         pairs = "; ".join(sorted({" and ".join(dict.fromkeys(j.arms.values())) for j in judgements}))

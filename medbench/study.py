@@ -15,17 +15,17 @@ import numpy as np
 from medbench import expect, policy
 from medbench.anchors import Anchor, load_anchors
 from medbench.data.cohort import Cohort
-from medbench.data.sources import open_cohort
+from medbench.data.sources import absent_cohort, open_cohort
 from medbench.environment import device_class
-from medbench.errors import MedbenchError, NotInSessionError, nearest
+from medbench.errors import MedbenchError, NotHereError, NotInSessionError, NotPreparedError, nearest
 from medbench.execute.local import locate, obtain
 from medbench.execute.progress import Event, Sink
 from medbench.identity import code_fingerprint, run_id, spec_id
-from medbench.judge import judge
+from medbench.judge import judge, not_run
 from medbench.judged import Judged, key_of
 from medbench.judgement import Check, Judgement
 from medbench.models import weights
-from medbench.plan import Planner, arms_of, items, run_spec
+from medbench.plan import Planner, arms_of, items, resolved_metrics, run_spec
 from medbench.pseudonym import Pseudonyms
 from medbench.record import RunRecord
 from medbench.reference import References
@@ -339,9 +339,15 @@ class Study:
         """Judge an item, compare it with what was accepted, and say what that means for the session.
 
         Raises:
-          MedbenchError: as `judge`.
+          MedbenchError: as `judge`; also where its cohort or weights are not here and it was accepted on
+            this class of device, for what was measured once must not silently go missing.
         """
-        judgement = self.judge(item_id)
+        try:
+            judgement = self.judge(item_id)
+        except NotHereError as error:
+            if self._accepted_here(item_id):
+                raise
+            judgement = self._not_run(item_id, str(error))
         check = expect.check(judgement, self.expectations)
         outcome = policy.outcome(judgement, self._as_accepted(judgement, check), strict=self.options.strict)
         return ItemResult(
@@ -353,6 +359,11 @@ class Study:
             check=check,
             runs=self.origins(item_id),
         )
+
+    def _not_run(self, item_id: str, reason: str) -> Judgement:
+        item = self._item(item_id)
+        metrics = resolved_metrics(self.suite, self.suite.tasks[item.task], item)
+        return not_run(item, self.suite.claims[item.claim], metrics, reason)
 
     def origins(self, item_id: str) -> list[RunOrigin]:
         """Where the runs of an item came from, as far as they were obtained."""
@@ -604,11 +615,12 @@ def _open_cohorts(suite: Suite, options: Options) -> dict[str, Cohort]:
     """By task: the tier's own cohorts, or the user's for the tasks of its domain."""
     cache = Store(options.store).cache("digests")
     if options.cohort is None:
-        return {
-            name: open_cohort(task.cohorts[options.tier], cache=cache)
+        references = {
+            name: task.cohorts[options.tier]
             for name, task in suite.tasks.items()
             if options.tier in task.cohorts
         }
+        return {name: _opened_or_absent(reference, cache) for name, reference in references.items()}
     cohort = open_cohort(str(options.cohort), cache=cache)
     of_domain = {name: task for name, task in suite.tasks.items() if task.domain == cohort.domain}
     tasks = [name for name, task in of_domain.items() if not task.claims_of]
@@ -619,6 +631,14 @@ def _open_cohorts(suite: Suite, options: Options) -> dict[str, Cohort]:
             f"there are tasks for {domains}."
         )
     return dict.fromkeys(tasks, cohort)
+
+
+def _opened_or_absent(reference: str, cache: Path) -> Cohort:
+    """A tier's cohort; one that was not prepared takes part with items that say so."""
+    try:
+        return open_cohort(reference, cache=cache)
+    except NotPreparedError as error:
+        return absent_cohort(reference, str(error))
 
 
 def _weights(spec: RunSpec, near: Path) -> Path | None:

@@ -36,8 +36,8 @@ def changed(spec, path):
     for key in path[:-1]:
         place = place[key]
     value = place[path[-1]]
-    if path[-1] == "kind":
-        place["kind"] = "multi-label"
+    if path[-1] in CHOICES:
+        place[path[-1]] = CHOICES[path[-1]]
     else:
         place[path[-1]] = (
             (not value) if isinstance(value, bool) else value + ("x" if isinstance(value, str) else 1)
@@ -49,6 +49,7 @@ def dotted(path):
     return ".".join(key for key in path if isinstance(key, str))
 
 
+CHOICES = {"kind": "multi-label", "aspect": "kept"}
 ALL = list(leaves(json.loads(msgspec.json.encode(runs.spec()))))
 
 

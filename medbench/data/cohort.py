@@ -57,6 +57,8 @@ class Cohort(Protocol):
     fingerprint: str
     """Hex digest of generator version and seed, or of file bytes; never of decoded pixels."""
     shifts: tuple[str, ...]
+    absent: Mapping[str, str]
+    """Shifts that the cohort could have, each with the reason why it is not here."""
     attributes: tuple[str, ...]
     cluster: str
     """`patient`, or the column that stands in where patients are not known."""

@@ -7,7 +7,7 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -47,6 +47,7 @@ class FolderCohort:
     channels: int
     warnings: tuple[str, ...]
     parts: Mapping[str, Part]
+    absent: Mapping[str, str] = field(default_factory=dict)
     generated: bool = False
 
     def examples(self, split: str) -> Examples:

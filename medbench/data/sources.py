@@ -3,13 +3,15 @@
 The only place that knows which sources there are.
 """
 
+from importlib import import_module
 from pathlib import Path
 
+from medbench.data.absent import AbsentCohort
 from medbench.data.cohort import Cohort
 from medbench.data.digests import Report, quiet
 from medbench.errors import MedbenchError, nearest, printable
 
-PHANTOMS = "phantoms:"
+PHANTOMS, PUBLIC = "phantoms:", "public:"
 
 
 def open_cohort(reference: str, *, cache: Path | None = None, report: Report = quiet) -> Cohort:
@@ -35,6 +37,26 @@ def open_cohort(reference: str, *, cache: Path | None = None, report: Report = q
     from medbench.data.folder import open_folder  # noqa: PLC0415
 
     return open_folder(find_declaration(path), cache=cache, report=report)
+
+
+def absent_cohort(reference: str, reason: str) -> AbsentCohort:
+    """What is known of a public cohort that was not prepared.
+
+    Args:
+      reference: `public:<name>`, with `@` a policy or without.
+      reason: what is missing and how to come by it.
+    """
+    catalogue = import_module("medbench.data.public.catalogue")
+    source = catalogue.source_named(reference.removeprefix(PUBLIC).partition("@")[0])
+    return AbsentCohort(
+        name=reference,
+        domain=source.domain,
+        target=source.target,
+        attributes=source.attributes,
+        absent=dict.fromkeys((*source.own_shifts, *source.shifts_from), reason),
+        reason=reason,
+        cluster=source.cluster,
+    )
 
 
 def find_declaration(path: Path) -> Path:

@@ -8,7 +8,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from medbench.errors import MedbenchError
+from medbench.errors import NotHereError
 from medbench.models.catalogue import released
 
 VARIABLE = "MEDBENCH_WEIGHTS"
@@ -29,7 +29,7 @@ def find(name: str, near: Path | None = None) -> Path:
       near: the folder of the YAML that names it.
 
     Raises:
-      MedbenchError: it is in none of them; the message says where to put it and what is there.
+      NotHereError: it is in none of them; the message says where to put it and what is there.
     """
     searched = folders(near)
     for folder in searched:
@@ -38,7 +38,7 @@ def find(name: str, near: Path | None = None) -> Path:
     there = sorted({file.name for folder in searched for file in there_in(folder)})
     nearest = difflib.get_close_matches(name, there, n=1)
     guess = f" Did you mean `{nearest[0]}`?" if nearest else ""
-    raise MedbenchError(
+    raise NotHereError(
         f"weights `{name}` not found in {', '.join(map(str, searched))}.{guess} {_how_to_get(name)}"
         f" Weight files found: {', '.join(there) or 'none'}."
     )

@@ -60,7 +60,7 @@ class Claim(Declared, frozen=True, kw_only=True):
     source: Source
     tasks: list[str]
     arms: dict[str, dict[str, Arm]]
-    """Which backbones are compared, by tier (each has its own upstreams, or another's) and name: `baseline` and
+    """Which backbones are compared, by tier (each has its own upstreams) and name: `baseline` and
     `treatment`, or as the effect needs them."""
     effect: AnyEffect = Gain()
     """How the metric of the arms becomes one number."""
@@ -262,5 +262,5 @@ class Suite(msgspec.Struct, frozen=True, kw_only=True):
     """Those built in and those the suite declares, by the names that claims and tasks use."""
 
     def arms(self, claim: Claim, tier: str) -> dict[str, Arm]:
-        """The arms of a claim in a declared tier: of that tier itself, else of the one that it takes arms of."""
+        """The arms of a claim in a declared tier: its own, else of the tier that it takes arms of."""
         return claim.arms.get(tier) or claim.arms.get(self.tiers[tier].arms_of, {})

@@ -11,7 +11,6 @@ from medbench.spec.effects import Term
 from medbench.spec.metrics import AnyMetric
 from medbench.spec.units import Unit
 
-
 Aspect = Literal["squashed", "kept"]
 """How an image becomes square."""
 

@@ -101,7 +101,7 @@ def _joined(bases: Sequence[Layer], own: Layer) -> Suite:
 
 def _of_all(asking: _Asking, tasks: Mapping[str, Task]) -> _Asking:
     """Asked of the tasks that it names, and of those that are judged by their claims."""
-    also = [task.task for task in tasks.values() if task.claims_of in asking.tasks]
+    also: list[str] = [task.task for task in tasks.values() if task.claims_of in asking.tasks]
     return msgspec.structs.replace(asking, tasks=list(dict.fromkeys([*asking.tasks, *also])))
 
 
