@@ -89,7 +89,8 @@ def run(args: argparse.Namespace) -> int:
     plan = study.plan(item.id for item in selected if item.id not in left_out)
     if plan.runs:
         print(_described(plan, study.forecast(plan)))
-    for reason, number in Counter(left_out.values()).items():
+    reasons = Counter(line for reason in left_out.values() for line in reason.splitlines())
+    for reason, number in reasons.items():
         print(f"without {counted(number, 'item')}: {reason}")
     return 0 if plan.runs else 2
 

@@ -475,7 +475,7 @@ class Bench:
                     lines.append(plan_line(plan, study.forecast(plan), self._workers.count))
             except MedbenchError as error:
                 lines.append(f"plan: {error}")
-            reasons = Counter(left_out.values())
+            reasons = Counter(line for reason in left_out.values() for line in reason.splitlines())
             lines += [f"plan: without {count(n, 'item')}: {reason}" for reason, n in reasons.items()]
         return lines
 

@@ -225,7 +225,7 @@ class Study:
         return declared + [
             f"{name}: declares no shift, so there is nothing to judge for {', '.join(shifted)}"
             for name, cohort in cohorts.items()
-            if shifted and not cohort.shifts
+            if shifted and not (cohort.shifts or cohort.absent)
         ]
 
     def plan(self, item_ids: Iterable[str]) -> Plan:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from medbench import metrics
 from medbench.data.cohort import ID, TRAIN, VALIDATION, Cohort, Examples
 from medbench.data.splits import nested_subset
-from medbench.models import bit, npz
+from medbench.models import bit, files, npz
 from medbench.predictions import Predictions
 from medbench.record import Step, Validation
 from medbench.spec.runs import RunSpec, Target
@@ -197,7 +197,7 @@ def _initial_params(spec: RunSpec, weights: Path | None, network: Network) -> bi
         return bit.init_params(
             network.blocks, network.width, network.classes, streams.generator(spec.seed, streams.INIT)
         )
-    pretrained = npz.load(weights, blocks=network.blocks, width=network.width)
+    pretrained = files.load(weights, blocks=network.blocks, width=network.width)
     return npz.adapt_head(pretrained, network.classes)
 
 
