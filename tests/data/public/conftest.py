@@ -4,14 +4,14 @@ from medbench.data.public import catalogue
 from tests.data.public.ward import Ward
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def sources(monkeypatch):
     modules = {"ward": "tests.data.public.ward", "annex": "tests.data.public.annex"}
     monkeypatch.setattr(catalogue, "MODULES", modules)
 
 
 @pytest.fixture
-def ward(tmp_path) -> Ward:
+def ward(tmp_path, sources) -> Ward:
     return Ward(tmp_path / "ward")
 
 
