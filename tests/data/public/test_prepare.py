@@ -356,9 +356,10 @@ def interrupted(*_, **__):
 
 def test_a_changed_file_is_staged_anew_and_the_others_are_not(ward, into, monkeypatch):
     ward.write()
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr(prepare, "_write", interrupted)
-        prepared(ward, into)
+        with pytest.raises(KeyboardInterrupt):
+            prepared(ward, into)
     write_noise(ward.image(3), seed=777)
     assert prepared(ward, into).found == 79
     cohort = open_prepared("ward", into)
