@@ -186,8 +186,11 @@ def _stage(task: Task, reading: Reading) -> Staged | MedbenchError:
         return error
     task.target.parent.mkdir(parents=True, exist_ok=True)
     partial = task.target.with_suffix(f".{os.getpid()}.partial")
-    partial.write_bytes(msgspec.json.encode(staged) + b"\n" + kept)
-    partial.replace(task.target)
+    try:
+        partial.write_bytes(msgspec.json.encode(staged) + b"\n" + kept)
+        partial.replace(task.target)
+    finally:
+        partial.unlink(missing_ok=True)  # a full disk needs the room
     return staged
 
 

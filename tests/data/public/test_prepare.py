@@ -1,7 +1,10 @@
 import io
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections import namedtuple
 
 import numpy as np
@@ -47,6 +50,20 @@ def test_every_image_comes_out_as_it_went_in_under_its_own_row(ward, into):
             assert row["effusion"] == str(examples.labels[i, 0])
             seen.append(image)
     assert sorted(seen) == sorted(by_name)
+
+
+def test_records_keep_their_order_across_files(ward, into, monkeypatch):
+    from medbench.data.public import builder
+
+    monkeypatch.setattr(builder, "SHARD", 3_000)
+    ward.write()
+    prepared(ward, into)
+    assert len(list((into / "ward").glob("*train.array_record*"))) > 3
+    cohort = open_prepared("ward", into)
+    for i, image in enumerate(cohort.examples("train").image.tolist()):
+        np.testing.assert_array_equal(
+            cohort.set("train").image(i), read_image(ward.folder / "images" / image)
+        )
 
 
 def test_plain_tfds_reads_what_was_prepared_in_the_same_order(ward, into):
@@ -348,6 +365,24 @@ def test_workers_do_not_outlive_a_killed_parent(ward, into):
     with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
         parent.communicate(timeout=60)
     assert parent.returncode == -9
+
+
+def test_ctrl_c_ends_it_and_its_workers_and_the_same_command_goes_on(ward, into):
+    ward.write(height=700, width=700)
+    command = [sys.executable, "-m", "tests.data.public.killed", str(ward.folder), str(into), "0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as parent:
+        while len(staged_files(into)) < 10:
+            assert parent.poll() is None
+            time.sleep(0.02)
+        os.killpg(parent.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+        parent.communicate(timeout=60)
+    assert parent.returncode != 0
+    before = len(staged_files(into))
+    assert before >= 10
+    if not (into / "ward").exists():
+        assert prepared(ward, into).found == before
 
 
 def interrupted(*_, **__):
