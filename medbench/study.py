@@ -5,7 +5,7 @@ pytest's items, the `study` fixture and plain scripts go through here. Importing
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Literal
@@ -14,7 +14,8 @@ import numpy as np
 
 from medbench import expect, policy
 from medbench.anchors import Anchor, load_anchors
-from medbench.data.cohort import Cohort
+from medbench.cost import hours, operations
+from medbench.data.cohort import VALIDATION, Cohort
 from medbench.data.sources import absent_cohort, open_cohort, prepared_in
 from medbench.environment import device_class
 from medbench.errors import MedbenchError, NotHereError, NotInSessionError, NotPreparedError, nearest
@@ -34,6 +35,7 @@ from medbench.spec.records import Claim, Suite, Synthesis, label
 from medbench.spec.runs import Item, Plan, PlannedItem, RunSpec
 from medbench.spec.suite import load_suite
 from medbench.store import Campaign, Failures, Store, StoredRun
+from medbench.training.hyperrule import VALIDATED_AT
 
 if TYPE_CHECKING:
     from medbench.predictions import Predictions
@@ -53,7 +55,8 @@ class Options:
       runs: train what is missing, nothing, or everything.
       expect: compare with what was accepted, or be about to accept new items or all.
       strict: fail all that is not supported.
-      cohort: a cohort in place of that of the task with its domain; other tasks are left out.
+      cohort: reference of a cohort in place of that of the task with its domain (a folder, `public:…`,
+        `medmnist:…`); other tasks are left out.
       backbones: names of baseline and treatment in place of the claims' own.
       worker: number of this process among those that share the session, from 0.
       workers: how many they are.
@@ -67,7 +70,7 @@ class Options:
     runs: Literal["auto", "never", "force"] = "auto"
     expect: Literal["check", "new", "update"] = "check"
     strict: bool = False
-    cohort: Path | None = None
+    cohort: str | None = None
     backbones: tuple[str, str] | None = None
     worker: int = 0
     workers: int = 1
@@ -107,6 +110,8 @@ class Forecast:
       to_train: specs of the runs to train.
       not_run: number of runs that will not be made (`--runs=never`).
       seconds: expected time of training, one run after another; None where nothing like it was timed.
+      hours: where nothing was timed, hours of one accelerator of each kind, by counted operations; none
+        where a net's operations are not known.
     """
 
     reused: int
@@ -114,6 +119,7 @@ class Forecast:
     to_train: Sequence[RunSpec]
     not_run: int
     seconds: float | None
+    hours: Mapping[str, float] = field(default_factory=dict)
 
 
 def quiet(event: Event) -> None:
@@ -219,7 +225,7 @@ class Study:
         return declared + [
             f"{name}: declares no shift, so there is nothing to judge for {', '.join(shifted)}"
             for name, cohort in cohorts.items()
-            if shifted and not cohort.shifts
+            if shifted and not (cohort.shifts or cohort.absent)
         ]
 
     def plan(self, item_ids: Iterable[str]) -> Plan:
@@ -261,12 +267,27 @@ class Study:
         references = [self.references.get(spec) for spec in plan.runs if whence[spec] == "loaded"]
         loaded = [run.record for run in references if run is not None]
         to_train = [spec for spec in plan.runs if whence[spec] == "to-train"]
+        seconds = _expected_seconds(to_train, [*self._store.records(), *loaded])
         return Forecast(
             reused=counts["reused"],
             loaded=loaded,
             to_train=to_train,
             not_run=counts["not-run"],
-            seconds=_expected_seconds(to_train, [*self._store.records(), *loaded]),
+            seconds=seconds,
+            hours=self._hours(to_train) if seconds is None else {},
+        )
+
+    def _hours(self, specs: Iterable[RunSpec]) -> dict[str, float]:
+        counted = [operations(spec, self._scored(spec)) for spec in specs]
+        known = [each for each in counted if each is not None]
+        return hours(sum(known)) if len(known) == len(counted) else {}
+
+    def _scored(self, spec: RunSpec) -> int:
+        """Images that a run scores, about: every evaluation set once, and the validation set as it goes."""
+        cohort = self._cohort(spec.task)
+        validated = len(VALIDATED_AT) + 1
+        return validated * len(cohort.examples(VALIDATION)) + sum(
+            len(cohort.examples(name)) for name in spec.evaluation_sets
         )
 
     def run(self, *, task: str, backbone: str, seed: int, fraction: float = 1.0) -> StoredRun:
@@ -621,7 +642,7 @@ def _open_cohorts(suite: Suite, options: Options) -> dict[str, Cohort]:
             if options.tier in task.cohorts
         }
         return {name: _opened_or_absent(reference, cache, prepared) for name, reference in references.items()}
-    cohort = open_cohort(str(options.cohort), cache=cache, prepared=prepared)
+    cohort = open_cohort(options.cohort, cache=cache, prepared=prepared)
     of_domain = {name: task for name, task in suite.tasks.items() if task.domain == cohort.domain}
     tasks = [name for name, task in of_domain.items() if not task.claims_of]
     if not tasks:

@@ -15,6 +15,11 @@ from medbench.errors import MedbenchError, nearest, printable
 PHANTOMS, PUBLIC, MEDMNIST = "phantoms:", "public:", "medmnist:"
 
 
+def names_source(reference: str) -> bool:
+    """Whether a reference names a source of cohorts, and not a folder or file."""
+    return reference.startswith((PHANTOMS, PUBLIC, MEDMNIST))
+
+
 def open_cohort(
     reference: str, *, cache: Path | None = None, prepared: Path | None = None, report: Report = quiet
 ) -> Cohort:
@@ -43,7 +48,7 @@ def open_cohort(
     if reference.startswith(MEDMNIST):
         # By name, so that how it is downloaded is no part of a run's identity; its fingerprint is.
         medmnist = import_module("medbench.data.public.medmnist")
-        cohort: Cohort = medmnist.open_medmnist(reference.removeprefix(MEDMNIST), folder=folder)
+        cohort: Cohort = medmnist.open_medmnist(reference.removeprefix(MEDMNIST), folder=folder, cache=cache)
         return cohort
     path = Path(reference)
     if ":" in reference and not path.exists():

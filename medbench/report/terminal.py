@@ -73,11 +73,15 @@ def where(claim: Judgement) -> str:
 
 
 def not_run(report: Report) -> list[str]:
-    """What was not run, one line a reason: `not run, 58 items (chest/scale-data/id, … and 55 more): …`."""
+    """What was not run, one line a reason: `not run, 58 items (chest/scale-data/id, … and 55 more): …`.
+
+    An item that lacks several things is counted with each.
+    """
     by_reason: dict[str, list[str]] = {}
     for claim in report.claims:
         if claim.state == "not-run" and not claim.red:
-            by_reason.setdefault(claim.reason, []).append(claim.id)
+            for reason in claim.reason.splitlines():
+                by_reason.setdefault(reason, []).append(claim.id)
     return [f"not run, {count(len(ids), 'item')} ({few(ids)}): {reason}" for reason, ids in by_reason.items()]
 
 
@@ -122,10 +126,11 @@ def _not_asked(asked: Sequence[Asked]) -> list[str]:
         if not each.items:
             lacking.setdefault((each.task, each.why_none), []).append(each.claim)
     of_task = Counter(each.task for each in asked)
-    return [
-        f"not asked on {task}: {_named(claims, all_of_them=len(claims) == of_task[task])} ({why})"
-        for (task, why), claims in lacking.items()
-    ]
+    tasks: dict[str, list[str]] = {}
+    for (task, why), claims in lacking.items():
+        said = f"{_named(claims, all_of_them=len(claims) == of_task[task])} ({why})"
+        tasks.setdefault(said, []).append(task)
+    return [f"not asked on {', '.join(names)}: {said}" for said, names in tasks.items()]
 
 
 def _named(claims: Sequence[str], *, all_of_them: bool) -> str:

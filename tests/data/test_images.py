@@ -124,9 +124,9 @@ def test_the_header_tells_the_size():
     ("data", "words"),
     [
         (b"", "the file is empty"),
-        (b"hello, I am no image", "not a PNG or JPEG image"),
-        (encoded(Image.fromarray(GREY), "BMP"), "not a PNG or JPEG image"),
-        (encoded(Image.fromarray(GREY), "GIF"), "not a PNG or JPEG image"),
+        (b"hello, I am no image", "not a PNG, JPEG or DICOM image"),
+        (encoded(Image.fromarray(GREY), "BMP"), "not a PNG, JPEG or DICOM image"),
+        (encoded(Image.fromarray(GREY), "GIF"), "not a PNG, JPEG or DICOM image"),
         (encoded(Image.fromarray(COLOUR))[:-40], "damaged image"),
         (encoded(Image.fromarray(COLOUR.repeat(20, axis=0)), "JPEG")[:-200], "damaged"),
         (png(20_000, 10_000), "more than 80,000,000 pixels"),
