@@ -20,6 +20,8 @@ from medbench.data.public.staging import SHORTER_SIDE, Staging, encode
 from medbench.errors import MedbenchError
 from tests.data.public.ward import SOURCE, Ward, source, write_noise
 
+pytestmark = pytest.mark.usefixtures("wards")
+
 SETS = ("train", "validation", "id")
 
 
@@ -317,6 +319,24 @@ def test_a_file_that_needs_nothing_keeps_its_bytes_and_others_show_what_they_sho
     assert staged.channels == shown.shape[2]
     with Image.open(io.BytesIO(kept)) as image:
         assert image.mode in {"L", "RGB"}
+
+
+def test_a_mammogram_is_cropped_to_the_breast_and_lies_with_the_chest_wall_to_the_left(tmp_path):
+    film = np.zeros((1500, 1200), np.uint8)
+    rows, columns = np.indices(film.shape)
+    breast = ((rows - 800) / 500) ** 2 + ((columns - 1199) / 500) ** 2 < 1
+    film[breast] = 150
+    path = tmp_path / "a.png"
+    Image.fromarray(film).save(path)
+    staged, kept = encode(path.read_bytes(), path, "mammogram")
+    (tmp_path / "b.png").write_bytes(kept)
+    shown = read_image(tmp_path / "b.png")
+    assert (staged.height, staged.width) == film.shape
+    assert min(shown.shape[:2]) == SHORTER_SIDE
+    assert 1.8 < shown.shape[0] / shown.shape[1] < 2.1
+    middle = shown[shown.shape[0] // 2, :, 0]
+    assert middle[0] == 150
+    assert middle[-1] < 50
 
 
 def test_too_little_space_is_refused_with_figures(ward, into, monkeypatch):
