@@ -5,13 +5,14 @@ from tests.data.public.ward import Ward
 
 
 @pytest.fixture
-def sources(monkeypatch):
+def wards(monkeypatch):
+    """The catalogue has the ward and its annex, and nothing else."""
     modules = {"ward": "tests.data.public.ward", "annex": "tests.data.public.annex"}
     monkeypatch.setattr(catalogue, "MODULES", modules)
 
 
 @pytest.fixture
-def ward(tmp_path, sources) -> Ward:
+def ward(tmp_path) -> Ward:
     return Ward(tmp_path / "ward")
 
 

@@ -19,6 +19,8 @@ from medbench.spec.runs import Target
 from tests.data.public import annex
 from tests.data.public.ward import SOURCE, Ward, source
 
+pytestmark = pytest.mark.usefixtures("wards")
+
 
 def prepared(ward, into, of=SOURCE):
     return prepare.prepare(of, ward.folder, into, processes=2, report=lambda *_: None).record
