@@ -16,7 +16,8 @@ COMMANDS = {
     "init": ("medbench.init_cli", "start a suite of your own that has medbench's claims"),
     "plan": ("medbench.plan_cli", "list the runs that a selection of claims needs"),
     "metrics": ("medbench.metrics_cli", "list the metrics that claims may name, and what they mean"),
-    "cohort": ("medbench.data.cohort_cli", "check a folder of your own images"),
+    "cohort": ("medbench.data.cohort_cli", "check a folder of your own images; prepare public cohorts"),
+    "weights": ("medbench.weights_cli", "list, fetch and check files of pre-trained weights"),
     "schema": ("medbench.spec.schema", "write JSON Schema, so that editors complete and check YAML"),
     "judge": ("medbench.judge_cli", "judge results that some other code produced"),
     "validate-gate": ("medbench.gate_cli", "measure false alarms, detections and coverage by simulation"),
@@ -35,7 +36,12 @@ the road:
   in a repository of your own:
   medbench init                           a suite that has all of this, and to which you add
 
+  on pre-trained nets that were released:
+  medbench weights list                   which files the backbones need, and which are missing
+  medbench weights get bit-m-r50x1        fetch one
+
   on your own images:
+  medbench cohort list                    public cohorts: which there are, and how to come by them
   medbench cohort check DIR               is the folder with cohort.yaml sound?
   pytest benchmarks --cohort DIR --report report
                                           the same claims on them; read report/report.html

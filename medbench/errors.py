@@ -19,6 +19,14 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+class NotHereError(MedbenchError):
+    """Data or weights that are asked for and not on this machine; the message says how to come by them."""
+
+
+class NotPreparedError(NotHereError):
+    """A public cohort that was not prepared here; the message says how to come by it."""
+
+
 class NotInSessionError(MedbenchError):
     """What was asked for is declared, and takes no part with the tier and cohort that were chosen."""
 

@@ -47,7 +47,11 @@ _PACKAGE = Path(__file__).parent
 
 
 def spec_id(spec: RunSpec) -> str:
-    """20 hex digits for what is run, whatever the code, libraries and device: all but `NAMES_ONLY`."""
+    """20 hex digits for what is run, whatever the code, libraries and device: all but `NAMES_ONLY`.
+
+    A field that has a default came later than the first runs were accepted, and counts only where it
+    differs from it: what a run does not make use of does not change what the run is called.
+    """
     return _digest({"scheme": HASH_SCHEME, "spec": _hashed_fields(spec)})
 
 
@@ -105,7 +109,7 @@ def trained_by(trainer: Trainer | None) -> str:
 
 
 def _spec_changes(stored: RunSpec, wanted: RunSpec) -> list[str]:
-    old, new = _hashed_fields(stored), _hashed_fields(wanted)
+    old, new = _fields(stored), _fields(wanted)
     return [f"{name} ({_shown(old[name])} → {_shown(new[name])})" for name in new if old[name] != new[name]]
 
 
@@ -140,12 +144,33 @@ def _shown(value: Any) -> str:
 
 
 def _hashed_fields(spec: RunSpec) -> dict[str, Any]:
+    """The spec flat, without names and without what is as it was before there was such a field."""
+    usual = _defaults(type(spec))
+    return {name: value for name, value in _fields(spec).items() if name not in usual or value != usual[name]}
+
+
+def _fields(spec: RunSpec) -> dict[str, Any]:
     """The spec flat, one dotted name a value, without `NAMES_ONLY`."""
     flat: dict[str, Any] = {}
     for name, value in msgspec.to_builtins(spec).items():
         nested = value if isinstance(value, dict) else {"": value}
         flat.update({f"{name}.{key}".rstrip("."): inner for key, inner in nested.items()})
     return {name: value for name, value in flat.items() if name not in NAMES_ONLY}
+
+
+@functools.cache
+def _defaults(record: type[msgspec.Struct]) -> dict[str, Any]:
+    """The values, by dotted name, of those fields of a spec, or of a record in it, that have a default."""
+    defaults: dict[str, Any] = {}
+    for field in msgspec.structs.fields(record):
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            inner = _defaults(field.type)
+            defaults.update({f"{field.name}.{name}": value for name, value in inner.items()})
+        elif field.default is not msgspec.NODEFAULT:
+            defaults[field.name] = msgspec.to_builtins(field.default)
+        elif field.default_factory is not msgspec.NODEFAULT:
+            defaults[field.name] = msgspec.to_builtins(field.default_factory())
+    return defaults
 
 
 def _digest(value: Any) -> str:

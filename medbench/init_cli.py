@@ -187,9 +187,10 @@ def _write_new(path: Path, text: str) -> bool:
 
 def _next(folder: Path, suite: Suite) -> str:
     """What there is now, and what to do with it."""
+    domains = sorted({task.domain for task in suite.tasks.values()})
     return "\n".join(
         [
-            f"{len(suite.claims)} claims on {', '.join(sorted(suite.tasks))}; medbench's are to be read in",
+            f"{len(suite.claims)} claims on {', '.join(domains)}; medbench's are to be read in",
             f"{Path(suite.base) / 'claims'}",
             "",
             "next:",

@@ -24,8 +24,9 @@ from medbench.predictions import Predictions
 from medbench.record import RunRecord
 from medbench.saving import saving
 from medbench.spec.effects import DataSaved
+from medbench.spec.metrics import AnyMetric
 from medbench.spec.records import Claim
-from medbench.spec.runs import PlannedItem
+from medbench.spec.runs import Item, PlannedItem
 from medbench.spec.units import Unit
 from medbench.stats.interval import LEVEL, ROUNDING, Claimed, Spread, limits, p_value
 from medbench.stats.power import (
@@ -97,19 +98,8 @@ def judge(
       MedbenchError: the runs were not scored on the same images, patients, labels and sub-groups.
     """
     item, metric = planned.item, metric_named(planned.item.metric, planned.metrics)
-    judgement = Judgement(
-        id=item.id,
-        task=item.task,
-        claim=item.claim,
-        evaluation_set=item.evaluation_set,
-        statement=claim.statement,
-        metric=metric.identity,
-        attribute=item.attribute,
-        arms=item.arms,
-        state="not-run",
-        margin=claim.margin,
-        relevant_effect=claim.relevant_effect,
-        family=claim.family,
+    judgement = replace(
+        not_run(item, claim, planned.metrics),
         definition=definition_of(planned, claim),
         cohort_fingerprint=planned.all_runs[0].cohort_fingerprint,
         generated=generated,
@@ -147,6 +137,32 @@ def judge(
     return _with_sum(judgement, claim, evidence)
 
 
+def not_run(item: Item, claim: Claim, metrics: Mapping[str, AnyMetric], reason: str = "") -> Judgement:
+    """All that can be said of an item that has no runs.
+
+    Args:
+      item: the item.
+      claim: that it belongs to.
+      metrics: the item's metric by its name, and the one that it is `of`.
+      reason: why there are none.
+    """
+    return Judgement(
+        id=item.id,
+        task=item.task,
+        claim=item.claim,
+        evaluation_set=item.evaluation_set,
+        statement=claim.statement,
+        metric=metric_named(item.metric, metrics).identity,
+        attribute=item.attribute,
+        arms=item.arms,
+        state="not-run",
+        reason=reason,
+        margin=claim.margin,
+        relevant_effect=claim.relevant_effect,
+        family=claim.family,
+    )
+
+
 def definition_of(planned: PlannedItem, claim: Claim) -> Definition:
     """What an item's values mean: equal definitions may be compared."""
     spec = planned.all_runs[0]
@@ -174,7 +190,7 @@ def _runs_there(planned: PlannedItem, runs: Runs) -> dict[str, dict[int, JudgedR
                 absent.append(f"{arm} seed {seed}")
             else:
                 there[arm][seed] = run
-    return f"no run of {few(absent)}" if absent else there
+    return f"no run of {few(absent)}; train them with --runs=auto" if absent else there
 
 
 def sample_of(run: JudgedRun, metric: Metric, evaluation_set: str, units: Sequence[Unit]) -> Sample:

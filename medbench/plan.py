@@ -3,16 +3,16 @@
 Nothing here trains or imports jax, so that a plan is made in about a second on any machine.
 """
 
-from collections.abc import Collection, Iterable, Mapping
-from functools import cache
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cache, partial
 from numbers import Real
 from operator import index
 from pathlib import Path
 
 from medbench.data.cohort import ID, TRAIN, Cohort
 from medbench.data.splits import nested_subset
-from medbench.errors import MedbenchError, nearest
-from medbench.models import weights
+from medbench.errors import MedbenchError, NotHereError, nearest
+from medbench.models import lock, weights
 from medbench.spec.effects import BASELINE, TREATMENT, Gain, Robustness, terms
 from medbench.spec.metrics import AnyMetric, resolved
 from medbench.spec.records import PRIMARY, Arm, Claim, Suite, Task, Tier
@@ -63,7 +63,7 @@ def items(
 
 def evaluation_sets(claim: Claim, cohort: Cohort) -> tuple[str, ...]:
     """Where a claim is judged, one item each."""
-    shifts = tuple(cohort.shifts)
+    shifts = (*cohort.shifts, *cohort.absent)
     return {"id": (ID,), "each-shift": shifts, "each-set": (ID, *shifts)}[claim.evaluate]
 
 
@@ -83,7 +83,7 @@ def arms_of(
       MedbenchError: no such backbone.
     """
     if backbones is None:
-        return claim.arms.get(tier, {})
+        return suite.arms(claim, tier)
     if not isinstance(claim.effect, Gain | Robustness):
         return {}
     pair = (backbone_named(suite, name) for name in backbones)
@@ -117,6 +117,7 @@ class Planner:
         self._cohorts = cohorts
         self._backbones = backbones
         self._run = cache(self._resolved)
+        self._backbone = cache(partial(backbone_spec, suite))
 
     def plan(self, items: Iterable[Item]) -> Plan:
         """The runs that items need, each distinct one once.
@@ -128,7 +129,8 @@ class Planner:
           items: some of those that `items` lists.
 
         Raises:
-          MedbenchError: no such backbone, or a weight file is missing; the message says where to put it.
+          NotHereError: a weight file or a cohort is missing; the message says how to come by it.
+          MedbenchError: no such backbone.
         """
         planned = tuple(self._planned(item, arms) for item in items if (arms := self._arms(item)))
         wanted = [run for p in planned for run in p.all_runs]
@@ -140,6 +142,7 @@ class Planner:
     def _planned(self, item: Item, arms: Mapping[str, Arm]) -> PlannedItem:
         claim, task = self._suite.claims[item.claim], self._suite.tasks[item.task]
         cohort, seeds = self._cohorts[item.task], self._seeds[: claim.seeds or None]
+        self._require_here(cohort, item, arms)
         _require_units(task, cohort)
         return PlannedItem(
             item=item,
@@ -150,6 +153,19 @@ class Planner:
                 name: {seed: self._run(item.task, arm, seed) for seed in seeds} for name, arm in arms.items()
             },
         )
+
+    def _require_here(self, cohort: Cohort, item: Item, arms: Mapping[str, Arm]) -> None:
+        """All that an item lacks on this machine is told at once: cohorts, then weights, a line each."""
+        missing = dict.fromkeys(filter(None, [cohort.absent.get(item.evaluation_set)]))
+        needed: list[Callable[[], object]] = [partial(cohort.examples, TRAIN)]
+        needed += [partial(self._backbone, arm.backbone) for arm in arms.values()]
+        for get in needed:
+            try:
+                get()
+            except NotHereError as error:
+                missing[str(error)] = None
+        if missing:
+            raise NotHereError("\n".join(missing))
 
     def _resolved(self, task: str, arm: Arm, seed: int) -> RunSpec:
         return run_spec(
@@ -216,15 +232,15 @@ def run_spec(
       backbone: `bit-<upstream>-<architecture>`.
       seed: of all random streams.
       fraction: share of the training patients, in (0, 1].
-      recipe: name of another recipe than the tier's.
+      recipe: name of another recipe than the task's or the tier's.
 
     Raises:
       MedbenchError: no such tier, recipe or backbone, its weight file is missing, or the seed or the
         fraction is out of range.
     """
     seed, fraction = _whole_seed(seed), _share(fraction)
-    of_tier = tier_named(suite, tier).recipe
-    recipe = recipe or of_tier
+    usual = suite.tasks[task].recipes.get(tier) or tier_named(suite, tier).recipe
+    recipe = recipe or usual
     if recipe not in suite.recipes:
         raise MedbenchError(f"unknown recipe `{recipe}`. {nearest(recipe, suite.recipes)}")
     patients = cohort.examples(TRAIN).patient
@@ -244,7 +260,7 @@ def run_spec(
             image_area=cohort.image_area,
             horizontal_flip=suite.tasks[task].horizontal_flip,
         ),
-        own_recipe=recipe != of_tier,
+        own_recipe=recipe != usual,
         fraction=fraction,
         seed=seed,
     )
@@ -266,7 +282,7 @@ def backbone_spec(suite: Suite, name: str) -> BackboneSpec:
         blocks=tuple(architecture.blocks),
         width=architecture.width,
         weights=file,
-        weights_sha256=_sha256_now(weights.find(file, Path(suite.root))) if file else "",
+        weights_sha256=lock.digest(weights.find(file, Path(suite.root))) if file else "",
     )
 
 
@@ -305,14 +321,3 @@ def _in_order(runs: list[RunSpec]) -> tuple[RunSpec, ...]:
     for run in runs:
         grouped.setdefault(run.task, {}).setdefault(run.backbone.name, {})[run] = None
     return tuple(run for backbones in grouped.values() for group in backbones.values() for run in group)
-
-
-def _sha256_now(path: Path) -> str:
-    """The file's digest; a file that has not changed since is not read again."""
-    status = path.stat()
-    return _sha256(path, status.st_size, status.st_mtime_ns)
-
-
-@cache
-def _sha256(path: Path, size: int, modified: int) -> str:  # noqa: ARG001  size and time are part of the key
-    return weights.sha256(path)

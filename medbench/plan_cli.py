@@ -4,8 +4,11 @@ Nothing is trained and no image is decoded; jax is not imported.
 """
 
 import argparse
+from collections import Counter
 from pathlib import Path
 
+from medbench.cost import in_words
+from medbench.data.findings import counted
 from medbench.errors import MedbenchError
 from medbench.execute.progress import duration
 from medbench.execute.trainers import find
@@ -36,7 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tier", default="embedded", metavar="NAME", help="default: embedded")
     parser.add_argument(
-        "--cohort", type=Path, metavar="DIR", help="your own images: a folder with cohort.yaml"
+        "--cohort",
+        metavar="DIR",
+        help="other images than the tier's: a folder with cohort.yaml, public:NAME[@POLICY] or "
+        "medmnist:NAME@SIZE",
     )
     parser.add_argument(
         "--backbones",
@@ -86,9 +92,14 @@ def run(args: argparse.Namespace) -> int:
     selected = [item for item in study.items.values() if holds(args.k, names_of(item, study.suite))]
     if not selected:
         raise MedbenchError(_why_nothing(study, args))
-    plan = study.plan(item.id for item in selected)
-    print(_described(plan, study.forecast(plan)))
-    return 0
+    left_out = study.unplannable(item.id for item in selected)
+    plan = study.plan(item.id for item in selected if item.id not in left_out)
+    if plan.runs:
+        print(_described(plan, study.forecast(plan)))
+    reasons = Counter(line for reason in left_out.values() for line in reason.splitlines())
+    for reason, number in reasons.items():
+        print(f"without {counted(number, 'item')}: {reason}")
+    return 0 if plan.runs else 2
 
 
 def _expectations(given: Path | None, suite: Path) -> Path | None:
@@ -134,7 +145,11 @@ def _described(plan: Plan, forecast: Forecast) -> str:
         )
         if count
     ]
-    time = f", about {duration(forecast.seconds)}" if to_train and forecast.seconds is not None else ""
+    time = ""
+    if to_train and forecast.seconds is not None:
+        time = f", about {duration(forecast.seconds)}"
+    elif forecast.hours:
+        time = f", {in_words(forecast.hours)}"
     items = "1 item" if len(plan.items) == 1 else f"{len(plan.items)} items"
     total = f"{len(plan.runs)} runs for {items} ({plan.naive} without sharing): {', '.join(counts)}{time}"
     return "\n".join([*lines, "", total])

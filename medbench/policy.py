@@ -54,7 +54,7 @@ def judged_nothing(judgements: Iterable[Judgement]) -> bool:
 
 def _category(judgement: Judgement, check: Check) -> tuple[Category, str]:
     if judgement.state == "not-run":
-        return "not-run", f"{judgement.reason}; train them with --runs=auto"
+        return "not-run", judgement.reason
     if judgement.state == "missing":
         return "inconclusive", judgement.reason
     if judgement.verdict == "supported":

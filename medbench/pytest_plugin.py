@@ -52,8 +52,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--cohort",
         metavar="DIR",
-        help="judge the claims on your own images: a folder with cohort.yaml, or that file. Only claims on "
-        "tasks of its domain are run. Check it first with `medbench cohort check DIR`",
+        help="judge the claims on other images than the tier's: your own (a folder with cohort.yaml, or that "
+        "file), a public cohort that was prepared (public:NAME, public:NAME@POLICY) or medmnist:NAME@SIZE. "
+        "Only claims on tasks of its domain are run. Look first with `medbench cohort check` and `list`",
     )
     group.addoption(
         "--backbones",

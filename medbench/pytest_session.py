@@ -19,6 +19,8 @@ import msgspec
 import pytest
 
 from medbench import __version__, environment, policy
+from medbench.cost import in_words
+from medbench.data.sources import names_source
 from medbench.errors import MedbenchError, NotInSessionError
 from medbench.execute.progress import (
     Console,
@@ -341,7 +343,9 @@ class Bench:
         judgements = [
             result.judgement
             for nodeid, result in self._results.items()
-            if result.judgement is not None and self._studies.get(self._selected[nodeid][0]) is study
+            if result.judgement is not None
+            and result.judgement.state != "not-run"
+            and self._studies.get(self._selected[nodeid][0]) is study
         ]
         if judgements:
             date = datetime.now(UTC).date().isoformat()
@@ -377,7 +381,8 @@ class Bench:
         option = self._config.option
         if not (option.cohort or option.backbones):
             return ""
-        judgements = [result.judgement for result in self._results.values() if result.judgement]
+        results = (result.judgement for result in self._results.values())
+        judgements = [judgement for judgement in results if judgement and judgement.state != "not-run"]
         if not judgements:
             return ""
         pairs = "; ".join(sorted({" and ".join(dict.fromkeys(j.arms.values())) for j in judgements}))
@@ -482,7 +487,7 @@ class Bench:
                     lines.append(plan_line(plan, study.forecast(plan), self._workers.count))
             except MedbenchError as error:
                 lines.append(f"plan: {error}")
-            reasons = Counter(left_out.values())
+            reasons = Counter(line for reason in left_out.values() for line in reason.splitlines())
             lines += [f"plan: without {count(n, 'item')}: {reason}" for reason, n in reasons.items()]
         return lines
 
@@ -561,13 +566,17 @@ class Bench:
             runs=option.runs,
             expect=option.expect,
             strict=option.claims == "strict",
-            cohort=self._given(option.cohort) if option.cohort else None,
+            cohort=self._cohort_reference(),
             backbones=(baseline, treatment) if option.backbones else None,
             trainer=find(option.trainer, self._config.invocation_params.dir) if option.trainer else None,
             worker=self._told.number if self._told is not None else 0,
             workers=self._told.workers if self._told is not None else 1,
             show_ids=option.show_ids,
         )
+
+    def _cohort_reference(self) -> str | None:
+        given = self._config.option.cohort
+        return str(self._given(given)) if given and not names_source(given) else given
 
     def _open_studies(self) -> list[Study]:
         """Those of the suites that can be opened; what is wrong with others, collecting them says."""
@@ -610,6 +619,8 @@ def plan_line(plan: Plan, forecast: Forecast, workers: int = 1) -> str:
         if forecast.seconds is not None:
             seconds = side_by_side(forecast.seconds, len(forecast.to_train), workers)
             time = f", about {duration(seconds)}"
+        elif forecast.hours:
+            time = f", {in_words(forecast.hours)}"
         parts.append(f"{len(forecast.to_train)} to train{time}")
     runs, items = count(len(plan.runs), "run"), count(len(plan.items), "item")
     return f"plan: {runs} for {items} ({plan.naive} without sharing): {', '.join(parts)}"

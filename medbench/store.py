@@ -40,7 +40,7 @@ LEAST_FREE = 64 * 2**20
 
 _RUN_ID = re.compile(r"[0-9a-f]{20}")
 _OLD = ".old"
-_OWN = {"runs", "locks", "incoming", "jobs", "campaigns", "cache", "progress", "key"}
+_OWN = {"runs", "locks", "incoming", "jobs", "campaigns", "cache", "progress", "key", "cohorts", "weights"}
 _NOT_WORTH_TELLING = 0.3
 """Seconds; in that time a new holder makes itself known, and one that only looks is gone."""
 

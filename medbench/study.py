@@ -5,7 +5,7 @@ pytest's items, the `study` fixture and plain scripts go through here. Importing
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Literal
@@ -15,19 +15,20 @@ import numpy as np
 
 from medbench import expect, policy
 from medbench.anchors import Anchor, load_anchors
-from medbench.data.cohort import Cohort
-from medbench.data.sources import open_cohort
+from medbench.cost import hours, operations
+from medbench.data.cohort import VALIDATION, Cohort
+from medbench.data.sources import absent_cohort, open_cohort, prepared_in
 from medbench.environment import device_class
-from medbench.errors import MedbenchError, NotInSessionError, nearest
+from medbench.errors import MedbenchError, NotHereError, NotInSessionError, NotPreparedError, nearest
 from medbench.execute.local import locate, obtain
 from medbench.execute.progress import Event, Sink
 from medbench.execute.trainers import Executes, identity_of
 from medbench.identity import code_fingerprint, run_id, spec_id, trained_by
-from medbench.judge import judge
+from medbench.judge import judge, not_run
 from medbench.judged import Judged, key_of
 from medbench.judgement import Check, Judgement
 from medbench.models import weights
-from medbench.plan import Planner, arms_of, items, run_spec
+from medbench.plan import Planner, arms_of, items, resolved_metrics, run_spec
 from medbench.pseudonym import Pseudonyms
 from medbench.record import RunRecord, Trainer
 from medbench.reference import References
@@ -36,6 +37,7 @@ from medbench.spec.records import Claim, Suite, Synthesis, label
 from medbench.spec.runs import Item, Plan, PlannedItem, RunSpec
 from medbench.spec.suite import load_suite
 from medbench.store import Campaign, Failures, Store, StoredRun
+from medbench.training.hyperrule import VALIDATED_AT
 
 if TYPE_CHECKING:
     from medbench.predictions import Predictions
@@ -55,7 +57,8 @@ class Options:
       runs: train what is missing, nothing, or everything.
       expect: compare with what was accepted, or be about to accept new items or all.
       strict: fail all that is not supported.
-      cohort: a cohort in place of that of the task with its domain; other tasks are left out.
+      cohort: reference of a cohort in place of that of the task with its domain (a folder, `public:…`,
+        `medmnist:…`); other tasks are left out.
       backbones: names of baseline and treatment in place of the claims' own.
       trainer: executes the runs in place of medbench.
       worker: number of this process among those that share the session, from 0.
@@ -70,7 +73,7 @@ class Options:
     runs: Literal["auto", "never", "force"] = "auto"
     expect: Literal["check", "new", "update"] = "check"
     strict: bool = False
-    cohort: Path | None = None
+    cohort: str | None = None
     backbones: tuple[str, str] | None = None
     trainer: Executes | None = None
     worker: int = 0
@@ -111,6 +114,8 @@ class Forecast:
       to_train: specs of the runs to train.
       not_run: number of runs that will not be made (`--runs=never`).
       seconds: expected time of training, one run after another; None where nothing like it was timed.
+      hours: where nothing was timed, hours of one accelerator of each kind, by counted operations; none
+        where a net's operations are not known.
     """
 
     reused: int
@@ -118,6 +123,7 @@ class Forecast:
     to_train: Sequence[RunSpec]
     not_run: int
     seconds: float | None
+    hours: Mapping[str, float] = field(default_factory=dict)
 
 
 def quiet(event: Event) -> None:
@@ -224,7 +230,7 @@ class Study:
         shifted = [
             claim.claim
             for claim in self.suite.claims.values()
-            if claim.evaluate == "each-shift" and self.options.tier in claim.arms
+            if claim.evaluate == "each-shift" and self.suite.arms(claim, self.options.tier)
         ]
         declared = [
             f"{name}: {warning}"
@@ -234,7 +240,7 @@ class Study:
         return declared + [
             f"{name}: declares no shift, so there is nothing to judge for {', '.join(shifted)}"
             for name, cohort in cohorts.items()
-            if shifted and not cohort.shifts
+            if shifted and not (cohort.shifts or cohort.absent)
         ]
 
     def plan(self, item_ids: Iterable[str]) -> Plan:
@@ -277,12 +283,27 @@ class Study:
         references = [self.references.get(spec) for spec in plan.runs if whence[spec] == "loaded"]
         loaded = [run.record for run in references if run is not None]
         to_train = [spec for spec in plan.runs if whence[spec] == "to-train"]
+        seconds = _expected_seconds(to_train, [*self._store.records(), *loaded], self.trainer)
         return Forecast(
             reused=counts["reused"],
             loaded=loaded,
             to_train=to_train,
             not_run=counts["not-run"],
-            seconds=_expected_seconds(to_train, [*self._store.records(), *loaded], self.trainer),
+            seconds=seconds,
+            hours=self._hours(to_train) if seconds is None and self.trainer is None else {},
+        )
+
+    def _hours(self, specs: Iterable[RunSpec]) -> dict[str, float]:
+        counted = [operations(spec, self._scored(spec)) for spec in specs]
+        known = [each for each in counted if each is not None]
+        return hours(sum(known)) if len(known) == len(counted) else {}
+
+    def _scored(self, spec: RunSpec) -> int:
+        """Images that a run scores, about: every evaluation set once, and the validation set as it goes."""
+        cohort = self._cohort(spec.task)
+        validated = len(VALIDATED_AT) + 1
+        return validated * len(cohort.examples(VALIDATION)) + sum(
+            len(cohort.examples(name)) for name in spec.evaluation_sets
         )
 
     def run(self, *, task: str, backbone: str, seed: int, fraction: float = 1.0) -> StoredRun:
@@ -355,9 +376,15 @@ class Study:
         """Judge an item, compare it with what was accepted, and say what that means for the session.
 
         Raises:
-          MedbenchError: as `judge`.
+          MedbenchError: as `judge`; also where its cohort or weights are not here and it was accepted on
+            this class of device, for what was measured once must not silently go missing.
         """
-        judgement = self.judge(item_id)
+        try:
+            judgement = self.judge(item_id)
+        except NotHereError as error:
+            if self._accepted_here(item_id):
+                raise
+            judgement = self._not_run(item_id, str(error))
         check = expect.check(judgement, self.expectations)
         outcome = policy.outcome(judgement, self._as_accepted(judgement, check), strict=self.options.strict)
         return ItemResult(
@@ -369,6 +396,11 @@ class Study:
             check=check,
             runs=self.origins(item_id),
         )
+
+    def _not_run(self, item_id: str, reason: str) -> Judgement:
+        item = self._item(item_id)
+        metrics = resolved_metrics(self.suite, self.suite.tasks[item.task], item)
+        return not_run(item, self.suite.claims[item.claim], metrics, reason)
 
     def origins(self, item_id: str) -> list[RunOrigin]:
         """Where the runs of an item came from, as far as they were obtained."""
@@ -393,8 +425,16 @@ class Study:
         return [] if self.options.backbones else list(self.suite.syntheses.values())
 
     def asked(self) -> list[Asked]:
-        """What every claim asks of each of its tasks under these options, and why of some it asks nothing."""
-        return [self._asked(claim, task) for claim in self.suite.claims.values() for task in claim.tasks]
+        """What every claim asks of each of its tasks under these options, and why of some it asks nothing.
+
+        A task that only asks another's claims of another cohort is passed over where that has no part.
+        """
+        return [
+            self._asked(claim, task)
+            for claim in self.suite.claims.values()
+            for task in claim.tasks
+            if task in self._cohorts or not self.suite.tasks[task].claims_of
+        ]
 
     def _asked(self, claim: Claim, task: str) -> Asked:
         found = [item for item in self.items.values() if (item.claim, item.task) == (claim.claim, task)]
@@ -423,7 +463,7 @@ class Study:
         if task not in self._cohorts:
             return "no cohort"
         if not arms_of(self.suite, claim, self.options.tier, self.options.backbones):
-            if self.options.backbones and claim.arms.get(self.options.tier):
+            if self.options.backbones and self.suite.arms(claim, self.options.tier):
                 return "two backbones cannot stand in for its arms"
             return f"it has no arms in tier {self.options.tier}"
         if claim.evaluate == "each-shift" and not self._cohorts[task].shifts:
@@ -615,15 +655,17 @@ def _expected_seconds(
 
 def _open_cohorts(suite: Suite, options: Options) -> dict[str, Cohort]:
     """By task: the tier's own cohorts, or the user's for the tasks of its domain."""
-    cache = Store(options.store).cache("digests")
+    cache, prepared = Store(options.store).cache("digests"), prepared_in(options.store)
     if options.cohort is None:
-        return {
-            name: open_cohort(task.cohorts[options.tier], cache=cache)
+        references = {
+            name: task.cohorts[options.tier]
             for name, task in suite.tasks.items()
             if options.tier in task.cohorts
         }
-    cohort = open_cohort(str(options.cohort), cache=cache)
-    tasks = [name for name, task in suite.tasks.items() if task.domain == cohort.domain]
+        return {name: _opened_or_absent(reference, cache, prepared) for name, reference in references.items()}
+    cohort = open_cohort(options.cohort, cache=cache, prepared=prepared)
+    of_domain = {name: task for name, task in suite.tasks.items() if task.domain == cohort.domain}
+    tasks = [name for name, task in of_domain.items() if not task.claims_of]
     if not tasks:
         domains = ", ".join(sorted({task.domain for task in suite.tasks.values()}))
         raise MedbenchError(
@@ -631,6 +673,14 @@ def _open_cohorts(suite: Suite, options: Options) -> dict[str, Cohort]:
             f"there are tasks for {domains}."
         )
     return dict.fromkeys(tasks, cohort)
+
+
+def _opened_or_absent(reference: str, cache: Path, prepared: Path) -> Cohort:
+    """A tier's cohort; one that was not prepared takes part with items that say so."""
+    try:
+        return open_cohort(reference, cache=cache, prepared=prepared)
+    except NotPreparedError as error:
+        return absent_cohort(reference, str(error))
 
 
 def _weights(spec: RunSpec, near: Path) -> Path | None:

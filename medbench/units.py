@@ -115,6 +115,7 @@ def _max(predictions: Predictions, unit_of: NDArray[np.int64], units: int) -> ND
         np.maximum.at(largest, unit_of, logits)
         return largest
     odds = logits[:, 1].astype(np.float64) - logits[:, 0]
-    by_suspicion = np.lexsort((-np.where(np.isnan(odds), np.inf, odds), unit_of))
+    # Of equally suspicious images the one with larger logits, lest the order of the table decide.
+    by_suspicion = np.lexsort((-logits[:, 1], -np.where(np.isnan(odds), np.inf, odds), unit_of))
     _, chosen = np.unique(unit_of[by_suspicion], return_index=True)
     return logits[by_suspicion[chosen]]

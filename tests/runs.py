@@ -1,5 +1,6 @@
 """Small specs, cohorts and results of training for the tests of stations that never look at an image."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -130,6 +131,7 @@ class NoiseCohort:
     shifts: tuple[str, ...] = ("phone",)
     attributes: tuple[str, ...] = ("sex",)
     cluster: str = "patient"
+    absent: Mapping[str, str] = field(default_factory=dict)
     image_area: int = 48 * 48
     sizes: dict[str, int] = field(
         default_factory=lambda: {"train": 24, "validation": 10, "id": 70, "phone": 30}

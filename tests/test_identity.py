@@ -2,6 +2,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from medbench import identity
 from medbench.identity import NAMES_ONLY, code_fingerprint, run_id, spec_id, why_new
-from medbench.spec.runs import RunSpec
+from medbench.record import RunRecord
+from medbench.spec.runs import ResolvedRecipe, RunSpec
 from medbench.store import Store
 from tests import runs
 
@@ -34,8 +36,8 @@ def changed(spec, path):
     for key in path[:-1]:
         place = place[key]
     value = place[path[-1]]
-    if path[-1] == "kind":
-        place["kind"] = "multi-label"
+    if path[-1] in CHOICES:
+        place[path[-1]] = CHOICES[path[-1]]
     else:
         place[path[-1]] = (
             (not value) if isinstance(value, bool) else value + ("x" if isinstance(value, str) else 1)
@@ -47,6 +49,7 @@ def dotted(path):
     return ".".join(key for key in path if isinstance(key, str))
 
 
+CHOICES = {"kind": "multi-label", "aspect": "kept"}
 ALL = list(leaves(json.loads(msgspec.json.encode(runs.spec()))))
 
 
@@ -78,6 +81,48 @@ def test_a_record_that_does_not_say_whose_recipe_it_was_is_read_and_keeps_its_id
     again = msgspec.convert(older, RunSpec)
     assert not again.own_recipe
     assert spec_id(again) == spec_id(runs.spec(own_recipe=True)) == spec_id(runs.spec())
+
+
+ACCEPTED = sorted(Path("expectations/embedded/runs").glob("*/*/record.json"))
+
+
+def test_every_reference_run_lies_under_the_id_of_its_spec():
+    accepted = {path: msgspec.json.decode(path.read_bytes(), type=RunRecord) for path in ACCEPTED}
+    assert accepted
+    assert [path for path, record in accepted.items() if spec_id(record.spec) != path.parent.name] == []
+
+
+class LaterRecipe(ResolvedRecipe, frozen=True, kw_only=True):
+    """As a later version of medbench might have it."""
+
+    aspect: str = "squashed"
+    layers: tuple[str, ...] = msgspec.field(default_factory=tuple)
+
+
+class LaterSpec(RunSpec, frozen=True, kw_only=True):
+    """With a field of its own and with others in a record that it holds."""
+
+    recipe: LaterRecipe
+    precision: int = 32
+
+
+def later(**changes):
+    """A spec of today as the later version reads it, and what is new in it."""
+    spec = msgspec.convert(json.loads(msgspec.json.encode(runs.spec())), LaterSpec)
+    recipe = {name: value for name, value in changes.items() if name in ("aspect", "layers")}
+    own = {name: value for name, value in changes.items() if name == "precision"}
+    return msgspec.structs.replace(spec, recipe=msgspec.structs.replace(spec.recipe, **recipe), **own)
+
+
+def test_fields_that_came_later_count_only_where_they_differ_from_their_default():
+    new = [later(aspect="kept"), later(layers=("a",)), later(precision=16)]
+    assert spec_id(later()) == spec_id(runs.spec())
+    assert len({spec_id(spec) for spec in [later(), *new]}) == 4
+    assert spec_id(later(aspect="squashed", layers=(), precision=32)) == spec_id(later())
+
+
+def test_a_change_of_a_later_field_is_told():
+    assert identity._spec_changes(later(), later(aspect="kept")) == ["recipe.aspect (squashed → kept)"]
 
 
 def test_the_run_id_follows_spec_and_code():

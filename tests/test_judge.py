@@ -246,13 +246,13 @@ def test_an_item_whose_runs_are_not_all_there_was_not_run(arm, seed, how):
         del runs[arm][seed]
     result = shown(runs)
     assert result.state == "not-run"
-    assert result.reason == f"no run of {arm} seed {seed}"
+    assert result.reason == f"no run of {arm} seed {seed}; train them with --runs=auto"
     assert (result.verdict, result.effect, result.samples) == (None, None, {})
 
 
 def test_an_item_without_any_run_names_three_and_counts_the_others():
     def reason(*seeds):
-        return judge(planned(seeds=seeds), claim(), {}).reason
+        return judge(planned(seeds=seeds), claim(), {}).reason.removesuffix("; train them with --runs=auto")
 
     assert reason(1) == "no run of baseline seed 1, treatment seed 1"
     assert reason(2, 1) == "no run of baseline seed 1, baseline seed 2, treatment seed 1 and 1 more"

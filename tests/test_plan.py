@@ -49,6 +49,7 @@ class Noise:
     shifts: tuple[str, ...] = ("night", "fog")
     attributes: tuple[str, ...] = ()
     cluster: str = "patient"
+    absent: Mapping[str, str] = field(default_factory=dict)
     image_area: int = 128 * 128
     patients: int = 40
 
@@ -420,6 +421,7 @@ def test_a_run_is_resolved_to_what_shapes_its_numbers(suite):
             "resize": 36,
             "crop": 32,
             "horizontal_flip": True,
+            "aspect": "squashed",
         },
         "own_recipe": False,
         "fraction": 1.0,

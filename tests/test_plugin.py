@@ -212,19 +212,32 @@ def test_an_unknown_tier_names_the_nearest(project):
     assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
-def test_missing_weights_fail_the_items_that_need_them_with_the_message_only(project):
+def test_items_whose_weights_are_not_here_are_not_run_and_say_what_is_missing_once(project):
     (project.suite / "large.npz").unlink()
-    result = project.run("benchmarks", "-k", "chest")
-    result.stdout.fnmatch_lines(["*weights `large.npz` not found*"])
+    report, result = project.report("-k", "chest")
+    assert {claim["state"] for claim in report["claims"]} == {"not-run"}
+    assert all("weights `large.npz` not found" in claim["reason"] for claim in report["claims"])
+    result.stdout.fnmatch_lines(["*nothing was judged*"])
     assert "Traceback" not in result.stdout.str()
-    result.assert_outcomes(failed=2)
+    said = [line for line in result.outlines if line.startswith("not run, 2 items")]
+    assert len(said) == 1
+    assert result.ret == 1
+
+
+def test_an_accepted_item_whose_weights_are_gone_fails(project):
+    project.run("--expect=new", "--reason=first")
+    (project.suite / "large.npz").unlink()
+    report, result = project.report("-k", "chest")
+    assert {error["id"] for error in report["errors"]} == {"chest/ood-robustness/icu", "chest/scale-data/id"}
+    assert all("weights `large.npz` not found" in error["message"] for error in report["errors"])
+    assert "Traceback" not in result.stdout.str()
+    assert result.ret == 1
 
 
 def test_missing_weights_leave_a_report_without_an_empty_scope(project):
     (project.suite / "large.npz").unlink()
     report, result = project.report("-k", "chest", "--backbones=bit-random-r14x0.5,bit-large-r14x0.5")
-    assert {error["id"] for error in report["errors"]} == {"chest/ood-robustness/icu", "chest/scale-data/id"}
-    assert all("weights `large.npz` not found" in error["message"] for error in report["errors"])
+    assert {claim["state"] for claim in report["claims"]} == {"not-run"}
     assert report["scope"] == ""
     result.stdout.no_fnmatch_line("*These verdicts speak of*")
 

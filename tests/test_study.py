@@ -131,7 +131,7 @@ def test_a_cohort_of_a_domain_without_task_is_refused(suite):
     for claim in (suite / "claims").iterdir():
         claim.write_text(claim.read_text().replace("[chest, mammography]", "[mammography]"))
     with pytest.raises(MedbenchError, match=r"domain is `chest`.*there are tasks for mammography"):
-        open_study(suite, cohort=own)
+        open_study(suite, cohort=str(own))
 
 
 def test_a_run_names_patients_and_images_by_hashes_unless_ids_are_shown(suite):
@@ -218,7 +218,7 @@ def test_runs_of_real_patients_never_become_reference_runs(suite):
     own = suite.parent / "mine"
     own.mkdir()
     (own / "domain").write_text("chest")
-    study = open_study(suite, cohort=own, expect="update")
+    study = open_study(suite, cohort=str(own), expect="update")
     judgements = [study.judge("chest/scale-data/id")]
     assert study.accept(judgements, reason="first", date="2026-12-01").endswith("0 reference runs accepted")
     assert not (suite.parent / "expectations/embedded/runs").exists()
@@ -315,7 +315,7 @@ def test_a_claim_without_items_says_why(suite):
     mine = suite.parent / "mine"
     mine.mkdir()
     (mine / "domain").write_text("chest")
-    assert why(tier="private", cohort=mine) == {"", "no cohort", "it has no arms in tier private"}
+    assert why(tier="private", cohort=str(mine)) == {"", "no cohort", "it has no arms in tier private"}
 
 
 def test_published_values_stand_beside_real_images_of_their_domain_alone(suite):
@@ -330,4 +330,4 @@ def test_published_values_stand_beside_real_images_of_their_domain_alone(suite):
     mine = suite.parent / "mine"
     mine.mkdir()
     (mine / "domain").write_text("chest")
-    assert [anchor.domain for anchor in open_study(suite, cohort=mine).anchors()] == ["chest"]
+    assert [anchor.domain for anchor in open_study(suite, cohort=str(mine)).anchors()] == ["chest"]

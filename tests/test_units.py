@@ -157,7 +157,7 @@ def test_of_two_classes_the_most_suspicious_image_keeps_both_its_logits():
     exam = predictions([(1, 0)] * 3, [(5.0, 6.0), (-3.0, 0.0), (9.0, 8.0)], patients=["a"] * 3)
     assert joined(exam, [PATIENT]).logits.tolist() == [[-3.0, 0.0]], "its log odds are 3, the largest"
     tied = predictions([(1, 0)] * 2, [(1.0, 3.0), (4.0, 6.0)], patients=["a"] * 2)
-    assert joined(tied, [PATIENT]).logits.tolist() == [[1.0, 3.0]], "of equal ones the first"
+    assert joined(tied, [PATIENT]).logits.tolist() == [[4.0, 6.0]], "of equal ones the larger"
 
 
 def test_a_mean_is_summed_in_sixty_four_bits():
@@ -271,7 +271,7 @@ def logits_of(logits, over, *, multi_label):
         return [float(np.float32(sum(column) / len(column))) for column in columns]
     if multi_label:
         return [max(column) for column in columns]
-    return max(logits, key=lambda row: row[1] - row[0])
+    return max(logits, key=lambda row: (row[1] - row[0], row[1]))
 
 
 @st.composite

@@ -1,4 +1,4 @@
-"""Looks a folder cohort through before anything is trained on it: what is in it, and what is wrong.
+"""Looks a cohort through before anything is trained on it: what is in it, and what is wrong.
 
 Every image is decoded once here. What is found is data; `medbench cohort check` puts it into words.
 """
@@ -6,22 +6,25 @@ Every image is decoded once here. What is found is data; `medbench cohort check`
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from medbench.data.cohort import ID, TRAIN, VALIDATION, Cohort, Examples
 from medbench.data.digests import Report, quiet
 from medbench.data.findings import ShowPatient, counted, hide
 from medbench.data.images import read_image
+from medbench.data.public.prepared import PreparedCohort, PreparedSet, digest_of
 from medbench.data.reading import Reading, read_folder
-from medbench.data.soundness import Part
 from medbench.data.sources import find_declaration
 from medbench.errors import MedbenchError, printable
 from medbench.spec.runs import Target
 
 DAMAGED_SHOWN = 20
 """Damaged images that get an error each; the rest are counted."""
+_SMALL = 16
+"""Pixels that are asked for where only reading matters."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class CohortCheck:
     """What `check` found.
 
     Attributes:
-      path: the cohort.yaml.
+      reference: what opens the cohort: its cohort.yaml, or `public:<name>`.
       errors: what keeps the cohort from being used, one message each.
       warnings: what to know before believing a result.
       name: the cohort's name; this and all that follows stays empty if the declaration or the
@@ -58,7 +61,7 @@ class CohortCheck:
       groups: attribute -> group -> set -> images; the group is empty where not recorded.
     """
 
-    path: Path
+    reference: str
     errors: list[str]
     warnings: list[str]
     name: str = ""
@@ -88,36 +91,93 @@ def check(
         path = find_declaration(path)
         reading = read_folder(path, show=show, cache=cache)
     except MedbenchError as error:
-        return CohortCheck(path, [str(error)], [])
+        return CohortCheck(str(path), [str(error)], [])
     errors = reading.findings.errors + _damaged(reading, report)
-    return CohortCheck(
-        path=path,
+    return _found(
+        reference=str(path),
         errors=errors,
         warnings=reading.findings.warnings,
         name=reading.name,
         domain=reading.declared.domain,
         cluster=reading.cluster,
         target=reading.declared.target,
-        sets={name: _count(part, reading.declared.target) for name, part in reading.parts.items()},
-        groups={name: _groups(reading, name) for name in reading.attributes},
+        attributes=reading.attributes,
+        sets={name: part.examples for name, part in reading.parts.items()},
     )
 
 
-def _count(part: Part, target: Target) -> SetCount:
-    labels = part.examples.labels
+def check_opened(reference: str, cohort: Cohort, *, report: Report = quiet) -> CohortCheck:
+    """Check a cohort that is no folder of the user's own: are its files unaltered, its images whole?
+
+    Args:
+      reference: what opened it.
+      cohort: as it was opened.
+      report: told the number of images decoded so far, and how many there are.
+    """
+    if isinstance(cohort, PreparedCohort):
+        errors = _altered(cohort) + _undecodable(cohort, report)
+    else:
+        errors = _unreadable(cohort, report)
+    return replace(count(reference, cohort), errors=errors)
+
+
+def count(reference: str, cohort: Cohort) -> CohortCheck:
+    """Counts and warnings of a cohort as it was opened, without a look at its images."""
+    return _found(
+        reference=reference,
+        errors=[],
+        warnings=list(getattr(cohort, "warnings", ())),
+        name=cohort.name,
+        domain=cohort.domain,
+        cluster=cohort.cluster,
+        target=cohort.target,
+        attributes=cohort.attributes,
+        sets={name: cohort.examples(name) for name in _sets(cohort)},
+    )
+
+
+def _sets(cohort: Cohort) -> tuple[str, ...]:
+    return (TRAIN, VALIDATION, ID, *cohort.shifts)
+
+
+def _found(
+    *,
+    reference: str,
+    errors: list[str],
+    warnings: list[str],
+    name: str,
+    domain: str,
+    cluster: str,
+    target: Target,
+    attributes: Sequence[str],
+    sets: Mapping[str, Examples],
+) -> CohortCheck:
+    return CohortCheck(
+        reference=reference,
+        errors=errors,
+        warnings=warnings,
+        name=name,
+        domain=domain,
+        cluster=cluster,
+        target=target,
+        sets={name: _count(examples, target) for name, examples in sets.items()},
+        groups={attribute: _groups(sets, attribute) for attribute in attributes},
+    )
+
+
+def _count(examples: Examples, target: Target) -> SetCount:
+    labels = examples.labels
     unknown = {c: int((labels[:, i] < 0).sum()) for i, c in enumerate(target.classes)}
     return SetCount(
-        images=len(part.examples),
-        patients=len(set(part.examples.patient.tolist())),
+        images=len(examples),
+        patients=len(set(examples.patient.tolist())),
         positive={c: int((labels[:, i] == 1).sum()) for i, c in enumerate(target.classes)},
         unknown=unknown if any(unknown.values()) else {},
     )
 
 
-def _groups(reading: Reading, attribute: str) -> dict[str, dict[str, int]]:
-    by_set = {
-        name: Counter(part.examples.attributes[attribute].tolist()) for name, part in reading.parts.items()
-    }
+def _groups(sets: Mapping[str, Examples], attribute: str) -> dict[str, dict[str, int]]:
+    by_set = {name: Counter(examples.attributes[attribute].tolist()) for name, examples in sets.items()}
     groups = sorted({group for counts in by_set.values() for group in counts}, key=_natural)
     return {group: {name: counts[group] for name, counts in by_set.items()} for group in groups}
 
@@ -143,6 +203,53 @@ def _damaged(reading: Reading, report: Report) -> list[str]:
             if problem:
                 errors.append(printable(part.complaint(name, i, problem, reading.findings.show)))
             report(n, len(files))
+    return _first(errors)
+
+
+def _altered(cohort: PreparedCohort) -> list[str]:
+    """Errors for files that are not as they were written."""
+    return [
+        f"{folder / name}: altered since it was prepared. Prepare it again: medbench cohort prepare "
+        f"{record.source} --from DIR."
+        for folder, record in cohort.records.items()
+        for name, expected in record.files.items()
+        if digest_of(folder / name) != expected
+    ]
+
+
+def _undecodable(cohort: PreparedCohort, report: Report) -> list[str]:
+    files = [(images, i) for images in cohort.sets.values() for i in range(len(images.examples))]
+
+    def problem(file: tuple[PreparedSet, int]) -> str:
+        images, i = file
+        try:
+            images.image(i)
+        except MedbenchError as error:
+            return printable(str(error))
+        return ""
+
+    errors = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for n, found in enumerate(pool.map(problem, files), start=1):
+            errors += [found] if found else []
+            report(n, len(files))
+    return _first(errors)
+
+
+def _unreadable(cohort: Cohort, report: Report) -> list[str]:
+    """Of a cohort that gives out whole sets only: one error a set."""
+    errors = []
+    names = _sets(cohort)
+    for n, name in enumerate(names, start=1):
+        try:
+            cohort.images(name, _SMALL)
+        except MedbenchError as error:
+            errors.append(printable(str(error)))
+        report(n, len(names))
+    return errors
+
+
+def _first(errors: list[str]) -> list[str]:
     more = len(errors) - DAMAGED_SHOWN
     return errors[:DAMAGED_SHOWN] + ([f"{counted(more, 'more damaged image')}."] if more > 0 else [])
 

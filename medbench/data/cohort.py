@@ -1,7 +1,7 @@
 """The cohort protocol: patients with images, labels, attributes and patient-disjoint splits."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -41,6 +41,11 @@ class Examples:
             {name: values[index] for name, values in self.attributes.items()},
         )
 
+    def with_attributes(self, names: Iterable[str]) -> "Examples":
+        """The same rows with exactly these attributes, not recorded where there were none."""
+        none = np.full(len(self), "", dtype=np.str_)
+        return replace(self, attributes={name: self.attributes.get(name, none) for name in names})
+
 
 class Cohort(Protocol):
     """A set of patients, wherever it comes from.
@@ -57,6 +62,8 @@ class Cohort(Protocol):
     fingerprint: str
     """Hex digest of generator version and seed, or of file bytes; never of decoded pixels."""
     shifts: tuple[str, ...]
+    absent: Mapping[str, str]
+    """Shifts that the cohort could have, each with the reason why it is not here."""
     attributes: tuple[str, ...]
     cluster: str
     """`patient`, or the column that stands in where patients are not known."""

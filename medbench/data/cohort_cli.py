@@ -1,61 +1,167 @@
-"""`medbench cohort check`: a cohort's counts, warnings and errors, for a person to read.
+"""`medbench cohort list | prepare | check`: what public cohorts there are, and what is in any cohort.
 
 Patients are named by keyed hashes unless their ids are asked for.
 """
 
 import argparse
+import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from medbench.data.check import CohortCheck, SetCount, check
+from medbench.data.aligned import aligned
+from medbench.data.check import CohortCheck, SetCount, check, check_opened, count
 from medbench.data.findings import counted
+from medbench.data.sources import MEDMNIST, PUBLIC, open_cohort, prepared_in
 from medbench.errors import printable
+from medbench.execute.progress import duration
 from medbench.store import Store
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare `medbench cohort` and its commands."""
-    parser.description = "Look after a cohort of one's own images; docs/cohorts.md says how to declare one."
+    parser.description = (
+        "Look after cohorts: docs/cohorts.md says how to declare your own, docs/public-cohorts.md how to "
+        "come by public ones."
+    )
     commands = parser.add_subparsers(dest="cohort_command", required=True, metavar="COMMAND")
+    listing = commands.add_parser(
+        "list", help="list the public cohorts, and which are prepared", description="List public cohorts."
+    )
+    listing.add_argument("name", nargs="?", metavar="NAME", help="tell all of this one")
+    preparing = commands.add_parser(
+        "prepare",
+        help="prepare a public cohort from the files that its publisher gives out",
+        description="Read a public cohort's tables and images and write them as one data set. "
+        "Interrupted, the same command goes on with what is missing.",
+    )
+    preparing.add_argument("name", metavar="NAME", help="as `medbench cohort list` has it")
+    preparing.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="the publisher's files; only read",
+    )
+    preparing.add_argument(
+        "--into",
+        type=Path,
+        metavar="DIR",
+        help="where prepared cohorts are kept (default: $MEDBENCH_COHORTS, else `cohorts` in the store)",
+    )
+    preparing.add_argument(
+        "--workers",
+        type=_at_least_one,
+        default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        metavar="N",
+        help="processes that read images (default: one a core, %(default)s)",
+    )
     checking = commands.add_parser(
         "check",
         help="count what is in a cohort and find what is wrong with it",
-        description="Read cohort.yaml, its table and every image; report counts, warnings and errors.",
+        description="Read a cohort and every image of it; report counts, warnings and errors.",
     )
-    checking.add_argument("cohort", type=Path, metavar="DIR", help="folder with cohort.yaml, or such a file")
+    checking.add_argument(
+        "cohort",
+        metavar="COHORT",
+        help="folder with cohort.yaml, or such a file; public:NAME, or NAME alone; medmnist:NAME@SIZE",
+    )
     checking.add_argument(
         "--show-ids", action="store_true", help="name patients by their own ids; for the local eye only"
     )
-    checking.add_argument(
-        "--store",
-        type=Path,
-        default=Path(".medbench"),
-        metavar="DIR",
-        help="where digests of images and the key of the hashes are kept (default: .medbench)",
-    )
+    for command in (listing, preparing, checking):
+        command.add_argument(
+            "--store",
+            type=Path,
+            default=Path(".medbench"),
+            metavar="DIR",
+            help="where cohorts, digests of images and the key of the hashes are kept (default: .medbench)",
+        )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check the cohort, print what was found, and return 1 if there are errors."""
+    """Run the command; returns 1 if a check found errors."""
+    status: int = {"list": _list, "prepare": _prepare, "check": _check}[args.cohort_command](args)
+    return status
+
+
+def _list(args: argparse.Namespace) -> int:
+    from medbench.data.public import listing  # noqa: PLC0415
+
+    folder = prepared_in(args.store)
+    print(listing.one_in_words(args.name, folder) if args.name else listing.all_in_words(folder))
+    return 0
+
+
+def _prepare(args: argparse.Namespace) -> int:
+    from medbench.data.public.catalogue import source_named  # noqa: PLC0415
+    from medbench.data.public.prepare import prepare  # noqa: PLC0415
+
+    source, usual = source_named(args.name.removeprefix(PUBLIC)), prepared_in(args.store)
+    into = args.into or usual
+    if into == args.store / "cohorts":
+        Store(args.store).cache("decoded")  # makes the store, which keeps itself out of git
+    progress = _Progress()
+    try:
+        done = prepare(source, args.source, into, processes=args.workers, report=progress)
+    except KeyboardInterrupt:
+        progress.clear()
+        print("What is staged is kept: the same command goes on from there.", file=sys.stderr)
+        raise
+    finally:
+        progress.clear()
+    record, reference = done.record, f"{PUBLIC}{source.name}"
+    found = count(reference, open_cohort(reference, prepared=into))
+    resumed = f", of which {done.found:,} were staged before" if done.found else ""
+    environment = "" if into == usual else f"MEDBENCH_COHORTS={into} "
+    print(
+        f"{in_words(found, before=environment)}\n"
+        f"Prepared in {duration(done.seconds)}: {counted(sum(record.images.values()), 'image')}{resumed}, "
+        f"{record.bytes / 1e6:,.0f} MB in {done.folder}.\n"
+        f"Licence: {record.licence}. To cite: {record.citation}"
+    )
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
     store = Store(args.store)
     show = str if args.show_ids else store.pseudonyms().of
-    progress = _Progress()
-    found = check(args.cohort, show=show, cache=store.cache("digests"), report=progress)
+    progress = _Progress(lines=False)
+    reference = _reference(args.cohort)
+    if reference.startswith((PUBLIC, MEDMNIST)):
+        cohort = open_cohort(reference, prepared=prepared_in(args.store))
+        found = check_opened(reference, cohort, report=progress.images)
+    else:
+        found = check(Path(reference), show=show, cache=store.cache("digests"), report=progress.images)
     progress.clear()
     print(in_words(found))
     return 1 if found.errors else 0
 
 
-def in_words(found: CohortCheck) -> str:
-    """The whole report as text."""
+def _reference(given: str) -> str:
+    """What was given, or a public cohort that is called so where no folder is."""
+    from medbench.data.public.catalogue import MODULES  # noqa: PLC0415
+
+    return f"{PUBLIC}{given}" if given.partition("@")[0] in MODULES and not Path(given).exists() else given
+
+
+def _at_least_one(given: str) -> int:
+    if not given.isdecimal() or int(given) < 1:
+        raise argparse.ArgumentTypeError(f"{given!r}: expected a whole number, at least 1")
+    return int(given)
+
+
+def in_words(found: CohortCheck, *, before: str = "") -> str:
+    """The whole report as text; `before` stands before the command that is named at its end."""
     blocks = [
         _heading(found),
         _sets(found),
         _groups(found),
         _findings(found.warnings, "warning"),
         _findings(found.errors, "error"),
-        _conclusion(found),
+        _conclusion(found, before),
     ]
     return "\n\n".join(block for block in blocks if block)
 
@@ -82,7 +188,7 @@ def _sets(found: CohortCheck) -> str:
         + [_with_unknown(count, label) for label in found.target.classes]
         for name, count in found.sets.items()
     ]
-    return _aligned([header, *rows], text_columns=1)
+    return aligned([header, *rows], text_columns=1)
 
 
 def _with_unknown(count: SetCount, label: str) -> str:
@@ -98,7 +204,7 @@ def _groups(found: CohortCheck) -> str:
         for attribute, groups in found.groups.items()
         for group, counts in groups.items()
     ]
-    return _aligned([["attribute", "group", *found.sets], *rows], text_columns=2)
+    return aligned([["attribute", "group", *found.sets], *rows], text_columns=2)
 
 
 def _findings(messages: Sequence[str], noun: str) -> str:
@@ -107,41 +213,54 @@ def _findings(messages: Sequence[str], noun: str) -> str:
     return "\n".join([f"{counted(len(messages), noun)}:", *(f"  - {message}" for message in messages)])
 
 
-def _conclusion(found: CohortCheck) -> str:
+def _conclusion(found: CohortCheck, before: str) -> str:
     if found.errors:
         return "The cohort cannot be used before the errors are put right."
-    return f"No errors. Next: pytest benchmarks -k {found.domain} --cohort {found.path}"
+    return f"No errors. Next: {before}pytest benchmarks -k {found.domain} --cohort {found.reference}"
 
 
 def _unit(found: CohortCheck) -> str:
     return "patient" if found.cluster == "patient" else "cluster"
 
 
-def _aligned(rows: list[list[str]], *, text_columns: int) -> str:
-    """The rows as columns: text to the left, figures to the right."""
-    rows = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if i < text_columns else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    return "\n".join(lines)
-
-
 class _Progress:
-    """One line on a terminal that says how far decoding is; nothing where there is none."""
+    """How far a command is: a moving line on a terminal; elsewhere a line a tenth, or nothing.
 
-    def __init__(self) -> None:
-        self._shown = sys.stderr.isatty()
+    Args:
+      lines: whether lines are printed where there is no terminal.
+    """
 
-    def __call__(self, done: int, total: int) -> None:
-        if self._shown and (done % 50 == 0 or done == total):
-            print(f"\rreading images: {done:,} of {total:,}", end="", file=sys.stderr, flush=True)
+    def __init__(self, *, lines: bool = True) -> None:
+        self._moves, self._lines = sys.stderr.isatty(), lines
+        self._stage, self._begun, self._first, self._shown = "", 0.0, 0, 0.0
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Show how far a stage is; what was there before it began counts for nothing in the time left."""
+        now = time.monotonic()
+        if stage != self._stage:
+            self._stage, self._begun, self._first, self._shown = stage, now, done - 1, 0.0
+        tenth = done * 10 // total != (done - 1) * 10 // total
+        if self._moves and (now - self._shown > _EVERY or done == total):
+            self._shown = now
+            print(f"\r\033[K{self._line(done, total, now)}", end="", file=sys.stderr, flush=True)
+        elif self._lines and not self._moves and tenth:
+            print(self._line(done, total, now), file=sys.stderr, flush=True)
+
+    def images(self, done: int, total: int) -> None:
+        """Show how many images are read."""
+        self("reading images", done, total)
 
     def clear(self) -> None:
         """Take the line away."""
-        if self._shown:
+        if self._moves:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+    def _line(self, done: int, total: int, now: float) -> str:
+        left = (now - self._begun) / max(1, done - self._first) * (total - done)
+        return f"{self._stage}: {done:,} of {total:,}" + (
+            f", about {duration(left)} left" if left >= 1 else ""
+        )
+
+
+_EVERY = 0.2
+"""Seconds between two changes of the moving line."""

@@ -6,6 +6,7 @@ Arrays are kept by content (fingerprint, split, size), so that a changed cohort 
 import hashlib
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -33,6 +34,17 @@ class DecodesInPlace(Protocol):
 
     def decode_into(self, out: NDArray[np.uint8], split: str, size: int, done: Callable[[int], None]) -> None:
         """Fill `out` (n, size, size, channels), calling `done` with the number of images so far."""
+
+
+def in_threads(n: int, work: Callable[[int], None], done: Callable[[int], None]) -> None:
+    """Call `work` with 0 to n - 1, on all cores, and `done` with how many are; the first error ends it."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            for finished, _ in enumerate(pool.map(work, range(n)), start=1):
+                done(finished)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def _quiet(split: str, done: int, total: int) -> None:

@@ -4,10 +4,8 @@ What keeps it from being used is an error before anything is trained; nothing is
 """
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 
 from medbench.data.cohort import TRAIN, Examples
 from medbench.data.declaration import SPLITS
+from medbench.data.decoded import in_threads
 from medbench.data.digests import Report, quiet
 from medbench.data.findings import counted, hide
 from medbench.data.images import read_image, resize
@@ -47,6 +46,7 @@ class FolderCohort:
     channels: int
     warnings: tuple[str, ...]
     parts: Mapping[str, Part]
+    absent: Mapping[str, str] = field(default_factory=dict)
     generated: bool = False
 
     def examples(self, split: str) -> Examples:
@@ -78,13 +78,7 @@ class FolderCohort:
                 raise MedbenchError(printable(part.complaint(split, i, error, hide))) from error
             out[i] = resize(image, size)  # a grey image fills all three channels
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            try:
-                for n, _ in enumerate(pool.map(decode, range(len(part.path))), start=1):
-                    done(n)
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+        in_threads(len(part.path), decode, done)
 
     def _part(self, split: str) -> Part:
         if split not in self.parts:

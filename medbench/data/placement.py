@@ -12,13 +12,13 @@ from medbench.data.cohort import ID, TRAIN, VALIDATION
 from medbench.data.declaration import SPLITS, CohortFile, ColumnShift, ValueColumn
 from medbench.data.findings import SHOWN, Findings, counted, rows_in_words
 from medbench.data.rows import Meanings, Rows, column_of, nearest_value, understand, values_in_words
-from medbench.data.splits import split_by_patient
+from medbench.data.splits import NO_SET, deal_out_the_rest
 from medbench.data.table import Table
 from medbench.errors import nearest
 from medbench.spec.loader import Document
 
 LEFT_OUT = "left out"
-_OPEN = ""
+_OPEN = NO_SET
 
 _Names = NDArray[np.object_]
 
@@ -108,18 +108,11 @@ class _Placement:
 
     def deal_out_the_rest(self, placed: _Names) -> None:
         """Split the patients who have no set yet among the sets that the table does not give."""
-        given = {name for name in SPLITS if (placed == name).any()}
-        is_open = placed == _OPEN
-        if self.declared.columns.split is not None and given == {TRAIN, ID}:
+        shares = {name: getattr(self.declared.splits, name) for name in SPLITS}
+        seed = self.declared.splits.seed
+        if deal_out_the_rest(placed, self.rows.patient, self.rows.labels, shares, seed):
             self.findings.warn(
                 f"{self.table.file}: no row is for validation; a part of the training patients is taken."
-            )
-            is_open, given = placed == TRAIN, {ID}
-        shares = {name: getattr(self.declared.splits, name) for name in SPLITS if name not in given}
-        if is_open.any() and shares:
-            seed = self.declared.splits.seed
-            placed[is_open] = split_by_patient(
-                self.rows.patient[is_open], self.rows.labels[is_open], shares, seed
             )
 
     def _sets(self, key: str, told: str | ValueColumn, plain: tuple[str, ...]) -> _Names:

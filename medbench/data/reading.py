@@ -4,7 +4,7 @@ Image files are digested here, never decoded.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -99,12 +99,15 @@ def read_folder(
             clusters.append(f"{name}: {other.declared.cluster}")
     ordered = {name: parts[name] for name in (*SPLITS, *home.declared.shift_names) if name in parts}
     attributes = tuple(dict.fromkeys(chain.from_iterable(p.examples.attributes for p in ordered.values())))
-    ordered = {name: _with_attributes(part, attributes) for name, part in ordered.items()}
+    ordered = {
+        name: replace(part, examples=part.examples.with_attributes(attributes))
+        for name, part in ordered.items()
+    }
     if not findings.errors:  # rows with errors are not among them, and would be missed here again
         require_all_sets(ordered, home.declared, home.table.file, findings)
         require_all_classes(ordered, home.declared.target, findings)
     digests = digest_parts(ordered, findings, cache=cache, report=report)
-    require_distinct_images(ordered, digests, findings)
+    require_distinct_images(ordered, {path: d.sha256 for path, d in digests.items()}, findings)
     cluster = clusters[0] + (f" ({', '.join(clusters[1:])})" if clusters[1:] else "")
     return Reading(home.declared, path, ordered, attributes, cluster, digests, findings)
 
@@ -207,11 +210,3 @@ def _warn_of_equal_ids(home: Rows, other: Rows, shift: str, findings: Findings) 
             "taken for different patients, since every hospital has its own numbers. If they are the same, "
             "join the tables and select the shift by a column."
         )
-
-
-def _with_attributes(part: Part, attributes: Iterable[str]) -> Part:
-    """The part with every attribute, not recorded where its own table has none."""
-    examples = part.examples
-    none = np.full(len(examples), "", dtype=np.str_)
-    full = {name: examples.attributes.get(name, none) for name in attributes}
-    return replace(part, examples=replace(examples, attributes=full))

@@ -33,6 +33,7 @@ class Part:
       path: the image files.
       root: the folder that the table's names are relative to.
       table: the table's file, for messages.
+      tables: (n,) str, the table of each image where several list a set's; by default `table`.
     """
 
     examples: Examples
@@ -40,13 +41,18 @@ class Part:
     path: list[Path]
     root: Path
     table: str
+    tables: NDArray[np.str_] | None = None
+
+    def table_of(self, i: int) -> str:
+        """The table that lists the i-th image."""
+        return self.table if self.tables is None else str(self.tables[i])
 
     def complaint(self, set_name: str, i: int, problem: MedbenchError, show: ShowPatient) -> str:
         """What is wrong with the i-th image, with its row, and its file as `show` allows."""
         mask = Mask(set_name, str(self.examples.patient[i]), show)
         masked = self.root / mask(os.path.relpath(self.path[i], self.root))
         told = str(problem).replace(str(self.path[i]), str(masked))
-        return f"{self.table}: row {self.row[i]}: {told}"
+        return f"{self.table_of(i)}: row {self.row[i]}: {told}"
 
 
 def digest_parts(
@@ -169,22 +175,26 @@ class _Copy(NamedTuple):
     set_name: str
     mask: Mask
 
-    def in_words(self, masks: Iterable[Mask]) -> str:
-        """Its row, file and set; a misplaced file may be called after any of the patients."""
+    def in_words(self, masks: Iterable[Mask], table: str) -> str:
+        """Its row, file and set; a misplaced file may be called after any of the patients.
+
+        The table is named where it is another than `table`.
+        """
         name = reduce(lambda name, mask: mask(name), masks, self.name)
-        return f"row {self.row} {name} ({self.set_name})"
+        where = "" if self.table == table else f"{self.table} "
+        return f"{where}row {self.row} {name} ({self.set_name})"
 
 
 def require_distinct_images(
-    parts: Mapping[str, Part], digests: Mapping[Path, Digest], findings: Findings
+    parts: Mapping[str, Part], sha256: Mapping[Path, str], findings: Findings
 ) -> None:
     """The same bytes under two patients are an error; within a patient, who is in one set, a warning."""
     copies: dict[str, list[_Copy]] = defaultdict(list)
     for name, part in parts.items():
-        for patient, row, path in zip(part.examples.patient.tolist(), part.row, part.path, strict=True):
-            if path in digests:
-                copy = _Copy(part.table, int(row), path.name, name, Mask(name, patient, findings.show))
-                copies[digests[path].sha256].append(copy)
+        for i, (patient, path) in enumerate(zip(part.examples.patient.tolist(), part.path, strict=True)):
+            if path in sha256:
+                mask = Mask(name, patient, findings.show)
+                copies[sha256[path]].append(_Copy(part.table_of(i), int(part.row[i]), path.name, name, mask))
     repeats = 0
     for same in copies.values():
         masks = {copy.mask.patient: copy.mask for copy in same}
@@ -194,7 +204,7 @@ def require_distinct_images(
         shown = listed(filter(None, map(findings.show, masks)))
         findings.error(
             f"{same[0].table}: the same image under different patients{f' ({shown})' if shown else ''}: "
-            f"{listed(copy.in_words(masks.values()) for copy in same)}. "
+            f"{listed(copy.in_words(masks.values(), same[0].table) for copy in same)}. "
             "Keep one of them, or give them the same patient."
         )
     if repeats:

@@ -11,6 +11,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from medbench.data.cohort import ID, TRAIN
+
+NO_SET = ""
+"""In place of a set's name."""
+
 
 def split_by_patient(
     patients: NDArray[np.str_], labels: NDArray[np.int8], shares: Mapping[str, float], seed: int
@@ -40,6 +45,38 @@ def split_by_patient(
         dealt = [name for name, size in sizes.items() for _ in range(size)]
         split_of.update(zip(members, dealt, strict=True))
     return np.array([split_of[p] for p in patients.tolist()], dtype=np.str_)
+
+
+def deal_out_the_rest(
+    placed: NDArray[np.object_],
+    patients: NDArray[np.str_],
+    labels: NDArray[np.int8],
+    shares: Mapping[str, float],
+    seed: int,
+) -> bool:
+    """Split the patients who have no set yet among the sets that nobody is in.
+
+    Where only validation is missing, a part of the training patients is taken for it.
+
+    Args:
+      placed: (n,) str, the set of each image, `NO_SET` where it has none; filled in.
+      patients: (n,) patient of each image.
+      labels: (n, k) 0, 1, or below 0 where unknown.
+      shares: of `train`, `validation` and `id`.
+      seed: another seed deals another hand.
+
+    Returns:
+      Whether training patients were taken for validation.
+    """
+    given = {name for name in shares if (placed == name).any()}
+    is_open = placed == NO_SET
+    lacks_validation = given == {TRAIN, ID}
+    if lacks_validation:
+        is_open, given = is_open | (placed == TRAIN), {ID}
+    rest = {name: share for name, share in shares.items() if name not in given}
+    if is_open.any() and rest:
+        placed[is_open] = split_by_patient(patients[is_open], labels[is_open], rest, seed)
+    return lacks_validation
 
 
 def nested_subset(

@@ -5,7 +5,6 @@ Cells are text and nothing is guessed; white space around them is dropped.
 
 import csv
 import io
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +34,11 @@ class Table:
 def read_table(path: Path) -> Table:
     """Read a CSV file: UTF-8 (a byte-order mark is tolerated), comma-separated, one header line.
 
+    A column that is there twice with the same cells counts once.
+
     Raises:
-      MedbenchError: the file is missing, is no such CSV, or has rows of another length than its header.
+      MedbenchError: the file is missing, is no such CSV, has rows of another length than its header, or
+        different columns with the same name.
     """
     file = printable(shown(path))
     header, *records = _records(_text(path, file), file)
@@ -51,7 +53,14 @@ def read_table(path: Path) -> Table:
             )
     if not filled:
         raise MedbenchError(f"{file}: the table has a header but no rows. Expected at least one.")
-    columns = {name: [cells[i].strip() for _, cells in filled] for i, name in enumerate(names)}
+    columns: dict[str, list[str]] = {}
+    twice = []
+    for i, name in enumerate(names):
+        cells = [record[i].strip() for _, record in filled]
+        if columns.setdefault(name, cells) != cells:
+            twice.append(f"`{printable(name)}`")
+    if twice:
+        raise MedbenchError(f"{file}: columns with the same name: {listed(twice)}. Rename all but one.")
     return Table(file, [row for row, _ in filled], columns)
 
 
@@ -90,6 +99,3 @@ def _check_header(names: list[str], file: str) -> None:
         for separator, word in ((";", "semicolons"), ("\t", "tabs")):
             if separator in names[0]:
                 raise MedbenchError(f"{file}: cells are separated by {word}. Save the table with commas.")
-    twice = [f"`{printable(name)}`" for name, times in Counter(names).items() if times > 1]
-    if twice:
-        raise MedbenchError(f"{file}: columns with the same name: {listed(twice)}. Rename all but one.")

@@ -8,34 +8,55 @@ import hashlib
 import os
 from pathlib import Path
 
-from medbench.errors import MedbenchError
+from medbench.errors import NotHereError
+from medbench.models.catalogue import released
 
 VARIABLE = "MEDBENCH_WEIGHTS"
+SUFFIXES = (".npz", ".safetensors")
+"""Of files that are read: the released naming, and timm's."""
+OWN = Path(".medbench/weights")
+"""Where files are put if no other folder is named."""
 SHIPPED = Path(__file__).parent / "weights"
 
 
 def find(name: str, near: Path | None = None) -> Path:
-    """The first file of this name in the folders of $MEDBENCH_WEIGHTS, in `near`, or among the shipped ones.
+    """The first file of this name in the folders that are searched.
+
+    These are the folders of $MEDBENCH_WEIGHTS, `near`, `.medbench/weights`, and what medbench ships.
 
     Args:
       name: the file's name, such as `BiT-M-R50x1.npz`.
       near: the folder of the YAML that names it.
 
     Raises:
-      MedbenchError: it is in none of them; the message says where to put it and what is there.
+      NotHereError: it is in none of them; the message says where to put it and what is there.
     """
-    folders = _folders(near)
-    for folder in folders:
+    searched = folders(near)
+    for folder in searched:
         if (folder / name).is_file():
             return folder / name
-    there = sorted({file.name for folder in folders if folder.is_dir() for file in folder.glob("*.npz")})
+    there = sorted({file.name for folder in searched for file in there_in(folder)})
     nearest = difflib.get_close_matches(name, there, n=1)
     guess = f" Did you mean `{nearest[0]}`?" if nearest else ""
-    raise MedbenchError(
-        f"weights `{name}` not found in {', '.join(map(str, folders))}.{guess}"
-        f" Put the file there, or name its folder in ${VARIABLE}."
+    raise NotHereError(
+        f"weights `{name}` not found in {', '.join(map(str, searched))}.{guess} {_how_to_get(name)}"
         f" Weight files found: {', '.join(there) or 'none'}."
     )
+
+
+def folders(near: Path | None = None) -> list[Path]:
+    """The folders that are searched, first to last; they need not exist."""
+    return [*_named(), *([near] if near else []), OWN, SHIPPED]
+
+
+def usual_folder() -> Path:
+    """Where files are put if nobody says otherwise: the first folder of $MEDBENCH_WEIGHTS, or one's own."""
+    return next(iter(_named()), OWN)
+
+
+def there_in(folder: Path) -> list[Path]:
+    """The weight files of a folder, which need not exist."""
+    return sorted(file for suffix in SUFFIXES for file in folder.glob(f"*{suffix}"))
 
 
 def sha256(path: Path) -> str:
@@ -44,6 +65,13 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _folders(near: Path | None) -> list[Path]:
-    named = [Path(entry) for entry in os.environ.get(VARIABLE, "").split(os.pathsep) if entry]
-    return [*named, *([near] if near else []), SHIPPED]
+def _named() -> list[Path]:
+    return [Path(entry) for entry in os.environ.get(VARIABLE, "").split(os.pathsep) if entry]
+
+
+def _how_to_get(name: str) -> str:
+    there = f"the file there, or name its folder in ${VARIABLE}."
+    if name not in released():
+        return f"Put {there}"
+    size = released()[name].bytes / 1e6
+    return f"`medbench weights get {name}` fetches it (about {size:,.0f} MB); or put {there}"

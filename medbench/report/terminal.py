@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from medbench.errors import few
 from medbench.expect import measured
 from medbench.judgement import Check, Interval, Judgement
 from medbench.report.record import Asked, ClaimResult, Report
@@ -26,12 +27,14 @@ class Line(NamedTuple):
 def summary(report: Report) -> list[Line]:
     """The table, the notes below it and the closing sentence."""
     checks = {check.id: check for check in report.expectations}
-    rows = [row(claim, checks.get(claim.id)) for claim in report.claims]
+    shown = [claim for claim in report.claims if claim.state != "not-run" or claim.red]
+    rows = [row(claim, checks.get(claim.id)) for claim in shown]
     widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)]
-    lines = [Line(_aligned(HEADINGS, widths), {"bold": True})]
-    for claim, cells in zip(report.claims, rows, strict=True):
+    lines = [Line(_aligned(HEADINGS, widths), {"bold": True})] if rows else []
+    for claim, cells in zip(shown, rows, strict=True):
         lines.append(Line(_aligned(cells, widths), _markup(claim.red, claim.category)))
         lines += [Line(f"    {text}", {"light": True}) for text in remarks(claim)]
+    lines += [Line(text, {"yellow": True}) for text in not_run(report)]
     known = {claim.id for claim in report.claims}
     lines += [Line(text, {"light": True}) for text in uncertified(report)]
     lines += [
@@ -67,6 +70,19 @@ def row(claim: ClaimResult, check: Check | None) -> tuple[str, ...]:
 def where(claim: Judgement) -> str:
     """The evaluation set, and whose sub-groups are compared there."""
     return f"{claim.evaluation_set}, by {claim.attribute}" if claim.attribute else claim.evaluation_set
+
+
+def not_run(report: Report) -> list[str]:
+    """What was not run, one line a reason: `not run, 58 items (chest/scale-data/id, … and 55 more): …`.
+
+    An item that lacks several things is counted with each.
+    """
+    by_reason: dict[str, list[str]] = {}
+    for claim in report.claims:
+        if claim.state == "not-run" and not claim.red:
+            for reason in claim.reason.splitlines():
+                by_reason.setdefault(reason, []).append(claim.id)
+    return [f"not run, {count(len(ids), 'item')} ({few(ids)}): {reason}" for reason, ids in by_reason.items()]
 
 
 def synthesis(conclusion: Conclusion) -> str:
@@ -110,10 +126,11 @@ def _not_asked(asked: Sequence[Asked]) -> list[str]:
         if not each.items:
             lacking.setdefault((each.task, each.why_none), []).append(each.claim)
     of_task = Counter(each.task for each in asked)
-    return [
-        f"not asked on {task}: {_named(claims, all_of_them=len(claims) == of_task[task])} ({why})"
-        for (task, why), claims in lacking.items()
-    ]
+    tasks: dict[str, list[str]] = {}
+    for (task, why), claims in lacking.items():
+        said = f"{_named(claims, all_of_them=len(claims) == of_task[task])} ({why})"
+        tasks.setdefault(said, []).append(task)
+    return [f"not asked on {', '.join(names)}: {said}" for said, names in tasks.items()]
 
 
 def _named(claims: Sequence[str], *, all_of_them: bool) -> str:

@@ -10,6 +10,7 @@ import msgspec
 from medbench.spec.declared import Declared
 from medbench.spec.effects import AnyEffect, Gain
 from medbench.spec.metrics import PRIMARY, AnyMetric
+from medbench.spec.runs import Aspect
 from medbench.spec.units import Unit
 
 
@@ -113,8 +114,12 @@ class Task(Declared, frozen=True, kw_only=True):
     domain: Literal["chest", "mammography", "dermatology"]
     statement: str
     """What is predicted, from what, in one sentence."""
+    claims_of: str = ""
+    """Another task, whose claims this one is judged by too: the same question, asked of another cohort."""
     cohorts: dict[str, str]
     """The cohort by tier, as `source:name` (`phantoms:chest`)."""
+    recipes: dict[str, str] = msgspec.field(default_factory=dict)
+    """By tier, where the task's images need another recipe than the tier's."""
     primary: str
     """The metric that claims mean by `primary`."""
     horizontal_flip: bool
@@ -158,6 +163,8 @@ class HyperRule(Declared, frozen=True, kw_only=True, tag="hyperrule", tag_field=
 
     variant: Literal["paper", "code"]
     """The rule as the paper prints it, or as the released code has it; they differ."""
+    aspect: Aspect = "squashed"
+    """Whether images are squashed to a square, as BiT's are, or keep their aspect ratio on black."""
     description: str
 
 
@@ -178,6 +185,8 @@ class FixedRecipe(Declared, frozen=True, kw_only=True, tag="fixed", tag_field="k
     """Pixels a training image is resized to before the random crop."""
     crop: int
     """Pixels of the random crop, and of evaluation images."""
+    aspect: Aspect = "squashed"
+    """Whether images are squashed to a square, as BiT's are, or keep their aspect ratio on black."""
 
 
 Recipe = HyperRule | FixedRecipe
@@ -194,6 +203,8 @@ class Tier(Declared, frozen=True, kw_only=True):
 
     description: str
     recipe: str
+    arms_of: str = ""
+    """Another tier, whose arms are compared where a claim has none of this tier."""
     seeds: list[int]
     """Every arm is fine-tuned once per seed; arms are paired by seed."""
     sentinels: list[int]
@@ -249,3 +260,7 @@ class Suite(msgspec.Struct, frozen=True, kw_only=True):
     syntheses: dict[str, Synthesis] = msgspec.field(default_factory=dict)
     metrics: dict[str, AnyMetric]
     """Those built in and those the suite declares, by the names that claims and tasks use."""
+
+    def arms(self, claim: Claim, tier: str) -> dict[str, Arm]:
+        """The arms of a claim in a declared tier: its own, else of the tier that it takes arms of."""
+        return claim.arms.get(tier) or claim.arms.get(self.tiers[tier].arms_of, {})

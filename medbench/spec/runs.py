@@ -11,6 +11,9 @@ from medbench.spec.effects import Term
 from medbench.spec.metrics import AnyMetric
 from medbench.spec.units import Unit
 
+Aspect = Literal["squashed", "kept"]
+"""How an image becomes square."""
+
 
 class Target(Resolved, frozen=True, kw_only=True):
     """What a model predicts."""
@@ -49,6 +52,8 @@ class ResolvedRecipe(Resolved, frozen=True, kw_only=True):
     resize: int
     crop: int
     horizontal_flip: bool
+    aspect: Aspect = "squashed"
+    """Whether an image is squashed to the square, or keeps its aspect ratio on black."""
 
 
 class RunSpec(Resolved, frozen=True, kw_only=True):

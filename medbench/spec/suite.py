@@ -7,7 +7,9 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
 
 from medbench.errors import MedbenchError, nearest
 from medbench.predicates import PREDICATES
@@ -53,6 +55,7 @@ from medbench.spec.units import PATIENT
 
 SUMS_TO_0 = 1e-9
 """As near as a sum of decimal weights comes to 0."""
+_Asking = TypeVar("_Asking", Claim, Synthesis)
 _NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 _METRIC_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 
@@ -82,6 +85,8 @@ def _joined(bases: Sequence[Layer], own: Layer) -> Suite:
         for kind in KINDS
     }
     declared["metrics"] = BUILT_IN | declared["metrics"]
+    for kind in ("claims", "syntheses"):
+        declared[kind] = {name: _of_all(each, declared["tasks"]) for name, each in declared[kind].items()}
     of_bases = {name: HEAD for base in bases for name in base.entries["claims"]}
     claims = own.folders["claims"].items()
     of_own = {each.value.claim: path.relative_to(own.root).as_posix() for path, each in claims}
@@ -92,6 +97,12 @@ def _joined(bases: Sequence[Layer], own: Layer) -> Suite:
         claim_files=of_bases | of_own,
         **declared,
     )
+
+
+def _of_all(asking: _Asking, tasks: Mapping[str, Task]) -> _Asking:
+    """Asked of the tasks that it names, and of those that are judged by their claims."""
+    also: list[str] = [task.task for task in tasks.values() if task.claims_of in asking.tasks]
+    return msgspec.structs.replace(asking, tasks=list(dict.fromkeys([*asking.tasks, *also])))
 
 
 def _check_base(base: Layer, suite: Suite, own: Layer) -> None:
@@ -289,6 +300,9 @@ def _check_tiers(document: Document[Tiers], suite: Suite) -> None:
         declared = _Declared(document, ("tiers", name), "tier", name)
         declared.expect_name()
         declared.expect_known("recipe", tier.recipe, suite.recipes, "recipe")
+        if tier.arms_of:
+            others = [other for other in suite.tiers if other != name]
+            declared.expect_known("tier", tier.arms_of, others, "arms_of")
         declared.expect("at least one seed", "seeds", found="none", holds=bool(tier.seeds))
         declared.expect_once(tier.seeds, "seeds")
         declared.expect_once(tier.sentinels, "sentinels")
@@ -309,7 +323,7 @@ def _check_sentinel_backbones(document: Document[Tiers], suite: Suite) -> None:
     for name, tier in document.value.tiers.items():
         declared = _Declared(document, ("tiers", name), "tier", name)
         declared.expect_once(tier.sentinel_backbones, "sentinel_backbones")
-        arms = [arm for claim in suite.claims.values() for arm in claim.arms.get(name, {}).values()]
+        arms = [arm for claim in suite.claims.values() for arm in suite.arms(claim, name).values()]
         known = {_fine_tuned(arm, tier) for arm in arms}
         if tier.sentinel_backbones and not known:
             message = f"no claim has arms in {declared}, so there is none to name. Leave this key out."
@@ -385,6 +399,16 @@ def _check_task(document: Document[Task], suite: Suite) -> None:
         found = ", ".join(f"`{name}`" for name in unit.by) or "nothing"
         expected = "`patient`, alone or with attributes,"
         declared.expect(expected, "units", i, "by", found=found, holds=PATIENT in unit.by)
+    if task.claims_of:
+        fitting_tasks = [
+            other.task
+            for other in suite.tasks.values()
+            if other.domain == task.domain and not other.claims_of and other.task != task.task
+        ]
+        declared.expect_known("task", task.claims_of, fitting_tasks, "claims_of")
+    for tier, recipe in task.recipes.items():
+        declared.expect_known("tier", tier, suite.tiers, "recipes", tier)
+        declared.expect_known("recipe", recipe, suite.recipes, "recipes", tier)
     for tier, cohort in task.cohorts.items():
         declared.expect_known("tier", tier, suite.tiers, "cohorts", tier)
         if cohort.startswith("phantoms:"):
@@ -407,7 +431,7 @@ def _check_claim(document: Document[Claim], suite: Suite) -> None:
             _Declared(document, ("arms", tier, name), "arm", name).expect_name()
             _check_arm(declared, arm, suite, "arms", tier, name)
         _check_side(declared, claim, tier, suite)
-    fewest = min((len(suite.tiers[tier].seeds) for tier in claim.arms), default=0)
+    fewest = min(len(tier.seeds) for name, tier in suite.tiers.items() if suite.arms(claim, name))
     expected = f"0 for all seeds of the tier, or 2 to {fewest} of them,"
     declared.expect(
         expected, "seeds", found=claim.seeds, holds=claim.seeds == 0 or 2 <= claim.seeds <= fewest

@@ -11,6 +11,8 @@ from medbench.spec.records import Architecture, FixedRecipe, HyperRule
 from medbench.spec.runs import ResolvedRecipe
 
 MOMENTUM = 0.9
+VALIDATED_AT = (0.03, 0.06, 0.12, 0.25, 0.5, 0.75)
+"""Shares of the steps after which the validation set is scored, beside the end: closest where scores move."""
 _BASE_LEARNING_RATE, _BATCH_SIZE = 0.003, 512
 _MIXUP_ALPHA = 0.1
 _SMALL_IMAGE = 96 * 96
@@ -69,6 +71,7 @@ def resolve(
             resize=recipe.resize,
             crop=recipe.crop,
             horizontal_flip=horizontal_flip,
+            aspect=recipe.aspect,
         )
     size = size_class(n_train)
     warmup, *decays, steps = _SCHEDULE[recipe.variant, size]
@@ -85,6 +88,7 @@ def resolve(
         resize=resize,
         crop=crop,
         horizontal_flip=horizontal_flip,
+        aspect=recipe.aspect,
     )
 
 

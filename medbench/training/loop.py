@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from medbench import metrics
 from medbench.data.cohort import ID, TRAIN, VALIDATION, Cohort, Examples
 from medbench.data.splits import nested_subset
-from medbench.models import bit, npz
+from medbench.models import bit, files, npz
 from medbench.predictions import Predictions
 from medbench.record import Step, Validation
 from medbench.spec.runs import RunSpec, Target
 from medbench.training import streams
-from medbench.training.hyperrule import learning_rate
+from medbench.training.hyperrule import VALIDATED_AT, learning_rate
 from medbench.training.order import batch_order
 from medbench.training.progress import Progress, Report, Stage
 from medbench.training.scoring import features_of, logits_of
@@ -36,8 +36,6 @@ ImageSource = Callable[[str, int], NDArray[np.uint8]]
 PROBE = 128
 """Features are kept of the first so many images of `id`."""
 VALIDATION_METRIC = "roc_auc"
-_VALIDATED_AT = (0.03, 0.06, 0.12, 0.25, 0.5, 0.75)
-"""Shares of the steps after which the validation set is scored, beside the end: closest where scores move."""
 _TRACE_POINTS = 50
 
 
@@ -123,7 +121,7 @@ def fine_tune(
     key = random_key(streams.key_seed(spec.seed, streams.AUGMENTATION))
     losses: list[Any] = []
     validation: list[Validation] = []
-    validated = {round(share * recipe.steps) for share in _VALIDATED_AT} - {0, recipe.steps}
+    validated = {round(share * recipe.steps) for share in VALIDATED_AT} - {0, recipe.steps}
     for step in range(recipe.steps):
         with clock("train" if step else "compile"):
             batch = order[step]
@@ -199,7 +197,7 @@ def _initial_params(spec: RunSpec, weights: Path | None, network: Network) -> bi
         return bit.init_params(
             network.blocks, network.width, network.classes, streams.generator(spec.seed, streams.INIT)
         )
-    pretrained = npz.load(weights, blocks=network.blocks, width=network.width)
+    pretrained = files.load(weights, blocks=network.blocks, width=network.width)
     return npz.adapt_head(pretrained, network.classes)
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from medbench.data.check import check
 from medbench.data.findings import hide
 from medbench.data.folder import open_folder
+from medbench.data.table import read_table
 from medbench.errors import MedbenchError
 from tests.data.clinic import Clinic, edited, table_text, write_noise
 
@@ -688,3 +689,8 @@ def test_whatever_stands_in_the_table_the_answer_is_a_cohort_or_errors(tmp_path,
         cohort = open_folder(clinic.path)
         for split in cohort.parts:
             assert len(cohort.images(split, 2)) == len(cohort.examples(split)) > 0
+
+
+def test_a_column_that_is_there_twice_with_the_same_cells_counts_once(tmp_path):
+    (tmp_path / "table.csv").write_text("id,age,id\na,30,a\nb,40,b\n")
+    assert read_table(tmp_path / "table.csv").columns == {"id": ["a", "b"], "age": ["30", "40"]}

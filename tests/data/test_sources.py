@@ -26,7 +26,7 @@ def test_a_home_folder_is_understood(clinic, monkeypatch):
     ("reference", "message"),
     [
         ("phantoms:chset", r"phantoms:chset.* Did you mean `phantoms:chest`\?"),
-        ("phantom:chest", r"phantom:chest: no such cohort\. Expected `phantoms:<domain>`, or a folder"),
+        ("phantom:chest", r"phantom:chest: no such cohort\. Expected `phantoms:<domain>`, `public:<name>`"),
         ("{folder}/clinic-b", r"clinic-b: no such folder or file\. .* Did you mean `clinic-a`\?"),
         ("{folder}/clinic-a/images", r"images: the folder has no cohort\.yaml\. docs/cohorts\.md shows"),
         (

@@ -11,17 +11,18 @@ from medbench.models import weights
 
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
-    """Three empty folders: two of the variable, one shipped; and one beside the YAML."""
-    made = {name: tmp_path / name for name in ("first", "second", "near", "shipped")}
+    """Empty folders: two of the variable, one beside the YAML, one's own, one shipped."""
+    made = {name: tmp_path / name for name in ("first", "second", "near", "own", "shipped")}
     for folder in made.values():
         folder.mkdir()
     monkeypatch.setenv(weights.VARIABLE, os.pathsep.join([str(made["first"]), "", str(made["second"])]))
+    monkeypatch.setattr(weights, "OWN", made["own"])
     monkeypatch.setattr(weights, "SHIPPED", made["shipped"])
     return made
 
 
 def test_the_variable_goes_before_the_suite_and_the_suite_before_what_is_shipped(folders):
-    for name in ("shipped", "near", "second", "first"):
+    for name in ("shipped", "own", "near", "second", "first"):
         (folders[name] / "a.npz").write_bytes(b"")
         assert weights.find("a.npz", folders["near"]) == folders[name] / "a.npz"
 
@@ -40,8 +41,21 @@ def test_a_missing_file_says_where_to_put_it_and_what_is_there(folders):
     message = str(caught.value)
     assert all(str(folder) in message for folder in folders.values())
     assert "Did you mean `BiT-M-R50x1.npz`?" in message
+    assert "`medbench weights get BiT-M-R50x3.npz` fetches it (about 1,382 MB)" in message
     assert f"${weights.VARIABLE}" in message
     assert "Weight files found: BiT-M-R50x1.npz, other.npz." in message
+
+
+def test_what_was_never_released_cannot_be_fetched(folders):
+    with pytest.raises(MedbenchError, match=r"BiT-L-R50x1.npz` not found in ") as caught:
+        weights.find("BiT-L-R50x1.npz")
+    assert "weights get" not in str(caught.value)
+
+
+def test_files_are_put_into_the_first_folder_of_the_variable_or_ones_own(folders, monkeypatch):
+    assert weights.usual_folder() == folders["first"]
+    monkeypatch.delenv(weights.VARIABLE)
+    assert weights.usual_folder() == folders["own"]
 
 
 def test_a_folder_that_does_not_exist_is_passed_over(folders, monkeypatch, tmp_path):

@@ -43,6 +43,7 @@ class Cohort:
         self.target = TARGET
         self.shifts = tuple(world().get("shifts", {}).get(domain, SHIFTS[domain]))
         self.attributes = ("sex",)
+        self.absent: dict[str, str] = {}
         self.cluster = world().get("cluster", "patient")
         self.image_area = 64
         self.fingerprint = f"{name}-{world().get('patients', 1)}"

@@ -44,6 +44,7 @@ class PhantomCohort:
         self.attributes = domain.attributes
         self.shifts = tuple(split for split in domain.settings if split not in (TRAIN, VALIDATION, ID))
         self._domain = domain
+        self.absent: Mapping[str, str] = {}
         self._patients = dict(patients)
         identity = f"{self.name} version={GENERATOR_VERSION} seed={SEED} patients={self._patients}"
         self.fingerprint = hashlib.sha256(identity.encode()).hexdigest()

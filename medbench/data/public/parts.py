@@ -1,0 +1,125 @@
+"""The rows of a public cohort as sets of patients, and everything that is wrong with them.
+
+Image files are looked for here, never opened.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medbench.data.cohort import ID, TRAIN, VALIDATION, Examples
+from medbench.data.findings import Findings, counted, listed, rows_in_words
+from medbench.data.public.prepared import how_to
+from medbench.data.public.source import Source, SourceRows
+from medbench.data.soundness import Part, require_all_classes
+from medbench.data.splits import deal_out_the_rest
+from medbench.errors import MedbenchError
+
+SPLITS = (TRAIN, VALIDATION, ID)
+SHARES, SEED = {TRAIN: 0.6, VALIDATION: 0.1, ID: 0.3}, 20
+"""Of patients whom the source does not divide; as a folder cohort has them by default."""
+
+_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
+
+
+def read_parts(source: Source, folder: Path, findings: Findings) -> tuple[dict[str, Part], int]:
+    """The sets of a source, and the number of images that are left out since their only label is not known.
+
+    Raises:
+      MedbenchError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise MedbenchError(f"{folder}: no such folder. {how_to(source)}")
+    rows = source.read(folder, findings)
+    if findings.errors and not len(rows):
+        return {}, 0
+    _require_names(rows, findings)
+    known = (rows.labels >= 0).all(axis=1) | (source.target.kind == "multi-label")
+    left_out = int((~known).sum())
+    if left_out:
+        findings.warn(f"{counted(left_out, 'image is', 'images are')} left out: the label is not known")
+    rows = _chosen(rows, np.flatnonzero(known))
+    _require_files(source, rows, folder, findings)
+    placed = rows.split.astype(object)
+    _require_one_set_a_patient(rows, findings)
+    if deal_out_the_rest(placed, rows.patient, rows.labels, SHARES, SEED):
+        findings.warn("the source has no validation set; a part of the training patients is taken")
+    parts = _parts(source, rows, placed, folder)
+    for name in SPLITS:
+        if name not in parts:
+            findings.error(f"no image is in `{name}`. Is the table of another release?")
+    if not findings.errors:  # what was not understood would be missed here again
+        require_all_classes(parts, source.target, findings)
+    return parts, left_out
+
+
+def _chosen(rows: SourceRows, index: NDArray[np.int64]) -> SourceRows:
+    return SourceRows(
+        image=rows.image[index],
+        path=[rows.path[i] for i in index],
+        table=rows.table[index],
+        row=rows.row[index],
+        patient=rows.patient[index],
+        split=rows.split[index],
+        labels=rows.labels[index],
+        attributes={name: groups[index] for name, groups in rows.attributes.items()},
+    )
+
+
+def _parts(source: Source, rows: SourceRows, placed: NDArray[np.object_], folder: Path) -> dict[str, Part]:
+    unknown = set(placed) - {*SPLITS, *source.own_shifts}
+    if unknown:
+        raise ValueError(f"{source.name}: rows of sets that it does not declare: {sorted(unknown)}")
+    parts = {}
+    for name in (*SPLITS, *source.own_shifts):
+        chosen = _chosen(rows, np.flatnonzero(placed == name))
+        if len(chosen):
+            groups = {attribute: chosen.attributes[attribute] for attribute in source.attributes}
+            examples = Examples(chosen.image, chosen.patient, chosen.labels, groups)
+            tables = " and ".join(dict.fromkeys(chosen.table.tolist()))
+            parts[name] = Part(examples, chosen.row, chosen.path, folder, tables, chosen.table)
+    return parts
+
+
+def _require_names(rows: SourceRows, findings: Findings) -> None:
+    names, times = np.unique(rows.image, return_counts=True)
+    twice = np.isin(rows.image, names[times > 1])
+    if twice.any():
+        findings.error(
+            f"{_places(rows, twice)}: images that are listed twice. Take the tables as their publisher gives "
+            "them out."
+        )
+
+
+def _require_files(source: Source, rows: SourceRows, folder: Path, findings: Findings) -> None:
+    missing = np.array([not path.is_file() for path in rows.path], dtype=bool)
+    if not missing.any():
+        return
+    packed = sorted(path.name for path in folder.iterdir() if path.name.lower().endswith(_ARCHIVES))
+    hint = f"{listed(packed)} are not unpacked: unpack them there. " if packed else ""
+    findings.error(
+        f"{counted(int(missing.sum()), 'image file')} of {len(rows):,} missing below {folder}: "
+        f"{_places(rows, missing)}. {hint}{how_to(source)}"
+    )
+
+
+def _require_one_set_a_patient(rows: SourceRows, findings: Findings) -> None:
+    sets: dict[str, set[str]] = {}
+    for patient, name in zip(rows.patient.tolist(), rows.split.tolist(), strict=True):
+        sets.setdefault(patient, set()).add(name)
+    for patient, names in sets.items():
+        if len(names) > 1:
+            words = " and ".join(sorted(name or "rows without a set" for name in names))
+            findings.error(
+                f"{_places(rows, rows.patient == patient)}: one patient in several sets ({words}). Take the "
+                "tables as their publisher gives them out."
+            )
+
+
+def _places(rows: SourceRows, chosen: NDArray[np.bool_]) -> str:
+    """`train.csv rows 2, 3; valid.csv row 7`."""
+    tables = dict.fromkeys(rows.table[chosen].tolist())
+    return "; ".join(
+        f"{table} {rows_in_words(rows.row[chosen & (rows.table == table)].tolist())}" for table in tables
+    )

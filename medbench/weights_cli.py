@@ -1,0 +1,343 @@
+"""`medbench weights`: which weight files there are, fetching released ones, and whether they are sound.
+
+What a file should hold is told by the suite's backbones and by the catalogue of released nets.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from medbench.errors import MedbenchError, nearest
+from medbench.models import lock, weights
+from medbench.models.catalogue import Released, released
+from medbench.packaged import chosen
+from medbench.spec.records import Suite
+from medbench.spec.suite import load_suite
+
+SPARE = 1.02
+"""Space that must be free, of what the parameters take: headers and names are little."""
+MOST = 2
+"""Of the calculated size: a file that is larger is not the one that was asked for."""
+_CHUNK = 1 << 24
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare `medbench weights` and its commands."""
+    parser.description = "Look after files of pre-trained weights; docs/weights.md says more."
+    commands = parser.add_subparsers(dest="weights_command", required=True, metavar="COMMAND")
+
+    listing = commands.add_parser(
+        "list", help="which files the backbones need, which are there, which are missing"
+    )
+    listing.set_defaults(act=_list)
+
+    getting = commands.add_parser("get", help="fetch released files, or copy files from a folder")
+    getting.add_argument("name", nargs="+", metavar="NAME", help="a file, or the backbone that needs it")
+    getting.add_argument(
+        "--from", dest="source", type=Path, metavar="DIR", help="copy from this folder instead: no network"
+    )
+    getting.add_argument(
+        "--into",
+        type=Path,
+        metavar="DIR",
+        help=f"where to put them (default: the first folder of ${weights.VARIABLE}, else {weights.OWN})",
+    )
+    getting.set_defaults(act=_get)
+
+    checking = commands.add_parser(
+        "check", help="hold files against their nets and against what was recorded"
+    )
+    checking.add_argument(
+        "name", nargs="*", metavar="NAME", help="a file, or a backbone (default: all that are there)"
+    )
+    checking.add_argument(
+        "--full", action="store_true", help="load every value too, and see that all are finite numbers"
+    )
+    checking.set_defaults(act=_check)
+
+    accepting = commands.add_parser("accept", help="record files as they are now: a change was meant")
+    accepting.add_argument("name", nargs="+", metavar="NAME", help="a file, or the backbone that needs it")
+    accepting.set_defaults(act=_accept)
+    for command in (listing, getting, checking, accepting):
+        command.add_argument(
+            "--suite",
+            type=Path,
+            metavar="SUITE",
+            help="folder of declarations (default: benchmarks; without such a folder medbench's own suite)",
+        )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what was asked for; 1 where a check found errors.
+
+    Raises:
+      MedbenchError: an unknown name, a declaration is wrong, or a file cannot be fetched.
+    """
+    status: int = args.act(_Shelf.of(load_suite(chosen(args.suite))), args)
+    return status
+
+
+@dataclass(frozen=True)
+class _Net:
+    """What a file should hold: blocks and width of a BiT, or nothing that is known beforehand."""
+
+    blocks: tuple[int, ...] = ()
+    width: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Shelf:
+    """All files that are known by name.
+
+    Attributes:
+      needed: by backbone, the file that it starts from.
+      nets: by file, what it should hold.
+      near: the folder of the suite, where files are looked for too.
+    """
+
+    needed: Mapping[str, str]
+    nets: Mapping[str, _Net]
+    near: Path
+
+    @classmethod
+    def of(cls, suite: Suite) -> "_Shelf":
+        needed, nets = {}, {}
+        for name, file in released().items():
+            nets[name] = _Net(file.blocks, file.width)
+        for upstream, declared in suite.upstreams.items():
+            for architecture, file_name in declared.weights.items():
+                net = suite.architectures[architecture]
+                needed[f"bit-{upstream}-{architecture}"] = file_name
+                nets[file_name] = _Net(tuple(net.blocks), net.width)
+        return cls(needed, nets, Path(suite.root))
+
+    def file_of(self, name: str) -> str:
+        """The file's name, of itself or of a backbone.
+
+        Raises:
+          MedbenchError: neither is known.
+        """
+        file = self.needed.get(name, name)
+        if file not in self.nets:
+            raise MedbenchError(
+                f"`{name}` is no file and no backbone that is known here. {nearest(name, self.known)} "
+                "`medbench weights list` lists them; a file of your own is named in backbones.yaml."
+            )
+        return file
+
+    @property
+    def known(self) -> list[str]:
+        """Names of files and backbones."""
+        return [*self.nets, *self.needed]
+
+    def place(self, file: str) -> Path | None:
+        """Where the file lies; None where it is missing."""
+        places = [folder / file for folder in weights.folders(self.near)]
+        return next((path for path in places if path.is_file()), None)
+
+
+def _list(shelf: _Shelf, args: argparse.Namespace) -> int:  # noqa: ARG001  all commands take the same
+    print("Looked for in " + ", ".join(map(str, weights.folders(shelf.near))) + ".\n")
+    rows = [(backbone, file, *_state(shelf, file)) for backbone, file in shelf.needed.items()]
+    _print_table(("backbone", "file", "MB", "state"), rows)
+    others = [file for file in released() if file not in shelf.needed.values()]
+    print("\nReleased, and needed by no backbone that is declared:")
+    _print_table(("file", "MB", "state"), [(file, *_state(shelf, file)) for file in others])
+    print(
+        "\nSizes with ~ are calculated from the number of parameters. `medbench weights get NAME` fetches a "
+        "released file."
+    )
+    return 0
+
+
+def _state(shelf: _Shelf, file: str) -> tuple[str, str]:
+    """The size in MB, and how the file stands."""
+    path = shelf.place(file)
+    if path is None:
+        known = released().get(file)
+        return (f"~{known.bytes / 1e6:,.0f}", "missing") if known else ("", "missing, and not released")
+    size = f"{path.stat().st_size / 1e6:,.1f}"
+    if path.parent == weights.SHIPPED:
+        return size, "shipped"
+    entry = lock.recorded(path)
+    if entry is None:
+        return size, f"in {path.parent}, never used"
+    since = f"recorded {entry.recorded}"
+    return size, f"in {path.parent}, {since if entry.unchanged(path) else f'changed since it was {since}'}"
+
+
+def _get(shelf: _Shelf, args: argparse.Namespace) -> int:
+    into = args.into or weights.usual_folder()
+    files = [shelf.file_of(name) for name in args.name]
+    sources = {file: _source(file, args.source) for file in files}
+    needed = sum(_size(source) for file, source in sources.items() if not (into / file).is_file())
+    with _writing(into):
+        into.mkdir(parents=True, exist_ok=True)
+        if into == weights.OWN:
+            _keep_out_of_git(into)
+        free = shutil.disk_usage(into).free
+    if free < SPARE * needed:
+        raise MedbenchError(
+            f"{into}: {needed / 1e6:,.0f} MB are to come and {free / 1e6:,.0f} MB are free. Free some space, "
+            "or name another folder by --into."
+        )
+    for file, source in sources.items():
+        _get_one(file, source, into, shelf.nets[file])
+    if into.absolute() not in [folder.absolute() for folder in weights.folders(shelf.near)]:
+        print(f"{into} is not among the folders that are searched: export {weights.VARIABLE}={into}")
+    return 0
+
+
+def _source(file: str, folder: Path | None) -> Released | Path:
+    """The catalogue's entry, or the file in a folder to copy from."""
+    if folder is not None:
+        if not (folder / file).is_file():
+            there = ", ".join(path.name for path in weights.there_in(folder)) or "none"
+            raise MedbenchError(f"{folder}: has no file `{file}`. Weight files found there: {there}.")
+        return folder / file
+    if file not in released():
+        raise MedbenchError(
+            f"`{file}` was never released, so there is nowhere to fetch it from. Put it into a folder of "
+            f"${weights.VARIABLE}, or copy it by --from DIR."
+        )
+    return released()[file]
+
+
+def _size(source: Released | Path) -> int:
+    return source.stat().st_size if isinstance(source, Path) else source.bytes
+
+
+def _get_one(file: str, source: Released | Path, into: Path, net: _Net) -> None:
+    """Fetch or copy a file that is missing, and take it if it holds what it should and is what it was."""
+    target = into / file
+    if target.is_file():
+        print(f"{target}: there already, sha256 {lock.digest(target)[:12]}…")
+        return
+    incoming = into / "incoming" / file
+    with _writing(into):
+        incoming.parent.mkdir(exist_ok=True)
+        known = lock.recorded(target)
+        if isinstance(source, Path):
+            _copy(source, incoming)
+        else:
+            _download(source, incoming, target, sha256=known.sha256 if known else source.sha256)
+        try:
+            _hold_against(incoming, net, full=False)
+            sha256 = lock.take(incoming, target)
+        finally:
+            incoming.unlink(missing_ok=True)
+    print(f"{target}: {target.stat().st_size / 1e6:,.1f} MB, sha256 {sha256}")
+
+
+def _download(source: Released, incoming: Path, target: Path, *, sha256: str) -> None:
+    from medbench.data.download import download  # noqa: PLC0415  only this command needs a network
+
+    print(f"{source.file}: from {source.address} (licence {source.licence})")
+    progress = _Progress(source.file)
+    try:
+        download(source.address, incoming, sha256=sha256, most_bytes=MOST * source.bytes, report=progress)
+    except MedbenchError as error:
+        raise MedbenchError(
+            f"{error} Where there is no network, fetch {source.address} elsewhere and put it at {target}; or "
+            f"into any folder, as `{source.file}`, and `medbench weights get {source.file} --from` it."
+        ) from error
+    finally:
+        progress.clear()
+
+
+def _copy(source: Path, incoming: Path) -> None:
+    """Copy by pieces; what a broken copy left is written over."""
+    progress = _Progress(source.name)
+    total, done = source.stat().st_size, 0
+    with source.open("rb") as reading, incoming.open("wb") as writing:
+        while chunk := reading.read(_CHUNK):
+            done += writing.write(chunk)
+            progress(done, total)
+        writing.flush()
+        os.fsync(writing.fileno())
+    progress.clear()
+
+
+def _check(shelf: _Shelf, args: argparse.Namespace) -> int:
+    files = [shelf.file_of(name) for name in args.name] or list(dict.fromkeys(shelf.nets))
+    problems = 0
+    for file in files:
+        path = shelf.place(file) if not args.name else weights.find(file, shelf.near)
+        if path is None:
+            continue
+        try:
+            _hold_against(path, shelf.nets[file], full=args.full)
+            before = lock.recorded(path)
+            sha256 = lock.verify(path)
+            same = f"as on {before.recorded}" if before and before.sha256 == sha256 else "not used before"
+            print(f"{path}: sound, sha256 {sha256}" + (f", {same}" if path.parent != weights.SHIPPED else ""))
+        except MedbenchError as error:
+            problems += 1
+            print(error, file=sys.stderr)
+    return 1 if problems else 0
+
+
+def _accept(shelf: _Shelf, args: argparse.Namespace) -> int:
+    for name in args.name:
+        path = weights.find(shelf.file_of(name), shelf.near)
+        print(f"{path}: recorded, sha256 {lock.accept(path)}")
+    return 0
+
+
+def _hold_against(path: Path, net: _Net, *, full: bool) -> None:
+    """Raises MedbenchError if the file does not hold what it should; values are read if `full`."""
+    from medbench.models import files  # noqa: PLC0415  imports jax
+
+    look = files.load if full else files.check
+    look(path, blocks=net.blocks, width=net.width)
+
+
+def _keep_out_of_git(folder: Path) -> None:
+    """Gigabytes must not be committed by accident."""
+    ignored = folder / ".gitignore"
+    if not ignored.exists():
+        ignored.write_text("*\n", encoding="utf-8")
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise MedbenchError(
+            f"{folder}: cannot be written ({error.strerror or error}). Free some space, or name another "
+            "folder by --into."
+        ) from error
+
+
+def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for row in (header, *rows):
+        cells = [
+            cell.rjust(width) if title == "MB" else cell.ljust(width)
+            for title, cell, width in zip(header, row, widths, strict=True)
+        ]
+        print("  ".join(cells).rstrip())
+
+
+class _Progress:
+    """One line on a terminal that says how much of a file is there; nothing where there is none."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._shown = sys.stderr.isatty()
+
+    def __call__(self, done: int, total: int) -> None:
+        if self._shown:
+            of = f" of {total / 1e6:,.0f}" if total else ""
+            print(f"\r{self._file}: {done / 1e6:,.0f}{of} MB", end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)

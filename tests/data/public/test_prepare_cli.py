@@ -1,0 +1,131 @@
+import argparse
+import re
+
+import pytest
+
+from medbench.data import cohort_cli
+from medbench.errors import MedbenchError
+
+pytestmark = pytest.mark.usefixtures("wards")
+
+
+@pytest.fixture(autouse=True)
+def nowhere_else(monkeypatch):
+    monkeypatch.delenv("MEDBENCH_COHORTS", raising=False)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def cohort_command(store):
+    def run(command, *arguments) -> int:
+        parser = argparse.ArgumentParser()
+        cohort_cli.add_arguments(parser)
+        given = [command, *map(str, arguments), "--store", str(store)]
+        return cohort_cli.run(parser.parse_args(given))
+
+    return run
+
+
+def test_preparing_ends_with_counts_size_licence_and_the_next_command(ward, store, cohort_command, capsys):
+    assert cohort_command("prepare", "ward", "--from", ward.write(), "--workers", 2) == 0
+    text, told = capsys.readouterr()
+    assert "public:ward · chest · 80 images of 40 patients" in text
+    assert re.search(r"^train +48 +24 +\d+ +\d+ \(\d+ unknown\)$", text, re.MULTILINE)
+    assert "Next: pytest benchmarks -k chest --cohort public:ward" in text
+    assert re.search(rf"Prepared in \d+ s: 80 images, \d+ MB in {store}/cohorts/ward\.", text)
+    assert "Licence: CC0. To cite: Nobody, 2026" in text
+    assert "reading images: 80 of 80" in told
+    assert (store / ".gitignore").read_text() == "*\n"
+
+
+def test_another_folder_is_named_in_the_next_command(ward, into, cohort_command, capsys):
+    cohort_command("prepare", "ward", "--from", ward.write(), "--into", into)
+    assert f"Next: MEDBENCH_COHORTS={into} pytest benchmarks" in capsys.readouterr().out
+
+
+def test_ctrl_c_says_how_to_go_on(ward, cohort_command, capsys, monkeypatch):
+    from medbench.data.public import prepare
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(prepare, "prepare", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        cohort_command("prepare", "ward", "--from", ward.write())
+    assert "What is staged is kept: the same command goes on from there." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("reference", ["public:ward", "ward", "ward@ones"])
+def test_a_prepared_cohort_is_checked_with_the_same_table_as_a_folder(
+    ward, cohort_command, capsys, reference
+):
+    cohort_command("prepare", "ward", "--from", ward.write())
+    capsys.readouterr()
+    assert cohort_command("check", reference) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"^train +48 +24 +\d+ +\d+", text, re.MULTILINE)
+    assert re.search(r"^sex +F +\d+ +\d+ +\d+$", text, re.MULTILINE)
+    assert "No errors." in text
+
+
+def test_a_flipped_byte_is_found_by_the_check(ward, store, cohort_command, capsys):
+    cohort_command("prepare", "ward", "--from", ward.write())
+    (records,) = (store / "cohorts" / "ward").glob("*train.array_record*")
+    data = bytearray(records.read_bytes())
+    place = data.index(b"IDAT") + 20
+    data[place] ^= 255
+    records.write_bytes(data)
+    capsys.readouterr()
+    assert cohort_command("check", "ward") == 1
+    text = capsys.readouterr().out
+    assert f"{records}: altered since it was prepared" in text
+    assert re.search(r"train\[\d+\]: ", text)
+
+
+def test_a_cohort_that_is_not_prepared_cannot_be_checked(cohort_command):
+    with pytest.raises(MedbenchError, match="medbench cohort prepare ward --from DIR"):
+        cohort_command("check", "ward")
+
+
+def test_the_list_says_which_are_prepared_and_whose_shift_each_is(ward, cohort_command, capsys):
+    cohort_command("list")
+    assert re.search(r"^ward +chest +no +80 +0\.1 GB$", capsys.readouterr().out, re.MULTILINE)
+    cohort_command("prepare", "ward", "--from", ward.write())
+    capsys.readouterr()
+    cohort_command("list")
+    text = capsys.readouterr().out
+    assert re.search(r"^ward +chest +\d{4}-\d\d-\d\d +80 +0\.0 GB$", text, re.MULTILINE)
+    assert re.search(r"^annex +chest +no +ward +80 +0\.1 GB$", text, re.MULTILINE)
+    assert "  ward: CC0" in text
+
+
+def test_one_is_told_whole(cohort_command, capsys):
+    cohort_command("list", "ward")
+    text = capsys.readouterr().out
+    for words in (
+        "Ward films",
+        "Nobody, 2026",
+        "https://example.org/ward",
+        "Ask nobody for ward.zip",
+        "attributes        sex",
+        "ignore, ones, zeros",
+        "80 images of 40 patients",
+        "Next: medbench cohort prepare ward --from DIR",
+    ):
+        assert words in text
+
+
+def test_a_wrong_name_is_answered_with_the_nearest(ward, cohort_command):
+    for arguments in (("list", "wadr"), ("prepare", "wadr", "--from", ward.folder)):
+        with pytest.raises(MedbenchError, match="Did you mean `ward`"):
+            cohort_command(*arguments)
+
+
+def test_no_workers_are_refused(ward, cohort_command, capsys):
+    with pytest.raises(SystemExit):
+        cohort_command("prepare", "ward", "--from", ward.folder, "--workers", "0")
+    assert "expected a whole number, at least 1" in capsys.readouterr().err

@@ -1,0 +1,230 @@
+import shutil
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from medbench import cli, weights_cli
+from medbench.errors import MedbenchError
+from medbench.models import bit, catalogue, lock, npz, weights
+
+TINY = {"blocks": (1, 1, 1, 1), "width": 1 / 16}
+SUITE = {
+    "suite.yaml": "extends: medbench\n",
+    "backbones.yaml": """\
+architectures:
+  tiny: {blocks: [1, 1, 1, 1], width: 0.0625}
+upstreams:
+  films: {description: films, images: 10, classes: 3, weights: {tiny: films-tiny.npz}}
+  photos: {description: photographs, images: 10, classes: 3, weights: {tiny: photos-tiny.npz}}
+""",
+}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """A repository with a suite of two backbones of its own, and a catalogue that has one of their files."""
+    for name, text in SUITE.items():
+        path = tmp_path / "benchmarks" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(weights.VARIABLE, raising=False)
+    entry = catalogue.Released(
+        file="photos-tiny.npz",
+        address="https://example.org/nets/photos.npz",
+        licence="CC0-1.0",
+        upstream="photos",
+        architecture="tiny",
+        blocks=TINY["blocks"],
+        width=TINY["width"],
+        classes=3,
+        bytes=100_000,
+        sha256="",
+    )
+    for module in (weights, lock, weights_cli):
+        monkeypatch.setattr(module, "released", lambda: {entry.file: entry})
+    return tmp_path
+
+
+@pytest.fixture
+def sound(tmp_path_factory):
+    """A folder elsewhere with a sound file of either backbone."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    params = bit.init_params(*TINY.values(), 3, np.random.default_rng(0))
+    for name in ("photos-tiny.npz", "films-tiny.npz"):
+        npz.save(folder / name, params)
+    return folder
+
+
+@pytest.fixture
+def server(monkeypatch, sound):
+    """What stands in for the download: it serves `served`, and remembers what it was asked for."""
+    calls = SimpleNamespace(served=sound / "photos-tiny.npz", asked=[], error=None)
+
+    def download(url, into, *, sha256="", md5="", most_bytes, report):
+        calls.asked.append((url, sha256, most_bytes))
+        if calls.error:
+            raise MedbenchError(calls.error)
+        report(1, 2)
+        shutil.copyfile(calls.served, into)
+        return weights.sha256(into)
+
+    monkeypatch.setitem(sys.modules, "medbench.data.download", SimpleNamespace(download=download))
+    return calls
+
+
+def run(*arguments):
+    return cli.main(["weights", *map(str, arguments)])
+
+
+def test_list_says_what_every_backbone_needs_and_how_it_stands(sound, capsys):
+    run("get", "bit-films-tiny", "--from", sound)
+    capsys.readouterr()
+    assert run("list") == 0
+    out = capsys.readouterr().out
+    lines = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line}
+    assert lines["bit-cifar2k-r14x0.5"][-1] == "shipped"
+    assert lines["bit-photos-tiny"] == ["photos-tiny.npz", "~0", "missing"]
+    assert " ".join(lines["bit-films-tiny"][2:-1]) == "in .medbench/weights, recorded"
+    assert lines["bit-l-r152x4"] == ["BiT-L-R152x4.npz", "missing,", "and", "not", "released"]
+
+
+def test_list_says_what_was_never_used_and_what_changed_since(here, sound, capsys):
+    (here / weights.OWN).mkdir(parents=True)
+    path = here / weights.OWN / "films-tiny.npz"
+    shutil.copyfile(sound / path.name, path)
+    run("list")
+    assert "in .medbench/weights, never used" in capsys.readouterr().out
+    lock.digest(weights.OWN / path.name)
+    path.write_bytes(b"")
+    run("list")
+    assert "in .medbench/weights, changed since it was recorded " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["photos-tiny.npz", "bit-photos-tiny"])
+def test_get_fetches_a_released_file_to_where_it_is_found(here, server, capsys, name):
+    assert run("get", name) == 0
+    assert server.asked == [("https://example.org/nets/photos.npz", "", 200_000)]
+    assert weights.find("photos-tiny.npz") == weights.OWN / "photos-tiny.npz"
+    assert lock.recorded(weights.OWN / "photos-tiny.npz").sha256 in capsys.readouterr().out
+    assert (here / weights.OWN / ".gitignore").read_text() == "*\n"
+    assert run("get", name) == 0
+    assert len(server.asked) == 1
+    assert "there already" in capsys.readouterr().out
+
+
+def test_get_puts_files_where_it_is_told(here, server, monkeypatch, capsys):
+    run("get", "photos-tiny.npz", "--into", "nets")
+    assert (here / "nets/photos-tiny.npz").is_file()
+    assert f"export {weights.VARIABLE}=nets" in capsys.readouterr().out
+    monkeypatch.setenv(weights.VARIABLE, str(here / "first"))
+    run("get", "photos-tiny.npz")
+    assert (here / "first/photos-tiny.npz").is_file()
+    assert "export" not in capsys.readouterr().out
+
+
+def test_without_a_network_the_address_and_the_place_are_told(here, server, capsys):
+    server.error = "https://example.org/nets/photos.npz: no connection."
+    assert run("get", "photos-tiny.npz") == 2
+    error = capsys.readouterr().err
+    assert "no connection. Where there is no network, fetch https://example.org/nets/photos.npz" in error
+    assert f"put it at {weights.OWN}/photos-tiny.npz" in error
+    assert "medbench weights get photos-tiny.npz --from" in error
+
+
+def test_a_file_is_copied_from_a_folder_without_a_network(here, sound, server):
+    assert run("get", "photos-tiny.npz", "bit-films-tiny", "--from", sound) == 0
+    assert server.asked == []
+    for name in ("photos-tiny.npz", "films-tiny.npz"):
+        assert (here / weights.OWN / name).read_bytes() == (sound / name).read_bytes()
+
+
+def test_a_folder_that_lacks_the_file_is_told_with_what_it_has(sound, capsys):
+    (sound / "photos-tiny.npz").unlink()
+    assert run("get", "photos-tiny.npz", "--from", sound) == 2
+    error = capsys.readouterr().err
+    assert "has no file `photos-tiny.npz`. Weight files found there: films-tiny.npz." in error
+
+
+def test_what_arrives_and_is_of_another_net_is_not_taken(here, server, sound, capsys):
+    npz.save(server.served, bit.init_params((1, 2, 1, 1), TINY["width"], 3, np.random.default_rng(0)))
+    assert run("get", "photos-tiny.npz") == 2
+    assert "photos-tiny.npz: has the unknown arrays `resnet/block2/unit02/" in capsys.readouterr().err
+    assert [path.name for path in (here / weights.OWN).rglob("*.npz")] == []
+
+
+def test_what_arrives_anew_must_be_what_was_there_before(here, server, sound, capsys):
+    run("get", "photos-tiny.npz")
+    recorded = lock.recorded(weights.OWN / "photos-tiny.npz").sha256
+    (here / weights.OWN / "photos-tiny.npz").unlink()
+    npz.save(server.served, bit.init_params(*TINY.values(), 3, np.random.default_rng(1)))
+    assert run("get", "photos-tiny.npz") == 2
+    assert server.asked[-1][1] == recorded
+    assert "is not the file that it was" in capsys.readouterr().err
+    assert [path.name for path in (here / weights.OWN).rglob("*.npz")] == []
+
+
+def test_too_little_space_is_told_before_anything_is_fetched(server, monkeypatch, capsys):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=50_000))
+    assert run("get", "photos-tiny.npz") == 2
+    assert "0 MB are to come and 0 MB are free" in capsys.readouterr().err
+    assert server.asked == []
+
+
+def test_a_file_that_was_never_released_is_told_where_to_go(server, capsys):
+    assert run("get", "bit-films-tiny") == 2
+    assert "`films-tiny.npz` was never released" in capsys.readouterr().err
+
+
+def test_an_unknown_name_is_told_with_the_nearest(capsys):
+    assert run("get", "bit-photo-tiny") == 2
+    assert "Did you mean `bit-photos-tiny`?" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_told(here, server, capsys):
+    (here / "file").write_text("")
+    assert run("get", "photos-tiny.npz", "--into", "file") == 2
+    assert "file: cannot be written (" in capsys.readouterr().err
+
+
+def test_check_finds_what_is_sound_and_what_is_not(here, sound, capsys):
+    run("get", "photos-tiny.npz", "films-tiny.npz", "--from", sound)
+    capsys.readouterr()
+    assert run("check") == 0
+    out = capsys.readouterr().out
+    assert f"{weights.OWN}/photos-tiny.npz: sound, sha256 " in out
+    assert out.count("as on 20") == 2
+    assert "bit-cifar50k-r14x0.5.npz: sound, sha256 " in out
+    (here / weights.OWN / "films-tiny.npz").write_bytes(b"")
+    assert run("check", "photos-tiny.npz", "films-tiny.npz") == 1
+    captured = capsys.readouterr()
+    assert "films-tiny.npz: not a readable .npz file" in captured.err
+    assert "photos-tiny.npz: sound" in captured.out
+
+
+def test_a_changed_file_is_found_by_check_until_the_change_is_accepted(here, sound, capsys):
+    run("get", "photos-tiny.npz", "--from", sound)
+    npz.save(
+        here / weights.OWN / "photos-tiny.npz", bit.init_params(*TINY.values(), 4, np.random.default_rng(1))
+    )
+    assert run("check", "photos-tiny.npz") == 1
+    assert "is not the file that it was" in capsys.readouterr().err
+    assert run("accept", "photos-tiny.npz") == 0
+    assert run("check", "photos-tiny.npz") == 0
+
+
+def test_only_a_full_check_reads_every_value(here, sound):
+    with np.load(sound / "films-tiny.npz") as archive:
+        arrays = dict(archive)
+    arrays["resnet/group_norm/gamma"][0] = np.nan
+    np.savez(sound / "films-tiny.npz", **arrays)
+    run("get", "films-tiny.npz", "--from", sound)
+    assert run("check", "films-tiny.npz") == 0
+    assert run("check", "films-tiny.npz", "--full") == 1
+
+
+def test_a_missing_file_that_is_named_is_a_mistake(capsys):
+    assert run("check", "photos-tiny.npz") == 2
+    assert "`medbench weights get photos-tiny.npz` fetches it" in capsys.readouterr().err
