@@ -715,4 +715,4 @@ def _equal(one: "Predictions", other: "Predictions") -> bool:
 def _cost(spec: RunSpec) -> tuple[object, ...]:
     """What the duration of a run depends on, near enough."""
     recipe, backbone = spec.recipe, spec.backbone
-    return (backbone.blocks, backbone.width, recipe.steps, recipe.batch_size, recipe.crop)
+    return (backbone.module, backbone.blocks, backbone.width, recipe.steps, recipe.batch_size, recipe.crop)
