@@ -6,9 +6,10 @@ Fetches the published files and opens them, or files of the user's own in the sa
 import hashlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 import numpy as np
@@ -126,6 +127,7 @@ class MedMNIST:
 
     generated = False
     shifts: tuple[str, ...] = ()
+    absent: Mapping[str, str] = MappingProxyType({})
     attributes: tuple[str, ...] = ()
     cluster = "image"
 
