@@ -87,11 +87,11 @@ def capture() -> Environment:
         where = f" with JAX_PLATFORMS={wanted}" if wanted else ""
         why = (str(error).splitlines() or ["its plugin is not installed"])[0]
         raise MedbenchError(f"jax has no device to train on{where} ({why}). {_NO_ACCELERATOR}") from error
-    seen = _class_of(devices[0].platform, devices[0].device_kind)
+    seen = class_of(devices[0].platform, devices[0].device_kind)
     _require_platform(planned=device_class(), seen=seen)
     return Environment(
         device_class=seen,
-        device=_processor() if seen == "cpu" else devices[0].device_kind,
+        device=processor() if seen == "cpu" else devices[0].device_kind,
         devices=len(devices),
         cores=usable_cores(),
         platform=platform.platform(),
@@ -140,7 +140,13 @@ def _require_platform(*, planned: str, seen: str) -> None:
     raise MedbenchError(f"The runs were planned for `{planned}`, but jax uses `{seen}`. {advice}")
 
 
-def _class_of(jax_platform: str, kind: str) -> str:
+def class_of(jax_platform: str, kind: str) -> str:
+    """The class of a device.
+
+    Args:
+      jax_platform: as jax names it, such as `cpu`, `gpu`, `cuda` or `tpu`.
+      kind: name of the device, which tells GPUs apart.
+    """
     return _class_named(kind) if jax_platform in _GPU_PLATFORMS else jax_platform
 
 
@@ -175,7 +181,8 @@ def _nvidia_name(device: str) -> str:
     return lines.splitlines()[0].strip() if lines else ""
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Name of this machine's processor."""
     try:
         found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     except OSError:

@@ -53,7 +53,7 @@ class Rule(Declared, frozen=True, kw_only=True, rename="kebab"):
     new_seeds: Literal["moderated-prediction-familywise@3"] = PREDICTION
 
 
-class Accepted(Declared, frozen=True, kw_only=True):
+class Accepted(Declared, frozen=True, kw_only=True, omit_defaults=True):
     """Who and when: the provenance of accepted values."""
 
     date: str
@@ -63,6 +63,8 @@ class Accepted(Declared, frozen=True, kw_only=True):
     reason: str
     jax: str
     """Version that trained the runs."""
+    trainer: str = ""
+    """Who trained them, with the version; empty, and not written down, where medbench did."""
 
 
 Values = Annotated[dict[int, float], msgspec.Meta(min_length=1)]

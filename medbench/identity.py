@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from medbench.environment import device_class, library_versions, settings
-from medbench.record import RunRecord
+from medbench.record import RunRecord, Trainer
 from medbench.spec.runs import RunSpec
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ _ENTRANCES = (
     "training/loop.py",
 )
 """What the executor calls; phantoms are imported by name, so their modules are listed."""
+_PREPARATION = (*(file for file in _ENTRANCES if file.startswith("data/")), "training/streams.py")
+"""What shapes the images and patients that another trainer is given."""
+_PREPARING_LIBRARIES = ("numpy", "pillow")
 _PACKAGE = Path(__file__).parent
 
 
@@ -52,13 +55,21 @@ def spec_id(spec: RunSpec) -> str:
     return _digest({"scheme": HASH_SCHEME, "spec": _hashed_fields(spec)})
 
 
-def code_fingerprint() -> str:
+def code_fingerprint(trainer: Trainer | None = None) -> str:
     """What shapes a run's numbers beside its spec, as `<sources>-<surroundings>`, 12 hex digits each.
 
     Sources are the modules of `medbench/data`, `models` and `training` that fine-tuning imports, without
     comments and docstrings (so not pre-training, whose result is pinned as weights); surroundings are the
-    versions of `environment.SHAPING_LIBRARIES`, the device class and `environment.SHAPING_SETTINGS`.
+    versions of `environment.SHAPING_LIBRARIES`, the device class and `environment.SHAPING_SETTINGS`. Of the
+    runs of another trainer, sources are the modules that prepare its images, and surroundings the trainer's
+    name and version and the libraries that decode: where it computes, nobody knows beforehand.
+
+    Args:
+      trainer: None for medbench itself.
     """
+    if trainer is not None:
+        prepared = {"trainer": trainer, "libraries": library_versions(_PREPARING_LIBRARIES)}
+        return f"{_sources_digest(entrances=_PREPARATION)}-{_digest(prepared)[:12]}"
     surroundings = {"libraries": library_versions(), "device": device_class(), "settings": settings()}
     return f"{_sources_digest()}-{_digest(surroundings)[:12]}"
 
@@ -74,18 +85,27 @@ def run_id(spec: RunSpec, code: str) -> str:
     return _digest({"scheme": HASH_SCHEME, "spec": spec_id(spec), "code": code})
 
 
-def why_new(spec: RunSpec, store: "Store") -> str:
+def why_new(spec: RunSpec, store: "Store", trainer: Trainer | None = None) -> str:
     """Why a run that the store seems to have is trained again: what changed since, in words.
 
-    Empty where the store has no run of the same task, cohort, backbone, fraction and seed.
+    Empty where the store has no run of the same trainer, task, cohort, backbone, fraction and seed.
     """
-    wanted = (spec.label, spec.cohort)
-    known = [record for record in store.records() if (record.spec.label, record.spec.cohort) == wanted]
+    wanted = (trained_by(trainer), spec.label, spec.cohort)
+    known = [
+        record
+        for record in store.records()
+        if (trained_by(record.trainer), record.spec.label, record.spec.cohort) == wanted
+    ]
     if not known:
         return ""
     nearest = min(known, key=lambda record: len(_spec_changes(record.spec, spec)))
-    changes = [*_spec_changes(nearest.spec, spec), *_code_changes(nearest)]
+    changes = [*_spec_changes(nearest.spec, spec), *_code_changes(nearest, trainer)]
     return f"changed: {', '.join(changes)}" if changes else "the stored run was damaged or removed"
+
+
+def trained_by(trainer: Trainer | None) -> str:
+    """The trainer's name, whatever its version; empty for medbench itself."""
+    return trainer.name if trainer is not None else ""
 
 
 def _spec_changes(stored: RunSpec, wanted: RunSpec) -> list[str]:
@@ -93,13 +113,17 @@ def _spec_changes(stored: RunSpec, wanted: RunSpec) -> list[str]:
     return [f"{name} ({_shown(old[name])} → {_shown(new[name])})" for name in new if old[name] != new[name]]
 
 
-def _code_changes(stored: RunRecord) -> list[str]:
+def _code_changes(stored: RunRecord, trainer: Trainer | None) -> list[str]:
     sources, _, surroundings = stored.code.partition("-")
-    now_sources, _, now_surroundings = code_fingerprint().partition("-")
-    changes = ["the code"] if sources != now_sources else []
-    if surroundings != now_surroundings:
-        changes += list(_surrounding_changes(stored)) or ["the settings of jax"]
-    return changes
+    now_sources, _, now_surroundings = code_fingerprint(trainer).partition("-")
+    changes = ["the code" if trainer is None else "how images are prepared"] if sources != now_sources else []
+    if surroundings == now_surroundings:
+        return changes
+    if trainer is None:
+        return changes + (list(_surrounding_changes(stored)) or ["the settings of jax"])
+    if stored.trainer == trainer:
+        return [*changes, " or ".join(_PREPARING_LIBRARIES)]
+    return [*changes, f"the trainer ({stored.trainer} → {trainer})"]
 
 
 def _surrounding_changes(stored: RunRecord) -> Iterator[str]:

@@ -11,6 +11,7 @@ from medbench.cost import in_words
 from medbench.data.findings import counted
 from medbench.errors import MedbenchError
 from medbench.execute.progress import duration
+from medbench.execute.trainers import find
 from medbench.expect import beside
 from medbench.identity import spec_id
 from medbench.packaged import chosen
@@ -50,6 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="compare these two instead of the claims' own",
     )
     parser.add_argument(
+        "--trainer",
+        metavar="NAME",
+        help="who executes the runs: an installed entry point, or a script by its path, as in ./train.sh",
+    )
+    parser.add_argument(
         "--store",
         type=Path,
         default=Path(".medbench"),
@@ -80,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
             expectations=_expectations(args.expectations, suite),
             cohort=args.cohort,
             backbones=args.backbones,
+            trainer=find(args.trainer, Path.cwd()) if args.trainer else None,
         ),
     )
     selected = [item for item in study.items.values() if holds(args.k, names_of(item, study.suite))]

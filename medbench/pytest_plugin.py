@@ -63,6 +63,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "verdicts then speak of these two only",
     )
     group.addoption(
+        "--trainer",
+        metavar="NAME",
+        help="who executes the runs in place of medbench: an installed entry point in the group "
+        "medbench.trainers, or a script by its path, as in ./train.sh (docs/own-trainer.md)",
+    )
+    group.addoption(
         "--report",
         metavar="DIR",
         help="write report.json and a self-contained report.html into this folder",
@@ -77,7 +83,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--expectations",
         metavar="DIR",
         help="accepted values to compare with (default: `expectations` beside the suite, laid over "
-        "medbench's where the suite extends that; none with --cohort or --backbones)",
+        "medbench's where the suite extends that; none with --cohort, --backbones or --trainer)",
     )
     group.addoption(
         "--expect",
@@ -111,10 +117,10 @@ def pytest_configure(config: pytest.Config) -> None:
             )
         if not option.reason.strip():
             raise pytest.UsageError(f'--expect={option.expect} needs --reason "why these values are right".')
-        if (option.cohort or option.backbones) and not option.expectations:
+        if (option.cohort or option.backbones or option.trainer) and not option.expectations:
             raise pytest.UsageError(
-                f"--expect={option.expect} with --cohort or --backbones needs --expectations DIR: the "
-                "suite's own expectations speak of its own cohorts and backbones."
+                f"--expect={option.expect} with --cohort, --backbones or --trainer needs --expectations DIR: "
+                "the suite's own expectations speak of its own cohorts and backbones, trained by medbench."
             )
     elif option.reason:
         raise pytest.UsageError("--reason is for --expect=new or --expect=update, which was not given.")

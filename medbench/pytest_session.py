@@ -32,6 +32,7 @@ from medbench.execute.progress import (
     side_by_side,
     this_worker,
 )
+from medbench.execute.trainers import find
 from medbench.expect import file_of
 from medbench.pytest_items import ClaimFile, ResultItem, VanishedItem
 from medbench.pytest_plugin import backbone_names, given_path, given_paths
@@ -142,6 +143,7 @@ class Bench:
             parts[-1] += " (generated images)"
         if self._config.option.cohort:
             parts += sorted({f"{name} ({domain})" for s in studies for name, domain in s.cohorts.items()})
+        parts += [f"trainer {trainer}"] if (trainer := self._trainer()) else []
         parts.append(f"{environment.device_class()}, {environment.usable_cores()} cores")
         parts.append(f"store {self._shown_path(self._store.root)}")
         self._warned = True
@@ -359,7 +361,7 @@ class Bench:
             version=__version__,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             tier=self._config.option.tier,
-            scope=self._scope(),
+            scope=" ".join(filter(None, (self._scope(), self._by_whom()))),
             warnings=self._warnings(),
             environment=_session(),
             planned=max(len(made), sum(len(planned.plan.runs) for planned in self._plans)),
@@ -388,6 +390,14 @@ class Bench:
         if option.cohort:
             where = f", on {', '.join(sorted({c for study in self._open_studies() for c in study.cohorts}))}"
         return f"These verdicts speak of {pairs} only{where}; not of the study's backbones."
+
+    def _by_whom(self) -> str:
+        trainer = self._trainer()
+        return f"All runs are by trainer {trainer}, not by medbench." if trainer else ""
+
+    def _trainer(self) -> str:
+        """Who trains in place of medbench, with the version."""
+        return next((str(study.trainer) for study in self._open_studies() if study.trainer), "")
 
     def _warnings(self) -> list[str]:
         return [warning for study in self._open_studies() for warning in study.warnings]
@@ -422,7 +432,9 @@ class Bench:
         option = self._config.option
         if option.runs != "force" or self._nodeids is None:
             return None
-        return self._store.campaign(self._nodeids | {f"--tier={option.tier}", f"--cohort={option.cohort}"})
+        of = {f"--tier={option.tier}", f"--cohort={option.cohort}"}
+        of |= {f"--trainer={option.trainer}"} if option.trainer else set()
+        return self._store.campaign(self._nodeids | of)
 
     def _why_nothing(self, nothing_ran: bool) -> list[str]:
         reasons = [study.why_no_items() for study in self._open_studies()]
@@ -543,7 +555,7 @@ class Bench:
 
     def _options(self) -> Options:
         option = self._config.option
-        own = bool(option.cohort or option.backbones)
+        own = bool(option.cohort or option.backbones or option.trainer)
         baseline, treatment = backbone_names(option.backbones) if option.backbones else ("", "")
         given = self._given(option.expectations) if option.expectations else None
         return Options(
@@ -556,6 +568,7 @@ class Bench:
             strict=option.claims == "strict",
             cohort=self._cohort_reference(),
             backbones=(baseline, treatment) if option.backbones else None,
+            trainer=find(option.trainer, self._config.invocation_params.dir) if option.trainer else None,
             worker=self._told.number if self._told is not None else 0,
             workers=self._told.workers if self._told is not None else 1,
             show_ids=option.show_ids,

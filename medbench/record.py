@@ -4,7 +4,7 @@ import msgspec
 
 from medbench.spec.runs import RunSpec
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +23,19 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     xla_flags: str
     commit: str
     """Revision of the medbench checkout, with `+` if it had changes; empty where there is none."""
+
+
+class Trainer(msgspec.Struct, frozen=True, kw_only=True):
+    """Who trained a run, where it was not medbench."""
+
+    name: str
+    """Of the entry point, or of the script's file."""
+    version: str
+    """Of the distribution that has the entry point, with its name; or `sha256` and that of the script."""
+
+    def __str__(self) -> str:
+        version = self.version if len(self.version) <= 60 else f"{self.version[:19]}…"
+        return f"`{self.name}` ({version})"
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +73,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     spec_id: str
     code: str
     """Fingerprint of the code and libraries that shaped the numbers."""
+    trainer: Trainer | None = None
+    """Null where medbench trained the run itself; then what it does not keep of a run is empty."""
     spec: RunSpec
     environment: Environment
     started: str

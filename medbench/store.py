@@ -1,7 +1,8 @@
 """Runs on disk, each there whole or not at all, and the locks that keep two processes off the same run.
 
 Layout: `runs/<run_id>/{record.json, predictions/<evaluation set>.parquet, features.npz}`; `locks/`,
-`incoming/` (being written), `campaigns/` and `cache/`. Patients' ids stay in here in clear.
+`incoming/` (being written), `jobs/` (of other trainers), `campaigns/`, `cache/`. Patients' ids stay in here,
+in clear.
 """
 
 import hashlib
@@ -9,6 +10,7 @@ import os
 import re
 import shutil
 import socket
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -38,7 +40,7 @@ LEAST_FREE = 64 * 2**20
 
 _RUN_ID = re.compile(r"[0-9a-f]{20}")
 _OLD = ".old"
-_OWN = {"runs", "locks", "incoming", "campaigns", "cache", "progress", "key", "cohorts", "weights"}
+_OWN = {"runs", "locks", "incoming", "jobs", "campaigns", "cache", "progress", "key", "cohorts", "weights"}
 _NOT_WORTH_TELLING = 0.3
 """Seconds; in that time a new holder makes itself known, and one that only looks is gone."""
 
@@ -287,6 +289,21 @@ class Store:
         finally:
             note.unlink(missing_ok=True)
             lock.release()
+
+    def new_job(self, run_id: str) -> Path:
+        """An empty folder for what another trainer is given and leaves; earlier ones of the run are removed.
+
+        Each has a name of its own, so that what outlived an interrupted session writes into no other's. The
+        run's lock is held; after a failure the folder stays, for a person to look at.
+
+        Raises:
+          MedbenchError: the store cannot be written.
+        """
+        with _writing(self.root):
+            jobs = self._folder("jobs")
+            for earlier in jobs.glob(f"{run_id}-*"):
+                shutil.rmtree(earlier, ignore_errors=True)
+            return Path(tempfile.mkdtemp(prefix=f"{run_id}-", dir=jobs))
 
     def require_space(self) -> None:
         """Refuse to train what could not be stored.

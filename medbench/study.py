@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote
 
 import numpy as np
 
@@ -16,19 +17,20 @@ from medbench import expect, policy
 from medbench.anchors import Anchor, load_anchors
 from medbench.cost import hours, operations
 from medbench.data.cohort import VALIDATION, Cohort
-from medbench.data.sources import absent_cohort, open_cohort, prepared_in
+from medbench.data.sources import absent_cohort, names_source, open_cohort, prepared_in
 from medbench.environment import device_class
 from medbench.errors import MedbenchError, NotHereError, NotInSessionError, NotPreparedError, nearest
 from medbench.execute.local import locate, obtain
 from medbench.execute.progress import Event, Sink
-from medbench.identity import code_fingerprint, run_id, spec_id
+from medbench.execute.trainers import Executes, identity_of
+from medbench.identity import code_fingerprint, run_id, spec_id, trained_by
 from medbench.judge import judge, not_run
 from medbench.judged import Judged, key_of
 from medbench.judgement import Check, Judgement
 from medbench.models import weights
 from medbench.plan import Planner, arms_of, items, resolved_metrics, run_spec
 from medbench.pseudonym import Pseudonyms
-from medbench.record import RunRecord
+from medbench.record import RunRecord, Trainer
 from medbench.reference import References
 from medbench.report.record import Asked, ItemResult, RunOrigin
 from medbench.spec.records import Claim, Suite, Synthesis, label
@@ -58,6 +60,7 @@ class Options:
       cohort: reference of a cohort in place of that of the task with its domain (a folder, `public:…`,
         `medmnist:…`); other tasks are left out.
       backbones: names of baseline and treatment in place of the claims' own.
+      trainer: executes the runs in place of medbench.
       worker: number of this process among those that share the session, from 0.
       workers: how many they are.
       show_ids: give out patients' ids and images' names in clear instead of as keyed hashes.
@@ -72,6 +75,7 @@ class Options:
     strict: bool = False
     cohort: str | None = None
     backbones: tuple[str, str] | None = None
+    trainer: Executes | None = None
     worker: int = 0
     workers: int = 1
     show_ids: bool = False
@@ -190,13 +194,24 @@ class Study:
         return task in self.suite.replaces.tasks or claim in self.suite.replaces.claims
 
     def _references(self) -> References:
-        """Found by what was run, so that the base's serve whoever asks for the same."""
+        """Found by what was run, so that the base's serve whoever asks for the same; by trainer."""
+        name = f"runs-of-{quote(trained_by(self.trainer), safe='')}" if self.trainer else "runs"
 
         def of(folder: Path, base: References | None = None) -> References:
-            return References(folder / self.options.tier / "runs", base)
+            return References(folder / self.options.tier / name, base)
 
         base = of(expect.beside(Path(self.suite.base))) if self.suite.base else None
         return of(self.accepted_in, base)
+
+    @property
+    def trainer(self) -> Trainer | None:
+        """Who trains the runs; None for medbench itself."""
+        return identity_of(self.options.trainer)
+
+    @property
+    def _code(self) -> str:
+        """What stands for the code of runs that are trained now."""
+        return code_fingerprint(self.trainer)
 
     @property
     def cohorts(self) -> dict[str, str]:
@@ -260,6 +275,7 @@ class Study:
                 mode=self.options.runs,
                 sentinel=self._is_sentinel(spec),
                 campaign=self.campaign,
+                trainer=self.options.trainer,
             )
             for spec in plan.runs
         }
@@ -267,14 +283,14 @@ class Study:
         references = [self.references.get(spec) for spec in plan.runs if whence[spec] == "loaded"]
         loaded = [run.record for run in references if run is not None]
         to_train = [spec for spec in plan.runs if whence[spec] == "to-train"]
-        seconds = _expected_seconds(to_train, [*self._store.records(), *loaded])
+        seconds = _expected_seconds(to_train, [*self._store.records(), *loaded], self.trainer)
         return Forecast(
             reused=counts["reused"],
             loaded=loaded,
             to_train=to_train,
             not_run=counts["not-run"],
             seconds=seconds,
-            hours=self._hours(to_train) if seconds is None else {},
+            hours=self._hours(to_train) if seconds is None and self.trainer is None else {},
         )
 
     def _hours(self, specs: Iterable[RunSpec]) -> dict[str, float]:
@@ -506,11 +522,8 @@ class Study:
             if self.options.expect == "new" and self._accepted_here(planned.item.id):
                 continue
             references = [self.references.get(spec) for spec in planned.all_runs]
-            codes = [
-                loaded.get(run.record.run_id, code_fingerprint()) if run else code_fingerprint()
-                for run in references
-            ]
-            _require_one_code(planned.item.id, codes)
+            codes = [loaded.get(run.record.run_id, self._code) if run else self._code for run in references]
+            _require_one_code(planned.item.id, codes, self._code)
 
     def _accepted_here(self, item_id: str) -> bool:
         """Whether the item has accepted values on this class of device."""
@@ -518,7 +531,7 @@ class Study:
 
     def _provenance(self, item_id: str, *, reason: str, date: str) -> expect.Accepted:
         """Who made an item's values and when, from the records of its runs."""
-        code = code_fingerprint()
+        code = self._code
         runs = [
             self._store.get(run_id(spec, code)) or self.references.get(spec)
             for spec in self.plan([item_id]).runs
@@ -529,17 +542,18 @@ class Study:
                 f"{item_id}: {len(runs) - len(records)} of its {len(runs)} runs are no longer in the store, "
                 "so that nobody could tell where its values came from. Nothing was accepted; judge it again."
             )
-        _require_one_code(item_id, [record.code for record in records])
+        _require_one_code(item_id, [record.code for record in records], code)
         return expect.Accepted(
             date=date,
             commit=", ".join(sorted({record.environment.commit for record in records})),
             reason=reason,
-            jax=", ".join(sorted({record.environment.libraries["jax"] for record in records})),
+            jax=", ".join(sorted({record.environment.libraries.get("jax", "") for record in records})),
+            trainer="" if self.trainer is None else str(self.trainer),
         )
 
     def _accept_runs(self, item_ids: Iterable[str]) -> int:
         """Commit the stored runs of items that are not references yet, or differ; returns how many."""
-        taken, code = 0, code_fingerprint()
+        taken, code = 0, self._code
         for spec in self.plan(item_ids).runs:
             run = self._store.get(run_id(spec, code)) if self._cohort(spec.task).generated else None
             if run is not None and not _same_predictions(run, self.references.get(spec)):
@@ -583,6 +597,7 @@ class Study:
                 report=self.report,
                 campaign=self.campaign,
                 failures=self.failures,
+                trainer=self.options.trainer,
             )
         return self._obtained[key]
 
@@ -609,10 +624,10 @@ class Study:
         return named and spec.seed in tier.sentinels
 
 
-def _require_one_code(item_id: str, codes: Sequence[str]) -> None:
+def _require_one_code(item_id: str, codes: Sequence[str], now: str) -> None:
     """Values are accepted together only if one version of the code, libraries and settings made them."""
     if len(set(codes)) > 1:
-        older = sum(code != code_fingerprint() for code in codes)
+        older = sum(code != now for code in codes)
         raise MedbenchError(
             f"{item_id}: {older} of its {len(codes)} runs are reference runs that other code, "
             "libraries or settings made, and values of one code only can be accepted. Nothing was "
@@ -620,12 +635,18 @@ def _require_one_code(item_id: str, codes: Sequence[str]) -> None:
         )
 
 
-def _expected_seconds(specs: Sequence[RunSpec], timed: Iterable[RunRecord]) -> float | None:
-    """The median of like runs on this class of device, summed; None where there is none to go by."""
+def _expected_seconds(
+    specs: Sequence[RunSpec], timed: Iterable[RunRecord], trainer: Trainer | None
+) -> float | None:
+    """The median of like runs, summed; None where there is none to go by.
+
+    Like are those of the trainer; of medbench's own, those on this class of device.
+    """
     here = device_class()
     seconds: dict[tuple[object, ...], list[float]] = {}
     for record in timed:
-        if record.environment.device_class == here:
+        alike = trained_by(record.trainer) == trained_by(trainer)
+        if alike and (trainer is not None or record.environment.device_class == here):
             seconds.setdefault(_cost(record.spec), []).append(sum(record.timings.values()))
     if any(_cost(spec) not in seconds for spec in specs):
         return None
@@ -637,7 +658,7 @@ def _open_cohorts(suite: Suite, options: Options) -> dict[str, Cohort]:
     cache, prepared = Store(options.store).cache("digests"), prepared_in(options.store)
     if options.cohort is None:
         references = {
-            name: task.cohorts[options.tier]
+            name: _placed(task.cohorts[options.tier], Path(suite.root))
             for name, task in suite.tasks.items()
             if options.tier in task.cohorts
         }
@@ -652,6 +673,11 @@ def _open_cohorts(suite: Suite, options: Options) -> dict[str, Cohort]:
             f"there are tasks for {domains}."
         )
     return dict.fromkeys(tasks, cohort)
+
+
+def _placed(reference: str, root: Path) -> str:
+    """A folder that a task names, relative to its suite; any other reference as it is."""
+    return reference if names_source(reference) else str(root / Path(reference).expanduser())
 
 
 def _opened_or_absent(reference: str, cache: Path, prepared: Path) -> Cohort:
@@ -678,6 +704,7 @@ def _origin(spec: RunSpec, run: StoredRun) -> RunOrigin:
         device=record.environment.device,
         finished=record.finished,
         seconds=sum(record.timings.values()),
+        trainer="" if record.trainer is None else str(record.trainer),
     )
 
 

@@ -249,7 +249,7 @@ def other_code(project, monkeypatch):
     project.accept()
     project.forget_runs()
     for place in ("medbench.study", "medbench.execute.local"):
-        monkeypatch.setattr(f"{place}.code_fingerprint", lambda: "new")
+        monkeypatch.setattr(f"{place}.code_fingerprint", lambda trainer=None: "new")
 
 
 @pytest.mark.usefixtures("other_code")

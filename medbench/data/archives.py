@@ -3,6 +3,7 @@
 What lies in them is not looked at; no image and no table is known here.
 """
 
+import glob
 import gzip
 import hashlib
 import re
@@ -73,27 +74,29 @@ def _unpack(archive: Path, into: Path, most_bytes: int, report: Report) -> None:
     status = archive.stat()
     identity = f"{archive.name}/{status.st_size}/{status.st_mtime_ns}"
     partial = into.with_name(f".{into.name}.{hashlib.sha256(identity.encode()).hexdigest()[:12]}.partial")
-    for other in into.parent.glob(f".{into.name}.*.partial"):
+    for other in into.parent.glob(f".{glob.escape(into.name)}.{'?' * 12}.partial"):
         if other != partial:  # of another version of the archive
             shutil.rmtree(other)
-    partial.mkdir(exist_ok=True)
+    (partial / "files").mkdir(parents=True, exist_ok=True)
     try:
         with archive.open("rb") as file, _understood(archive):
             _unpack_members(archive, file, partial, most_bytes, lambda: report(file.tell(), status.st_size))
     except MedbenchError:
         shutil.rmtree(partial)  # no second try would do better with this archive
         raise
-    partial.rename(into)
+    (partial / "files").rename(into)
+    shutil.rmtree(partial)
     report(status.st_size, status.st_size)
 
 
 def _unpack_members(
-    archive: Path, file: IO[bytes], folder: Path, most_bytes: int, report: Callable[[], None]
+    archive: Path, file: IO[bytes], partial: Path, most_bytes: int, report: Callable[[], None]
 ) -> None:
+    """Unpack to `files` in `partial`, and let members grow beside it: no name can collide with them there."""
     seen: set[Path] = set()
     left = most_bytes
     for member in _members(archive, file):
-        place = folder / _inside(archive, member.name)
+        place = partial / "files" / _inside(archive, member.name)
         if place in seen:
             raise _refused(archive, member.name, "is there twice")
         seen.add(place)
@@ -102,7 +105,7 @@ def _unpack_members(
         if place.is_file() and place.stat().st_size == member.size:
             left -= member.size
         else:
-            left -= _write(member, place, folder.with_suffix(".member"), left)
+            left -= _write(member, place, partial / "member", left)
         if left < 0:
             raise MedbenchError(
                 f"{archive}: unpacks to more than {most_bytes:,} bytes; not unpacked. Is it the right file?"
@@ -110,25 +113,21 @@ def _unpack_members(
         report()
 
 
-def _write(member: _Member, place: Path, partial: Path, most: int) -> int:
-    """Write a member whole or not at all, and return its bytes; after more than `most` it is left undone.
-
-    It grows at `partial`, which is no place for any member, and is moved when it is whole.
-    """
+def _write(member: _Member, place: Path, growing: Path, most: int) -> int:
+    """Write a member whole or not at all, and return its bytes; after more than `most` it is left undone."""
     place.parent.mkdir(parents=True, exist_ok=True)
     written = 0
     source = member.open()
     assert source is not None, "only regular members are opened"
-    with source, partial.open("wb") as target:
+    with source, growing.open("wb") as target:
         while written <= most and (piece := source.read(_CHUNK)):
             written += len(piece)
             target.write(piece)
     if written > most:
-        partial.unlink()
         return written
     if written != member.size:
         raise EOFError(f"`{member.name}` has {written:,} bytes, announced {member.size:,}")
-    partial.replace(place)
+    growing.replace(place)
     return written
 
 

@@ -32,9 +32,9 @@ _EXTENDED = "1.2.840.10008.1.2.4.51"
 _DECODERS = {
     **dict.fromkeys((*_NATIVE.values(), _DEFLATED), ""),
     "1.2.840.10008.1.2.4.50": "pillow",  # JPEG baseline
-    _EXTENDED: "pillow",  # of 8 bits; for 12 see `_twelve_bits`
-    "1.2.840.10008.1.2.4.57": "gdcm",  # JPEG lossless
-    "1.2.840.10008.1.2.4.70": "gdcm",
+    _EXTENDED: "pillow",  # of 8 bits; 12 are read as the lossless kinds are
+    "1.2.840.10008.1.2.4.57": "imagecodecs",  # JPEG lossless; no plugin, see `_by_libjpeg_turbo`
+    "1.2.840.10008.1.2.4.70": "imagecodecs",
     "1.2.840.10008.1.2.4.80": "pyjpegls",  # JPEG-LS
     "1.2.840.10008.1.2.4.81": "pyjpegls",
     "1.2.840.10008.1.2.4.90": "pylibjpeg",  # JPEG 2000, by its openjpeg plugin
@@ -216,6 +216,7 @@ def _require_sound_depth(ds: "Dataset", path: Path) -> None:
 
 def _pixels(ds: "Dataset", path: Path) -> NDArray[Any]:
     """Stored values (h, w) of a grey image; (h, w, 3) uint8 of any other."""
+    from pydicom.encaps import get_frame  # noqa: PLC0415
     from pydicom.pixels import get_decoder  # noqa: PLC0415
 
     uid = ds.file_meta.TransferSyntaxUID
@@ -223,22 +224,26 @@ def _pixels(ds: "Dataset", path: Path) -> NDArray[Any]:
         raise MedbenchError(f"{path}: transfer syntax {uid.name} is not read. Export it as JPEG 2000 or PNG.")
     if "PixelData" not in ds:
         raise MedbenchError(f"{path}: no pixel data; the file is cut short, or no image. Copy it again.")
+    plugin = _DECODERS[uid]
     if uid.is_encapsulated:
-        depth = _require_sound_frame(_only_frame(ds), ds, path)
+        frame = get_frame(ds.PixelData, 0, number_of_frames=1)
+        if _require_sound_frame(frame, ds, path) > 8 and uid == _EXTENDED:
+            plugin = "imagecodecs"
     else:
-        depth = _require_sound_length(ds, path)
-    if uid == _EXTENDED and depth > 8:
-        pixels, properties = _twelve_bits(ds, path), {"bits_stored": ds.BitsStored}
+        _require_sound_length(ds, path)
+    if plugin == "imagecodecs":
+        pixels, bits = _by_libjpeg_turbo(frame, ds, path), ds.BitsStored
     else:
-        decoder, plugin = get_decoder(uid), _DECODERS[uid]
+        decoder = get_decoder(uid)
         if plugin and plugin not in decoder.available_plugins:
             raise _missing(path)
         pixels, properties = decoder.as_array(ds, index=0, decoding_plugin=plugin)
+        bits = int(properties["bits_stored"])
     if ds.PhotometricInterpretation in _GREY:
         return pixels
     if ds.PhotometricInterpretation == _PALETTE:
         return _coloured(pixels, ds)
-    return _in_eight_bits(pixels, int(properties["bits_stored"]))
+    return _in_eight_bits(pixels, bits)
 
 
 def _in_eight_bits(colours: NDArray[Any], bits: int) -> NDArray[np.uint8]:
@@ -265,8 +270,8 @@ def _coloured(pixels: NDArray[Any], ds: "Dataset") -> NDArray[np.uint8]:
     return image
 
 
-def _require_sound_length(ds: "Dataset", path: Path) -> int:
-    """Bits a sample, if the length of uncompressed pixels agrees with them.
+def _require_sound_length(ds: "Dataset", path: Path) -> None:
+    """Refuse uncompressed pixels whose length contradicts their number and depth.
 
     Some devices pad, so that up to a row too many is let pass; a wrong depth doubles the length.
     """
@@ -281,13 +286,6 @@ def _require_sound_length(ds: "Dataset", path: Path) -> int:
             f"{found:,} bytes of pixels, expected {expected:,} for {ds.Columns} x {ds.Rows} "
             f"with {ds.BitsAllocated} bits",
         )
-    return ds.BitsAllocated
-
-
-def _only_frame(ds: "Dataset") -> bytes:
-    from pydicom.encaps import get_frame  # noqa: PLC0415
-
-    return get_frame(ds.PixelData, 0, number_of_frames=1)
 
 
 def _require_sound_frame(frame: bytes, ds: "Dataset", path: Path) -> int:
@@ -334,38 +332,25 @@ def _claims(frame: bytes) -> tuple[int, int, int, int]:
     raise ValueError("the compressed image has no header")
 
 
-def _twelve_bits(ds: "Dataset", path: Path) -> NDArray[np.uint16]:
-    """Stored values of JPEG Extended with 12 bits, (h, w).
+def _by_libjpeg_turbo(frame: bytes, ds: "Dataset", path: Path) -> NDArray[Any]:
+    """Stored values of lossless JPEG and of extended JPEG with 12 bits; (h, w), or (h, w, 3) in RGB.
 
-    pydicom leaves these to a GPL library alone. GDCM decodes them too, if it is told 12 bits at once:
-    with 16 it tries the wrong decoder first and complains (github.com/tfmoraes/python-gdcm/issues/35).
+    pydicom leaves these to GDCM, which ends the whole process at some damaged files (3.2.6: an exception of
+    gdcmJPEGBITSCodec.hxx that nobody catches), and 12 bits to a GPL library alone.
     """
     try:
-        import gdcm  # noqa: PLC0415
+        from imagecodecs import jpeg8_decode  # noqa: PLC0415
     except ImportError as error:
         raise _missing(path) from error
-    if ds.PhotometricInterpretation not in _GREY or ds.PixelRepresentation:
-        raise MedbenchError(f"{path}: colour or signed JPEG of 12 bits is not read. Export it as JPEG 2000.")
-    fragment = gdcm.Fragment()
-    fragment.SetByteStringValue(_only_frame(ds))
-    fragments = gdcm.SequenceOfFragments.New()
-    fragments.AddFragment(fragment)
-    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
-    element.SetValue(fragments.__ref__())
-    image = gdcm.Image()
-    image.SetNumberOfDimensions(2)
-    image.SetDimensions((ds.Columns, ds.Rows, 1))
-    image.SetDataElement(element)
-    image.SetPhotometricInterpretation(
-        gdcm.PhotometricInterpretation(gdcm.PhotometricInterpretation.MONOCHROME2)
-    )
-    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGExtendedProcess2_4))
-    image.SetPixelFormat(gdcm.PixelFormat(1, 12, 12, 11, 0))
-    buffer = image.GetBuffer()
-    if buffer is None:
-        raise damaged(path, "the compressed image cannot be decoded")
-    decoded = np.frombuffer(buffer.encode("utf-8", "surrogateescape"), dtype="<u2")  # GDCM's bytes are a str
-    return decoded.reshape(ds.Rows, ds.Columns)
+    if ds.PhotometricInterpretation in _GREY:
+        size, unused = ds.BitsAllocated // 8, ds.BitsAllocated - ds.BitsStored
+        stored = jpeg8_decode(frame).astype(f"u{size}").view(f"{'ui'[ds.PixelRepresentation]}{size}")
+        return stored << unused >> unused  # unused bits are cut off, or filled with the sign
+    if ds.PhotometricInterpretation != "RGB":
+        raise MedbenchError(
+            f"{path}: JPEG of this kind is read in grey and RGB only. Export it as JPEG 2000."
+        )
+    return jpeg8_decode(frame, colorspace="RGB", outcolorspace="RGB")
 
 
 def _shades(pixels: NDArray[Any], ds: "Dataset", path: Path) -> tuple[int, NDArray[np.uint8]]:

@@ -4,6 +4,7 @@ One process trains a run, the others wait for it. jax is imported only when a ru
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,10 +16,12 @@ from numpy.typing import NDArray
 from medbench.data.cohort import Cohort
 from medbench.environment import capture
 from medbench.errors import MedbenchError
+from medbench.execute.elsewhere import Elsewhere
 from medbench.execute.progress import Event, Sink
+from medbench.execute.trainers import Executes, identity_of
 from medbench.identity import code_fingerprint, run_id, spec_id, why_new
 from medbench.models.weights import sha256
-from medbench.record import RunRecord
+from medbench.record import Environment, RunRecord
 from medbench.reference import References
 from medbench.spec.runs import RunSpec
 from medbench.store import Campaign, Failures, Holder, Store, StoredRun
@@ -53,6 +56,7 @@ def locate(
     mode: Mode,
     sentinel: bool,
     campaign: Campaign | None = None,
+    trainer: Executes | None = None,
 ) -> Whence:
     """How `obtain` would come by a run, without doing it; the arguments are the same.
 
@@ -61,7 +65,7 @@ def locate(
     """
     found = _find(
         spec,
-        code_fingerprint(),
+        code_fingerprint(identity_of(trainer)),
         store=store,
         references=references,
         mode=mode,
@@ -85,6 +89,7 @@ def obtain(
     report: Sink,
     campaign: Campaign | None = None,
     failures: Failures | None = None,
+    trainer: Executes | None = None,
     train: Train | None = None,
 ) -> StoredRun | None:
     """The run: from the store, else from its reference run, else trained and stored.
@@ -103,6 +108,7 @@ def obtain(
       report: receives events; see `medbench.execute.progress`.
       campaign: with `force`, which runs count as trained again already; without, none do.
       failures: of this session; a run among them is not tried again.
+      trainer: executes the run in place of medbench.
       train: in place of `medbench.training.loop.fine_tune`.
 
     Returns:
@@ -110,10 +116,11 @@ def obtain(
 
     Raises:
       MedbenchError: a record is damaged; the run failed in this session already; the cohort or the weights
-        are not what was planned; jax uses another device than planned; training diverged; the store cannot
-        be written.
+        are not what was planned; jax uses another device than planned; training diverged; another trainer
+        failed, or did not leave what it should; the store cannot be written.
     """
-    code = code_fingerprint()
+    by = identity_of(trainer)
+    code = code_fingerprint(by)
     find = partial(
         _find,
         spec,
@@ -137,17 +144,17 @@ def obtain(
             return found
         if failures is not None and (message := failures.get(run_id(spec, code))):
             raise MedbenchError(message)
-        why = "all runs are forced" if mode == "force" else why_new(spec, store)
+        why = "all runs are forced" if mode == "force" else why_new(spec, store, by)
         report(Event(kind="started", run=spec.label, text=why))
         try:
-            made = _train(
+            made = _make(
                 spec,
                 code,
                 cohort=cohort,
                 store=store,
                 weights=weights,
                 report=report,
-                train=train or _fine_tune(store),
+                tune=Here(train or _fine_tune(store)) if trainer is None else Elsewhere(trainer, store),
             )
             if campaign is not None:
                 campaign.add(made.record.run_id)
@@ -183,7 +190,33 @@ def _find(
     return references.get(spec)
 
 
-def _train(
+@dataclass(frozen=True)
+class Here:
+    """Fine-tuning in this process, by jax.
+
+    Attributes:
+      train: `medbench.training.loop.fine_tune`, or what stands in for it.
+      trainer: none but medbench.
+    """
+
+    train: Train
+    trainer: None = None
+
+    def __call__(
+        self, spec: RunSpec, cohort: Cohort, *, weights: Path | None, images: ImageSource, report: Report
+    ) -> tuple[Environment, "FineTuned"]:
+        """Where the run was made, and what it left.
+
+        Raises:
+          MedbenchError: jax uses another device than planned; training diverged.
+        """
+        environment = capture()
+        tuned = self.train(spec, cohort, weights=weights, images=images, report=report)
+        _require_finite(spec, tuned)
+        return environment, tuned
+
+
+def _make(
     spec: RunSpec,
     code: str,
     *,
@@ -191,25 +224,24 @@ def _train(
     store: Store,
     weights: Path | None,
     report: Sink,
-    train: Train,
+    tune: Here | Elsewhere,
 ) -> StoredRun:
     """Fine-tune and store; the run's lock is held."""
     _require_as_planned(spec, cohort, weights)
     store.require_space()
-    environment = capture()
     started = _now()
-    tuned = train(
+    environment, tuned = tune(
         spec,
         cohort,
         weights=weights,
         images=_decoded(spec, cohort, store, report),
         report=lambda progress: report(_staged(spec, progress)),
     )
-    _require_finite(spec, tuned)
     record = RunRecord(
         run_id=run_id(spec, code),
         spec_id=spec_id(spec),
         code=code,
+        trainer=identity_of(tune.trainer),
         spec=spec,
         environment=environment,
         started=started,
@@ -249,7 +281,7 @@ def _decoded(spec: RunSpec, cohort: Cohort, store: Store, report: Sink) -> Image
     def decoding(split: str, done: int, total: int) -> None:
         report(Event(kind="stage", run=spec.label, stage=f"decode {split}", done=done, total=total))
 
-    return DecodedImages(cohort, store.cache("decoded"), decoding)
+    return DecodedImages(cohort, store.cache("decoded"), decoding, spec.recipe.aspect)
 
 
 def _staged(spec: RunSpec, progress: Progress) -> Event:

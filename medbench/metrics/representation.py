@@ -153,7 +153,8 @@ def feature_reuse(spec: FeatureReuse, sample: Sample, weights: NDArray[np.float6
     """What the run's record says of the stage (`feature_reuse@1`), the same under all weights.
 
     Returns:
-      (b,) in [-1, 1]; undefined where the run kept no features of the stage, or they are all the same.
+      (b,) in [-1, 1]; undefined where the run kept no features of the stage, as those of other trainers may
+      not, or they are all the same.
     """
     kept = sample.record.feature_reuse if sample.record else {}
     value = kept.get(spec.stage)
@@ -161,6 +162,8 @@ def feature_reuse(spec: FeatureReuse, sample: Sample, weights: NDArray[np.float6
     if value is None:
         known = f"; there are {', '.join(kept)}" if kept and spec.stage not in kept else ""
         reason = f"the run's record has no reuse of stage `{spec.stage}`{known}"
+        if not kept and sample.record and sample.record.trainer:
+            reason = f"trainer `{sample.record.trainer.name}` leaves no features"
     return _the_same(value, reason, weights)
 
 
@@ -170,8 +173,12 @@ def steps_to_share_of_run(spec: StepsToShare, sample: Sample, weights: NDArray[n
     From chance, at which a head of zeros stands, to the score in the end.
 
     Returns:
-      (b,) steps, above 0; undefined where the run has no scores, or ends no better than chance.
+      (b,) steps, above 0; undefined where the run has no scores, as those of other trainers, or ends no
+      better than chance.
     """
+    if sample.record and sample.record.trainer:
+        name = sample.record.trainer.name
+        return _the_same(None, f"trainer `{name}` leaves no validation scores along the way", weights)
     scores = [(v.step + 1, v.value) for v in (sample.record.validation if sample.record else ())]
     final = scores[-1][1] if scores else None
     if final is None:

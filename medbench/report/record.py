@@ -37,6 +37,8 @@ class RunOrigin(msgspec.Struct, frozen=True, kw_only=True):
     """UTC, ISO 8601."""
     seconds: float
     """Training and scoring, when the run was made."""
+    trainer: str = ""
+    """Who trained it, with the version; empty where medbench did."""
 
 
 class ItemResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -172,8 +172,12 @@ _Dumper.add_representer(str, _represent_text)
 def _for_dump(value: Any, *, nested: bool = False) -> Any:
     if isinstance(value, msgspec.Struct):
         fields = msgspec.structs.fields(value)
-        plain = {f.encode_name: _for_dump(getattr(value, f.name), nested=True) for f in fields}
         config = value.__struct_config__
+        plain = {
+            f.encode_name: _for_dump(getattr(value, f.name), nested=True)
+            for f in fields
+            if not (config.omit_defaults and getattr(value, f.name) == f.default)
+        }
         if config.tag_field is not None:
             plain = {config.tag_field: config.tag, **plain}
         one_line = nested and not any(isinstance(v, dict | list) for v in plain.values())

@@ -117,7 +117,8 @@ class Task(Declared, frozen=True, kw_only=True):
     claims_of: str = ""
     """Another task, whose claims this one is judged by too: the same question, asked of another cohort."""
     cohorts: dict[str, str]
-    """The cohort by tier, as `source:name` (`phantoms:chest`)."""
+    """The cohort by tier: `source:name` (`phantoms:chest`), or a folder with `cohort.yaml`, from the suite's
+    folder."""
     recipes: dict[str, str] = msgspec.field(default_factory=dict)
     """By tier, where the task's images need another recipe than the tier's."""
     primary: str

@@ -15,10 +15,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from medbench.data import dicom, limits
+from medbench.data.check import check
 from medbench.data.dicom import decode_dicom, header, tags, windowed
+from medbench.data.folder import open_folder
 from medbench.data.images import decode, read_header, read_image
 from medbench.errors import MedbenchError
 
+from .clinic import Clinic
 from .dicoms import (
     J2K,
     J2K_LOSSLESS,
@@ -79,6 +82,12 @@ def by_range(pixels: np.ndarray) -> np.ndarray:
     return ((values - values.min()) * 255 // max(1, values.max() - values.min())).astype(np.uint8)
 
 
+def real(name: str) -> str:
+    path = pydicom.data.get_testdata_file(name, download=False)
+    assert path, f"{name} is not in pydicom-data"
+    return path
+
+
 def stored(data: bytes, monkeypatch) -> np.ndarray:
     """The stored values as decoded, before anything is shown."""
     seen = []
@@ -122,6 +131,15 @@ def test_lossless_jpeg_keeps_every_value(pixels, bits, uid, tmp_path, monkeypatc
     assert (stored(by_gdcm(pixels, uid, tmp_path, bits=bits), monkeypatch) == pixels).all()
 
 
+def test_signed_values_in_a_lossless_jpeg_of_as_many_bits_keep_their_sign(monkeypatch):
+    from imagecodecs import jpeg8_encode
+
+    signed = SMOOTH.astype(np.int16) - 2048
+    frame = jpeg8_encode(signed.view(np.uint16) & 0xFFF, lossless=True, bitspersample=12, predictor=1)
+    data = with_frame(dataset(signed, bits=12), JPEG_LOSSLESS_SV1, frame)
+    assert (stored(data, monkeypatch) == signed).all()
+
+
 def test_lossy_jpeg_ls_stays_within_its_bound(monkeypatch):
     data = compressed(SMOOTH, JPEG_LS_NEAR, bits=12, encoder={"jls_error": 3})
     assert 0 < np.abs(stored(data, monkeypatch).astype(int) - SMOOTH).max() <= 3
@@ -139,8 +157,17 @@ def test_jpeg_of_eight_bits_is_near(uid, monkeypatch):
     assert np.abs(stored(data, monkeypatch).astype(int) - film).max() <= 4
 
 
-def test_extended_jpeg_of_twelve_bits_is_near_its_uncompressed_partner():
-    # pydicom's own file of 12 bits; the reference is the GPL decoder, which only this test may use
+def test_extended_jpeg_of_twelve_bits_is_near(monkeypatch):
+    from imagecodecs import jpeg8_encode
+
+    film = (Y * 50 + X * 50).astype(np.uint16)
+    data = with_frame(dataset(film, bits=12), JPEG_EXTENDED, jpeg8_encode(film, level=95, bitspersample=12))
+    assert film.max() > 2**11
+    assert np.abs(stored(data, monkeypatch).astype(int) - film).max() <= 20
+
+
+def test_extended_jpeg_of_twelve_bits_agrees_with_another_decoder():
+    # pydicom's own file of 12 bits; the reference is a GPL decoder, which medbench does not ask for
     pytest.importorskip("libjpeg")
     data = Path(real("JPGExtended.dcm")).read_bytes()
     ds = pydicom.dcmread(real("JPGExtended.dcm"))
@@ -190,7 +217,7 @@ def test_jpeg_in_ybr_comes_out_as_rgb(subsampling):
 
 def test_uncompressed_ybr_comes_out_as_rgb():
     ybr = np.asarray(Image.fromarray(COLOUR).convert("YCbCr"))
-    assert np.abs(shown(file_of(ybr, PhotometricInterpretation="YBR_FULL")).astype(int) - COLOUR).max() <= 2
+    assert np.abs(shown(file_of(ybr, PhotometricInterpretation="YBR_FULL")).astype(int) - COLOUR).max() <= 3
 
 
 def test_colour_of_sixteen_bits_keeps_its_upper_eight():
@@ -370,12 +397,6 @@ def test_one_bit_is_black_and_white():
 
 
 # Real images, from inside the packages pydicom and pydicom-data
-
-
-def real(name: str) -> str:
-    path = pydicom.data.get_testdata_file(name, download=False)
-    assert path, f"{name} is not in pydicom-data"
-    return path
 
 
 @pytest.fixture
@@ -564,6 +585,9 @@ SOUND = {
     "jpeg 2000": compressed(SMOOTH, J2K_LOSSLESS),
     "jpeg-ls": compressed(SMOOTH, JPEG_LS),
     "colour": file_of(COLOUR),
+    "jpeg": with_frame(dataset(COLOUR), JPEG_BASELINE, jpeg(COLOUR)),
+    "lossless jpeg": Path(real("SC_rgb_jpeg_gdcm.dcm")).read_bytes(),
+    "jpeg of 12 bits": Path(real("JPGExtended.dcm")).read_bytes(),
 }
 
 
@@ -586,9 +610,9 @@ def test_nothing_is_said_but_by_our_messages(capfd):
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("absent", ["pydicom", "pylibjpeg", "jpeg_ls", "gdcm"])
+@pytest.mark.parametrize("absent", ["pydicom", "pylibjpeg", "jpeg_ls", "imagecodecs"])
 def test_without_the_extra_the_message_says_what_to_install(absent, tmp_path):
-    uid = {"pylibjpeg": J2K_LOSSLESS, "jpeg_ls": JPEG_LS, "gdcm": JPEG_LOSSLESS}.get(absent, "")
+    uid = {"pylibjpeg": J2K_LOSSLESS, "jpeg_ls": JPEG_LS, "imagecodecs": JPEG_LOSSLESS}.get(absent, "")
     data = (
         file_of(SMOOTH)
         if not uid
@@ -680,3 +704,29 @@ def test_a_text_that_is_called_dicom_is_an_error():
 def test_the_deflated_part_begins_where_the_meta_information_ends():
     data = file_of(SMOOTH, uid=UNCOMPRESSED["deflated"])
     assert zlib.decompress(data[dicom._end_of_meta(data) :], -15).endswith(SMOOTH.tobytes())
+
+
+def test_a_folder_of_dicom_files_is_a_cohort_as_one_of_png_files(tmp_path):
+    clinic = Clinic(tmp_path)
+    for number, row in enumerate(clinic.rows):
+        row["file"] = row["file"].replace(".png", ".dcm")
+        noise = np.random.default_rng(number).integers(0, 4096, (12, 10), dtype=np.uint16)
+        clinic.image(number).parent.mkdir(exist_ok=True)
+        clinic.image(number).write_bytes(file_of(noise, bits=12))
+    checked = check(clinic.write())
+    assert not checked.errors
+    cohort = open_folder(clinic.path)
+    assert cohort.channels == 1
+    images = cohort.images("id", 10)
+    assert images.shape == (len(cohort.examples("id")), 10, 10, 1)
+    assert images.std() > 20
+
+
+def test_a_damaged_dicom_file_of_a_cohort_is_named_with_its_row(tmp_path):
+    clinic = Clinic(tmp_path)
+    clinic.rows[4]["file"] = "cut.dcm"
+    clinic.image(4).parent.mkdir(exist_ok=True)
+    clinic.image(4).write_bytes(file_of(SMOOTH)[:-100])
+    (error,) = check(clinic.write()).errors
+    assert "row 6" in error
+    assert "cut.dcm: no pixel data" in error or "cut.dcm: damaged image" in error

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from medbench.data.images import MAX_PIXELS, decode, read_header, read_image, resize
+from medbench.data.images import MAX_BYTES, MAX_PIXELS, decode, read_header, read_image, resize
 from medbench.errors import MedbenchError
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
@@ -108,6 +108,61 @@ def test_cmyk_becomes_colour():
     assert read(white, "JPEG").min() >= 250
     red = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
     assert np.abs(read(red, "JPEG").astype(int).mean((0, 1)) - [255, 0, 0]).max() < 10
+
+
+def test_cmyk_as_photoshop_writes_it_is_not_taken_for_its_negative():
+    ink = np.zeros((8, 8, 4), dtype=np.uint8)
+    ink[..., :] = 0, 255, 255, 0  # red
+    data = encoded(Image.fromarray(ink, "CMYK"), "JPEG", quality=95)
+    assert b"Adobe" in data, "the mark of inverted inks"
+    assert np.abs(decode(data, Path("skin.jpg")).astype(int) - [255, 0, 0]).max() <= 6
+
+
+def test_cmyk_in_ycck_is_read_by_the_formula_of_jfif():
+    # Adobe's mark says 2: the first three inks are stored as YCbCr, of which JFIF gives the inverse
+    stored = np.array([180, 90, 160, 230], dtype=np.uint8)  # Y, Cb, Cr and inverted black
+    data = encoded(
+        Image.fromarray(np.broadcast_to(255 - stored, (8, 8, 4)).copy(), "CMYK"), "JPEG", quality=100
+    )
+    mark = data.index(b"Adobe") + 11
+    assert data[mark] == 0
+    y, cb, cr, k = stored.astype(float)
+    rgb = y + np.array(
+        [1.402 * (cr - 128), -0.344136 * (cb - 128) - 0.714136 * (cr - 128), 1.772 * (cb - 128)]
+    )
+    cmyk_data = data[:mark] + b"\2" + data[mark + 1 :]
+    found = decode(cmyk_data, Path("skin.jpg"))[0, 0].astype(float)
+    # libjpeg's CMYK of YCCK is 255 - RGB; inverted inks, so each colour is (255 - ink) * (255 - black) / 255
+    assert np.abs(found - (255 - rgb) * k / 255).max() <= 3
+
+
+def test_an_interlaced_png_is_read():
+    assert (decode(interlaced(GREY), Path("film.png"))[..., 0] == GREY).all()
+
+
+def interlaced(grey: np.ndarray) -> bytes:
+    """An Adam7 PNG by hand, as PNG (Third Edition) 8.2 describes its seven passes."""
+    rows = b""
+    for top, left, down, right in (
+        *((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4)),
+        *((2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)),
+    ):
+        for row in grey[top::down, left::right]:
+            rows += b"\0" + row.tobytes() if len(row) else b""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", grey.shape[1], grey.shape[0], 8, 0, 0, 0, 1)
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
+def test_a_file_of_too_many_bytes_is_not_read(tmp_path):
+    with (tmp_path / "film.png").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(MedbenchError, match="more than 1,073,741,824 bytes"):
+        read_image(tmp_path / "film.png")
 
 
 def test_the_orientation_that_a_camera_noted_is_applied():
@@ -218,3 +273,32 @@ def test_resizing_keeps_the_mean_because_it_is_antialiased():
 def test_an_image_of_the_right_size_is_left_alone():
     image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     assert (resize(image, 16) == image).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("shape", "where"), [((20, 40), (4, 12, 0, 16)), ((40, 20), (0, 16, 4, 12)), ((9, 9), (0, 16, 0, 16))]
+)
+def test_with_its_aspect_kept_an_image_is_centred_on_black(channels, shape, where):
+    small = resize(np.full((*shape, channels), 77, dtype=np.uint8), 16, "kept")
+    top, bottom, left, right = where
+    expected = np.zeros((16, 16, channels))
+    expected[top:bottom, left:right] = 77
+    assert (small == expected).all()
+
+
+def test_with_its_aspect_kept_a_circle_stays_a_circle():
+    y, x = np.mgrid[0:300, 0:500]
+    circle = ((((y - 150) ** 2 + (x - 250) ** 2) < 100**2) * 255).astype(np.uint8)[..., None]
+    small = resize(circle, 64, "kept")[..., 0] > 127
+    tall, wide = small.any(axis=1).sum(), small.any(axis=0).sum()
+    assert tall == wide == round(200 * 64 / 500)
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 40), st.sampled_from([1, 3]))
+def test_any_shape_becomes_a_square_with_its_aspect_kept(height, width, size, channels):
+    assert resize(np.ones((height, width, channels), dtype=np.uint8), size, "kept").shape == (
+        size,
+        size,
+        channels,
+    )

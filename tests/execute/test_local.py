@@ -158,8 +158,8 @@ def test_changed_code_trains_afresh_and_says_that_it_is_the_code(bench, monkeypa
     bench.obtain()
     now = code_fingerprint()
     changed = "0" * 12 + now[12:]
-    monkeypatch.setattr(local, "code_fingerprint", lambda: changed)
-    monkeypatch.setattr("medbench.identity.code_fingerprint", lambda: changed)
+    monkeypatch.setattr(local, "code_fingerprint", lambda trainer=None: changed)
+    monkeypatch.setattr("medbench.identity.code_fingerprint", lambda trainer=None: changed)
     assert bench.locate() == "to-train"
     bench.obtain()
     assert bench.events[-2].text == "changed: the code"

@@ -157,13 +157,11 @@ def encode(data: bytes, path: Path, reading: Reading) -> tuple[Staged, bytes]:
       MedbenchError: not an image, or damaged.
     """
     came = decode(data, path)
-    pixels = came
+    pixels = came[..., :1] if (came == came[..., :1]).all() else came
     if reading == "mammogram":
         from medbench.data.breast import crop_to_breast  # noqa: PLC0415
 
         pixels = crop_to_breast(pixels)
-    if pixels.shape[2] == 3 and (pixels == pixels[..., :1]).all():
-        pixels = pixels[..., :1]
     small = _shrink(pixels)
     keeps = small.shape == came.shape and reading == "plain" and _needs_nothing(data)
     kept = data if keeps else _png(small)
@@ -186,8 +184,11 @@ def _stage(task: Task, reading: Reading) -> Staged | MedbenchError:
         return error
     task.target.parent.mkdir(parents=True, exist_ok=True)
     partial = task.target.with_suffix(f".{os.getpid()}.partial")
-    partial.write_bytes(msgspec.json.encode(staged) + b"\n" + kept)
-    partial.replace(task.target)
+    try:
+        partial.write_bytes(msgspec.json.encode(staged) + b"\n" + kept)
+        partial.replace(task.target)
+    finally:
+        partial.unlink(missing_ok=True)  # a full disk needs the room
     return staged
 
 

@@ -4,8 +4,9 @@ from medbench.data.public import catalogue
 from tests.data.public.ward import Ward
 
 
-@pytest.fixture(autouse=True)
-def sources(monkeypatch):
+@pytest.fixture
+def wards(monkeypatch):
+    """The catalogue has the ward and its annex, and nothing else."""
     modules = {"ward": "tests.data.public.ward", "annex": "tests.data.public.annex"}
     monkeypatch.setattr(catalogue, "MODULES", modules)
 

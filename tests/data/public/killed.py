@@ -14,7 +14,7 @@ from tests.data.public.ward import SOURCE
 
 def main(folder: Path, into: Path, kill_at: int) -> None:
     # Images are told one by one, so that the kill falls among them.
-    staging._AT_A_TIME = 1
+    staging._AT_A_TIME = 1 if kill_at else staging._AT_A_TIME
 
     def report(stage: str, done: int, total: int) -> None:
         if stage == "reading images" and done == kill_at:

@@ -1,7 +1,10 @@
 import io
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections import namedtuple
 
 import numpy as np
@@ -16,6 +19,8 @@ from medbench.data.public.prepared import open_prepared
 from medbench.data.public.staging import SHORTER_SIDE, Staging, encode
 from medbench.errors import MedbenchError
 from tests.data.public.ward import SOURCE, Ward, source, write_noise
+
+pytestmark = pytest.mark.usefixtures("wards")
 
 SETS = ("train", "validation", "id")
 
@@ -47,6 +52,20 @@ def test_every_image_comes_out_as_it_went_in_under_its_own_row(ward, into):
             assert row["effusion"] == str(examples.labels[i, 0])
             seen.append(image)
     assert sorted(seen) == sorted(by_name)
+
+
+def test_records_keep_their_order_across_files(ward, into, monkeypatch):
+    from medbench.data.public import builder
+
+    monkeypatch.setattr(builder, "SHARD", 3_000)
+    ward.write()
+    prepared(ward, into)
+    assert len(list((into / "ward").glob("*train.array_record*"))) > 3
+    cohort = open_prepared("ward", into)
+    for i, image in enumerate(cohort.examples("train").image.tolist()):
+        np.testing.assert_array_equal(
+            cohort.set("train").image(i), read_image(ward.folder / "images" / image)
+        )
 
 
 def test_plain_tfds_reads_what_was_prepared_in_the_same_order(ward, into):
@@ -302,6 +321,24 @@ def test_a_file_that_needs_nothing_keeps_its_bytes_and_others_show_what_they_sho
         assert image.mode in {"L", "RGB"}
 
 
+def test_a_mammogram_is_cropped_to_the_breast_and_lies_with_the_chest_wall_to_the_left(tmp_path):
+    film = np.zeros((1500, 1200), np.uint8)
+    rows, columns = np.indices(film.shape)
+    breast = ((rows - 800) / 500) ** 2 + ((columns - 1199) / 500) ** 2 < 1
+    film[breast] = 150
+    path = tmp_path / "a.png"
+    Image.fromarray(film).save(path)
+    staged, kept = encode(path.read_bytes(), path, "mammogram")
+    (tmp_path / "b.png").write_bytes(kept)
+    shown = read_image(tmp_path / "b.png")
+    assert (staged.height, staged.width) == film.shape
+    assert min(shown.shape[:2]) == SHORTER_SIDE
+    assert 1.8 < shown.shape[0] / shown.shape[1] < 2.1
+    middle = shown[shown.shape[0] // 2, :, 0]
+    assert middle[0] == 150
+    assert middle[-1] < 50
+
+
 def test_too_little_space_is_refused_with_figures(ward, into, monkeypatch):
     ward.write()
     usage = namedtuple("usage", "total used free")(10**9, 10**9 - 20_000, 20_000)
@@ -348,6 +385,24 @@ def test_workers_do_not_outlive_a_killed_parent(ward, into):
     with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
         parent.communicate(timeout=60)
     assert parent.returncode == -9
+
+
+def test_ctrl_c_ends_it_and_its_workers_and_the_same_command_goes_on(ward, into):
+    ward.write(height=700, width=700)
+    command = [sys.executable, "-m", "tests.data.public.killed", str(ward.folder), str(into), "0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as parent:
+        while len(staged_files(into)) < 10:
+            assert parent.poll() is None
+            time.sleep(0.02)
+        os.killpg(parent.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+        parent.communicate(timeout=60)
+    assert parent.returncode != 0
+    before = len(staged_files(into))
+    assert before >= 10
+    if not (into / "ward").exists():
+        assert prepared(ward, into).found == before
 
 
 def interrupted(*_, **__):

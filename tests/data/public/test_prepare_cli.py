@@ -6,6 +6,8 @@ import pytest
 from medbench.data import cohort_cli
 from medbench.errors import MedbenchError
 
+pytestmark = pytest.mark.usefixtures("wards")
+
 
 @pytest.fixture(autouse=True)
 def nowhere_else(monkeypatch):

@@ -1,0 +1,181 @@
+"""A run by another trainer, from the job it is given to predictions that are as good as medbench's own.
+
+What is left is joined with labels and patients here, which the trainer was not told. No jax here.
+"""
+
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medbench import environment
+from medbench.data.cohort import TRAIN, VALIDATION, Cohort, Examples
+from medbench.data.splits import nested_subset
+from medbench.errors import MedbenchError
+from medbench.execute.job import Job, write_job
+from medbench.execute.trainers import Executes
+from medbench.identity import code_fingerprint, run_id
+from medbench.record import Environment, Step, Validation
+from medbench.spec.runs import RunSpec
+from medbench.store import Store
+from medbench.training import streams
+from medbench.training.progress import Report
+
+if TYPE_CHECKING:
+    from medbench.execute.handed_in import About
+    from medbench.predictions import Predictions
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedElsewhere:
+    """What a run of another trainer leaves, with the names of `medbench.training.loop.FineTuned`.
+
+    Attributes:
+      predictions: of `validation` and every evaluation set.
+      features: `start/<stage>` and `end/<stage>`, where the trainer left any.
+      trace: loss and learning rate, where it told them.
+      timings: seconds by stage.
+      train_images: of the fraction.
+      train_patients: of the fraction.
+      validation: empty: scores along the way are not asked for.
+      weight_distance: empty: weights stay with the trainer.
+    """
+
+    predictions: "dict[str, Predictions]"
+    features: dict[str, NDArray[np.float16]]
+    trace: list[Step]
+    timings: dict[str, float]
+    train_images: int
+    train_patients: int
+    validation: list[Validation] = field(default_factory=list)
+    weight_distance: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Fine-tuning by another trainer.
+
+    Attributes:
+      trainer: which one.
+      store: where jobs are kept; the run's lock is held.
+    """
+
+    trainer: Executes
+    store: Store
+
+    def __call__(
+        self,
+        spec: RunSpec,
+        cohort: Cohort,
+        *,
+        weights: Path | None,
+        images: Callable[[str, int], NDArray[np.uint8]],
+        report: Report,
+    ) -> tuple[Environment, TunedElsewhere]:
+        """Where the run was made, as far as the trainer says, and what it left.
+
+        Args:
+          spec: all that is to shape the numbers.
+          cohort: the one that `spec` names.
+          weights: file of the backbone; None to start at random.
+          images: arrays that are mapped from files.
+          report: told how far the trainer is.
+
+        Raises:
+          MedbenchError: the trainer failed, or did not leave what it should; its folder is kept then.
+        """
+        from medbench.execute.handed_in import read  # noqa: PLC0415 (pulls in pyarrow)
+
+        begin = time.perf_counter()
+        known = {name: cohort.examples(name) for name in (TRAIN, VALIDATION, *spec.evaluation_sets)}
+        subset = nested_subset(
+            known[TRAIN].patient, spec.fraction, streams.sequence(spec.seed, streams.SUBSET)
+        )
+        told = self._nameless(known)
+        folder = self.store.new_job(run_id(spec, code_fingerprint(self.trainer.identity)))
+        file = write_job(
+            folder,
+            spec,
+            weights=weights,
+            examples=told,
+            images={name: _file_of(images(name, _size(spec, name))) for name in known},
+            subset=subset,
+        )
+        decoded = time.perf_counter()
+        job = Job(folder, file, report)
+        try:
+            self.trainer(job)
+            trained = time.perf_counter()
+            left = read(job, {name: examples.image for name, examples in told.items() if name != TRAIN})
+        except MedbenchError as error:
+            raise MedbenchError(f"{spec.label}: trainer `{self.trainer.identity.name}`: {error}") from error
+        tuned = TunedElsewhere(
+            predictions={
+                name: _predictions(name, spec, known[name], logits) for name, logits in left.logits.items()
+            },
+            features=dict(left.features),
+            trace=left.about.trace,
+            timings={"decode": decoded - begin, **(left.about.timings or {"train": trained - decoded})},
+            train_images=len(subset),
+            train_patients=len(np.unique(known[TRAIN].patient[subset])),
+        )
+        shutil.rmtree(folder, ignore_errors=True)
+        return _environment(left.about), tuned
+
+    def _nameless(self, known: dict[str, Examples]) -> dict[str, Examples]:
+        """As a trainer may see them: a file's name can hold a patient's id, so images are nameless too."""
+        each = self.store.pseudonyms().each
+        return {
+            name: replace(examples, image=each(examples.image), patient=each(examples.patient))
+            for name, examples in known.items()
+        }
+
+
+def _size(spec: RunSpec, name: str) -> int:
+    return spec.recipe.resize if name == TRAIN else spec.recipe.crop
+
+
+def _file_of(images: NDArray[np.uint8]) -> Path:
+    """Where decoded images are mapped from."""
+    assert isinstance(images, np.memmap), "decoded images are kept in files"
+    return Path(str(images.filename))
+
+
+def _predictions(name: str, spec: RunSpec, examples: Examples, logits: NDArray[np.float32]) -> "Predictions":
+    from medbench.predictions import Predictions  # noqa: PLC0415
+
+    return Predictions(
+        evaluation_set=name,
+        target=spec.target,
+        image=examples.image,
+        patient=examples.patient,
+        labels=examples.labels,
+        logits=logits,
+        attributes=examples.attributes,
+    )
+
+
+def _environment(about: "About") -> Environment:
+    """What the trainer says of where it computed, and for the rest this machine."""
+    return Environment(
+        device_class=(
+            environment.class_of(about.platform, about.device or "unknown")
+            if about.platform
+            else environment.device_class()
+        ),
+        device=about.device or environment.processor(),
+        devices=1,
+        cores=environment.usable_cores(),
+        platform=platform.platform(),
+        python=platform.python_version(),
+        libraries=about.libraries,
+        xla_flags=os.environ.get("XLA_FLAGS", ""),
+        commit=environment.commit(),
+    )
