@@ -186,7 +186,6 @@ class Script:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    process_group=0,  # so that what it starts can be ended with it
                 )
             except OSError as error:
                 raise MedbenchError(
@@ -218,12 +217,13 @@ def _followed(child: subprocess.Popen[bytes], job: Job) -> int:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End the child and what it started."""
-    for how, seconds in ((signal.SIGTERM, _GRACE), (signal.SIGKILL, None)):
-        with suppress(ProcessLookupError, subprocess.TimeoutExpired):
-            os.killpg(child.pid, how)
-            child.wait(seconds)
-            return
+    """End the child, if it does not end by what interrupted this process: they are of one process group."""
+    child.terminate()
+    try:
+        child.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
 
 
 def _last_lines(log: Path) -> str:

@@ -725,19 +725,24 @@ def test_a_script_tells_of_progress_by_a_file(bench, script, monkeypatch):
     assert [(e.done, e.total) for e in bench.events if e.stage == "train"] == [(1, 2), (2, 2)]
 
 
-def test_interrupting_a_script_ends_what_it_started(tmp_path, script):
-    path = script(f"sleep 300 & echo $! > {tmp_path}/pid; wait\n")
+@pytest.mark.parametrize("whole_group", [True, False])
+def test_interrupting_a_session_ends_the_script(tmp_path, script, whole_group):
+    """Ctrl-C and `timeout` reach all that the script started; who ends this process alone, the script."""
+    sleeps = f"echo $$ > {tmp_path}/pid; exec sleep 300"
+    path = script(f"sh -c '{sleeps}'; true\n" if whole_group else sleeps)
     code = f"""
 from pathlib import Path
 from medbench.execute.job import Job
 from medbench.execute.trainers import Script
 Script.at(Path({str(path)!r}))(Job(Path({str(tmp_path)!r}), None))
 """
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     pid = tmp_path / "pid"
     while not (pid.exists() and pid.read_text().strip()):
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    (os.killpg if whole_group else os.kill)(process.pid, signal.SIGINT)
     assert "KeyboardInterrupt" in process.communicate(timeout=60)[1]
     child = int(pid.read_text())
     for _ in range(100):
