@@ -9,6 +9,7 @@ sessions on other machines, such as `pytest benchmarks --runs=force --report bui
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -19,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from docs import laid_out
 from medbench.anchors import Anchor, load_anchors, shown
 from medbench.report import terminal
 from medbench.report.record import Report
@@ -41,6 +43,13 @@ SHIFTS = {
     "pad_ufes": real_cohorts.PAD_UFES,
     "ph2": real_cohorts.PH2,
 }
+LAID_OUT: dict[str, tuple[str, Callable[[Path, Path], Path]]] = {
+    "pad-ufes-20": ("derm_pad_ufes", laid_out.pad_ufes_20),
+    "nih-cxr14": ("chest_nih64", laid_out.nih_cxr14),
+}
+"""Public cohorts by name: the folder with a reduced copy, and how it is laid out as its publisher does."""
+PNEUMONIA = "pneumoniamnist/pneumoniamnist_28.npz"
+PUBLIC_CLAIMS = "scale-data or transfer-gain-same-recipe"
 SETS = {"chest_nih64": "nih-chestxray14"}
 """As `expectations/anchors.yaml` names the sets that these are copies of."""
 SOURCES = {
@@ -71,6 +80,8 @@ def main() -> int:
         judge("embedded")
         for name in COHORTS:
             judge(name, "--cohort", str(declaration(name, args.images.resolve())))
+        for name, reference in public(args.images.resolve()).items():
+            judge(name, "--cohort", reference, "-k", PUBLIC_CLAIMS)
     PAGE.write_text(page(), encoding="utf-8")
     return 0
 
@@ -86,6 +97,20 @@ def declaration(name: str, images: Path) -> Path:
     return files[name]
 
 
+def public(images: Path) -> dict[str, str]:
+    """Public cohorts by name, laid out as published, prepared, and opened by their references."""
+    os.environ["MEDBENCH_COHORTS"] = str((BUILD / "cohorts").resolve())
+    for name, (copy, lay_out) in LAID_OUT.items():
+        folder = lay_out(images / copy, BUILD / "laid-out" / name)
+        subprocess.run(
+            [sys.executable, "-m", "medbench.cli", "cohort", "prepare", name, "--from", str(folder)],
+            check=True,
+        )
+    return {name: f"public:{name}" for name in LAID_OUT} | {
+        "pneumoniamnist": f"medmnist:{images / PNEUMONIA}"
+    }
+
+
 def judge(name: str, *options: str) -> None:
     """One pytest run with its report; a refuted claim makes it red, which is no reason to stop."""
     command = [sys.executable, "-m", "pytest", "benchmarks", "--store", str(BUILD / "store")]
@@ -96,7 +121,7 @@ def judge(name: str, *options: str) -> None:
 
 def page() -> str:
     """The whole page, from the reports."""
-    files = {name: BUILD / name / "report.json" for name in ("embedded", *COHORTS)}
+    files = {name: BUILD / name / "report.json" for name in ("embedded", *COHORTS, *PUBLIC_SOURCES)}
     reports = {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
     parts = [HEAD, "## Embedded tier: generated images\n", EMBEDDED, *results(reports["embedded"])]
     draw(reports["embedded"])
@@ -105,6 +130,10 @@ def page() -> str:
     anchors = load_anchors(Path("expectations/anchors.yaml"))
     for name in COHORTS:
         parts += [f"### {name}\n", SOURCES[name] + "\n", *published(anchors, SETS.get(name, ""))]
+        parts += results(reports[name]) if name in reports else ["Not run yet.\n"]
+    parts += ["## Public cohorts\n", PUBLIC]
+    for name, text in PUBLIC_SOURCES.items():
+        parts += [f"### {name}\n", text + "\n"]
         parts += results(reports[name]) if name in reports else ["Not run yet.\n"]
     return "\n".join(parts)
 
@@ -343,6 +372,19 @@ the upstream has seen objects at 32 pixels, not textures; and the networks are s
 REAL = """\
 Reduced copies of public sets, some of them parts, read by `--cohort`. The sets are not in this repository.
 """
+PUBLIC = """\
+Reduced copies laid out as their publishers do (`docs/laid_out.py`), prepared by `medbench cohort prepare` and opened as
+`public:NAME`; and a MedMNIST file opened by its path. The two claims named below, with the small networks of the
+embedded tier. The sets are not in this repository.
+"""
+PUBLIC_SOURCES = {
+    "pad-ufes-20": "516 of PAD-UFES-20's 2,298 photographs, longest side 256 pixels (Pacheco et al. 2020; CC BY 4.0); five "
+    "kinds of lesion.",
+    "nih-cxr14": "699 of ChestX-ray14's 112,120 films, 64 pixels (Wang et al., CVPR 2017; NIH Clinical Center). Lists of "
+    "training and test are our own, dealt by patient. Only some patients have an edema.",
+    "pneumoniamnist": "70 % of PneumoniaMNIST, 28 pixels (Yang et al. 2023; Kermany et al. 2018; CC BY 4.0), in its "
+    "official sets; patients are not known there.",
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -12,7 +12,7 @@ from pathlib import Path
 from medbench.data.cohort import ID, TRAIN, Cohort
 from medbench.data.splits import nested_subset
 from medbench.errors import MedbenchError, NotHereError, nearest
-from medbench.models import lock, weights
+from medbench.models import backbones, lock, weights
 from medbench.spec.effects import BASELINE, TREATMENT, Gain, Robustness, terms
 from medbench.spec.metrics import AnyMetric, resolved
 from medbench.spec.records import PRIMARY, Arm, Claim, Suite, Task, Tier
@@ -270,7 +270,7 @@ def backbone_spec(suite: Suite, name: str) -> BackboneSpec:
     """A backbone pinned by the content of its weight file, which must be there.
 
     Raises:
-      MedbenchError: no such backbone, or its weight file is missing.
+      MedbenchError: no such backbone, or its weight file or the package of its module is missing.
     """
     arm = backbone_named(suite, name)
     architecture = suite.architectures[arm.architecture]
@@ -283,6 +283,8 @@ def backbone_spec(suite: Suite, name: str) -> BackboneSpec:
         width=architecture.width,
         weights=file,
         weights_sha256=lock.digest(weights.find(file, Path(suite.root))) if file else "",
+        module=architecture.module,
+        distribution=backbones.distribution(architecture.module) if architecture.module else "",
     )
 
 

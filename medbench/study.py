@@ -17,7 +17,7 @@ from medbench import expect, policy
 from medbench.anchors import Anchor, load_anchors
 from medbench.cost import hours, operations
 from medbench.data.cohort import VALIDATION, Cohort
-from medbench.data.sources import absent_cohort, open_cohort, prepared_in
+from medbench.data.sources import absent_cohort, names_source, open_cohort, prepared_in
 from medbench.environment import device_class
 from medbench.errors import MedbenchError, NotHereError, NotInSessionError, NotPreparedError, nearest
 from medbench.execute.local import locate, obtain
@@ -658,7 +658,7 @@ def _open_cohorts(suite: Suite, options: Options) -> dict[str, Cohort]:
     cache, prepared = Store(options.store).cache("digests"), prepared_in(options.store)
     if options.cohort is None:
         references = {
-            name: task.cohorts[options.tier]
+            name: _placed(task.cohorts[options.tier], Path(suite.root))
             for name, task in suite.tasks.items()
             if options.tier in task.cohorts
         }
@@ -673,6 +673,11 @@ def _open_cohorts(suite: Suite, options: Options) -> dict[str, Cohort]:
             f"there are tasks for {domains}."
         )
     return dict.fromkeys(tasks, cohort)
+
+
+def _placed(reference: str, root: Path) -> str:
+    """A folder that a task names, relative to its suite; any other reference as it is."""
+    return reference if names_source(reference) else str(root / Path(reference).expanduser())
 
 
 def _opened_or_absent(reference: str, cache: Path, prepared: Path) -> Cohort:
@@ -732,4 +737,4 @@ def _equal(one: "Predictions", other: "Predictions") -> bool:
 def _cost(spec: RunSpec) -> tuple[object, ...]:
     """What the duration of a run depends on, near enough."""
     recipe, backbone = spec.recipe, spec.backbone
-    return (backbone.blocks, backbone.width, recipe.steps, recipe.batch_size, recipe.crop)
+    return (backbone.module, backbone.blocks, backbone.width, recipe.steps, recipe.batch_size, recipe.crop)

@@ -408,6 +408,8 @@ def test_a_run_is_resolved_to_what_shapes_its_numbers(suite):
             "width": 0.5,
             "weights": "big-tiny.npz",
             "weights_sha256": hashlib.sha256(b"weights").hexdigest(),
+            "module": "",
+            "distribution": "",
         },
         "recipe": {
             "name": "short",

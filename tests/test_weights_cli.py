@@ -1,5 +1,9 @@
 import shutil
 import sys
+import threading
+from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import numpy as np
@@ -228,3 +232,17 @@ def test_only_a_full_check_reads_every_value(here, sound):
 def test_a_missing_file_that_is_named_is_a_mistake(capsys):
     assert run("check", "photos-tiny.npz") == 2
     assert "`medbench weights get photos-tiny.npz` fetches it" in capsys.readouterr().err
+
+
+def test_a_file_comes_from_a_server_as_it_is(here, sound, monkeypatch):
+    """The real download, from this machine."""
+    handler = partial(SimpleHTTPRequestHandler, directory=sound)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        entry = weights_cli.released()["photos-tiny.npz"]
+        entry = replace(entry, address=f"http://127.0.0.1:{server.server_port}/photos-tiny.npz")
+        monkeypatch.setattr(weights_cli, "released", lambda: {entry.file: entry})
+        assert run("get", "photos-tiny.npz") == 0
+        server.shutdown()
+    assert (here / weights.OWN / "photos-tiny.npz").read_bytes() == (sound / "photos-tiny.npz").read_bytes()
+    assert not list((here / weights.OWN).rglob("*.partial*"))

@@ -29,8 +29,8 @@ def crop_to_breast(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     The breast is the largest connected piece that is brighter than Otsu's threshold and thicker than
     `THINNEST`; markers and the scanner's frame are other or thinner pieces. Otsu's threshold (IEEE
     Trans. SMC 9, 1979) is taken of the square roots of grey values, since three classes (background,
-    fat, gland) would else be divided between fat and gland. Where no such piece is found, or it runs round
-    most of the image's edge (a film that was not inverted, or nothing but tissue), nothing is cut off.
+    fat, gland) would else be divided between fat and gland. Where no such piece is found, nothing is cut
+    off; nor is it from a film that was not inverted, whose largest piece is the background.
 
     Args:
       image: (h, w, 1) grey, after windowing.
@@ -72,8 +72,7 @@ def _find(grey: NDArray[np.uint8]) -> _Breast | None:
     factor = max(1, -(-max(grey.shape) // WORKING_SIZE))
     small = np.asarray(Image.fromarray(np.ascontiguousarray(grey)).reduce(factor))
     breast = _largest_piece(_without_thin(small > _threshold(small)))
-    frame = np.concatenate([breast[0], breast[-1], breast[:, 0], breast[:, -1]])
-    if breast.mean() < SMALLEST or frame.mean() > 0.5:
+    if breast.mean() < SMALLEST:
         return None
     rows, columns = (np.flatnonzero(breast.any(axis=axis)) for axis in (1, 0))
     margin = round(MARGIN * max(grey.shape))

@@ -120,7 +120,7 @@ def _prepare(args: argparse.Namespace) -> int:
         f"{in_words(found, before=environment)}\n"
         f"Prepared in {duration(done.seconds)}: {counted(sum(record.images.values()), 'image')}{resumed}, "
         f"{record.bytes / 1e6:,.0f} MB in {done.folder}.\n"
-        f"Licence: {record.licence}. To cite: {record.citation}"
+        f"Licence: {record.licence.rstrip('.')}. To cite: {record.citation}"
     )
     return 0
 

@@ -7,19 +7,22 @@ import hashlib
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-import PIL
 from filelock import FileLock
 from numpy.typing import NDArray
 
 from medbench.data.cohort import Cohort
 from medbench.errors import MedbenchError
+from medbench.spec.runs import Aspect
 
 _SOURCES = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))
-_READER = hashlib.sha256(_SOURCES + PIL.__version__.encode()).hexdigest()
+_DECODERS = {"imagecodecs", "pillow", "pydicom", "pyjpegls", "pylibjpeg-openjpeg"}
+_VERSIONS = sorted(f"{d.name} {d.version}" for d in distributions() if d.name.lower() in _DECODERS)
+_READER = hashlib.sha256(_SOURCES + "\n".join(_VERSIONS).encode()).hexdigest()
 """Identifies the code that reads and resizes, so that arrays on disk are made anew when it changes."""
 
 Report = Callable[[str, int, int], None]
@@ -32,7 +35,14 @@ class DecodesInPlace(Protocol):
 
     channels: int
 
-    def decode_into(self, out: NDArray[np.uint8], split: str, size: int, done: Callable[[int], None]) -> None:
+    def decode_into(
+        self,
+        out: NDArray[np.uint8],
+        split: str,
+        size: int,
+        done: Callable[[int], None],
+        aspect: Aspect = "squashed",
+    ) -> None:
         """Fill `out` (n, size, size, channels), calling `done` with the number of images so far."""
 
 
@@ -55,13 +65,17 @@ class DecodedImages:
     """The images of a cohort's splits as read-only arrays, decoded on first use.
 
     Called with a split and a size in pixels it returns (n, size, size, 1 or 3) uint8, mapped from
-    `cache_dir`. Several processes may ask at once: one decodes, the others wait.
+    `cache_dir`. `aspect` is what becomes of images that are not square. Several processes may ask at once:
+    one decodes, the others wait.
     """
 
-    def __init__(self, cohort: Cohort, cache_dir: Path, report: Report = _quiet):
+    def __init__(
+        self, cohort: Cohort, cache_dir: Path, report: Report = _quiet, aspect: Aspect = "squashed"
+    ) -> None:
         self._cohort = cohort
         self._cache_dir = cache_dir
         self._report = report
+        self._aspect = aspect
 
     def __call__(self, split: str, size: int) -> NDArray[np.uint8]:
         """The images of a split at a size.
@@ -86,7 +100,7 @@ class DecodedImages:
 
     def path(self, split: str, size: int) -> Path:
         """Where the array of a split at a size is kept."""
-        content = f"{_READER}/{self._cohort.fingerprint}/{split}/{size}"
+        content = f"{_READER}/{self._cohort.fingerprint}/{split}/{size}/{self._aspect}"
         return self._cache_dir / f"{hashlib.sha256(content.encode()).hexdigest()[:20]}-{size}px.npy"
 
     def _decode(self, path: Path, split: str, size: int) -> NDArray[np.uint8]:
@@ -97,7 +111,9 @@ class DecodedImages:
             if isinstance(self._cohort, DecodesInPlace):
                 shape = (total, size, size, self._cohort.channels)
                 out = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
-                self._cohort.decode_into(out, split, size, lambda done: self._report(split, done, total))
+                self._cohort.decode_into(
+                    out, split, size, lambda done: self._report(split, done, total), self._aspect
+                )
                 out.flush()
             else:
                 with partial.open("wb") as file:

@@ -21,7 +21,7 @@ from medbench.data.images import read_image, resize
 from medbench.data.reading import Part, Reading, read_folder
 from medbench.errors import MedbenchError, nearest, printable
 from medbench.spec.loader import shown
-from medbench.spec.runs import Target
+from medbench.spec.runs import Aspect, Target
 
 FINGERPRINT_SCHEME = 1
 
@@ -67,7 +67,14 @@ class FolderCohort:
         self.decode_into(out, split, size, lambda _: None)
         return out
 
-    def decode_into(self, out: NDArray[np.uint8], split: str, size: int, done: Callable[[int], None]) -> None:
+    def decode_into(
+        self,
+        out: NDArray[np.uint8],
+        split: str,
+        size: int,
+        done: Callable[[int], None],
+        aspect: Aspect = "squashed",
+    ) -> None:
         """As `images`, into a given array, calling `done` with the number of images so far."""
         part = self._part(split)
 
@@ -76,7 +83,7 @@ class FolderCohort:
                 image = read_image(part.path[i])
             except MedbenchError as error:
                 raise MedbenchError(printable(part.complaint(split, i, error, hide))) from error
-            out[i] = resize(image, size)  # a grey image fills all three channels
+            out[i] = resize(image, size, aspect)  # a grey image fills all three channels
 
         in_threads(len(part.path), decode, done)
 

@@ -281,7 +281,7 @@ def _decoded(spec: RunSpec, cohort: Cohort, store: Store, report: Sink) -> Image
     def decoding(split: str, done: int, total: int) -> None:
         report(Event(kind="stage", run=spec.label, stage=f"decode {split}", done=done, total=total))
 
-    return DecodedImages(cohort, store.cache("decoded"), decoding)
+    return DecodedImages(cohort, store.cache("decoded"), decoding, spec.recipe.aspect)
 
 
 def _staged(spec: RunSpec, progress: Progress) -> Event:

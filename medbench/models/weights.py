@@ -35,11 +35,14 @@ def find(name: str, near: Path | None = None) -> Path:
     for folder in searched:
         if (folder / name).is_file():
             return folder / name
+    places = ", ".join(map(str, searched))
+    if name in released():
+        raise NotHereError(f"weights `{name}` not found in {places}. {_how_to_get(name)}")
     there = sorted({file.name for folder in searched for file in there_in(folder)})
     nearest = difflib.get_close_matches(name, there, n=1)
     guess = f" Did you mean `{nearest[0]}`?" if nearest else ""
     raise NotHereError(
-        f"weights `{name}` not found in {', '.join(map(str, searched))}.{guess} {_how_to_get(name)}"
+        f"weights `{name}` not found in {places}.{guess} {_how_to_get(name)}"
         f" Weight files found: {', '.join(there) or 'none'}."
     )
 

@@ -303,14 +303,19 @@ class EqualizedOddsGap(MetricSpec, frozen=True, kw_only=True, tag="equalized_odd
         return f"by-{'+'.join(self.attributes)}-from-{self.smallest}"
 
 
+BIT_STAGES = ("root", "block1", "block2", "block3", "block4", "pre_logits")
+"""Where a BiT's features are kept."""
+
+
 class FeatureReuse(MetricSpec, frozen=True, kw_only=True, tag="feature_reuse"):
     """How alike a stage's features are before and after fine-tuning: linear CKA, unbiased.
 
     On the first images of `id`; known of a run, not of its predictions.
     """
 
-    stage: Literal["root", "block1", "block2", "block3", "block4", "pre_logits"]
-    """`root`, `block1` to `block4`, or `pre_logits`, what the head sees."""
+    stage: str
+    """`root`, `block1` to `block4`, or `pre_logits`, what the head sees; of a backbone that is not BiT, as
+    its module calls them. Of a run without such a stage the value is undefined."""
     low = -1.0
 
     @property

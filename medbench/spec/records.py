@@ -117,7 +117,8 @@ class Task(Declared, frozen=True, kw_only=True):
     claims_of: str = ""
     """Another task, whose claims this one is judged by too: the same question, asked of another cohort."""
     cohorts: dict[str, str]
-    """The cohort by tier, as `source:name` (`phantoms:chest`)."""
+    """The cohort by tier: `source:name` (`phantoms:chest`), or a folder with `cohort.yaml`, from the suite's
+    folder."""
     recipes: dict[str, str] = msgspec.field(default_factory=dict)
     """By tier, where the task's images need another recipe than the tier's."""
     primary: str
@@ -131,12 +132,14 @@ class Task(Declared, frozen=True, kw_only=True):
 
 
 class Architecture(Declared, frozen=True, kw_only=True):
-    """A BiT ResNet-v2 by depth and width (`backbones.yaml`)."""
+    """A BiT ResNet-v2 by depth and width, or another net by its module (`backbones.yaml`)."""
 
-    blocks: list[int]
+    blocks: list[int] = msgspec.field(default_factory=list)
     """Units in each of the four blocks."""
-    width: float
+    width: float = 0.0
     """Factor on the channels of every layer: root 64 x width."""
+    module: str = ""
+    """In place of both, the entry point (group `medbench.backbones`) of a Flax module that is not BiT."""
     description: str = ""
 
 

@@ -36,6 +36,10 @@ class BackboneSpec(Resolved, frozen=True, kw_only=True):
     """File name, empty for random initialisation."""
     weights_sha256: str
     """Of the file's bytes, empty for random initialisation."""
+    module: str = ""
+    """Entry point of a network that is not BiT, which has neither blocks nor width; empty for a BiT."""
+    distribution: str = ""
+    """Name and version of the package that the module is of."""
 
 
 class ResolvedRecipe(Resolved, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from medbench.errors import MedbenchError, nearest
+from medbench.models.weights import SUFFIXES
 from medbench.predicates import PREDICATES
 from medbench.spec.effects import (
     BASELINE,
@@ -25,12 +26,14 @@ from medbench.spec.effects import (
 from medbench.spec.layers import HEAD, KINDS, Layer, read_layers
 from medbench.spec.loader import Document
 from medbench.spec.metrics import (
+    BIT_STAGES,
     BUILT_IN,
     OF_ANOTHER,
     OF_GROUPS,
     OF_RUN,
     AnyMetric,
     Brier,
+    FeatureReuse,
     Metrics,
     pools_home,
     ungrouped,
@@ -242,6 +245,11 @@ def _check_backbones(document: Document[Backbones], suite: Suite) -> None:
         declared = _Declared(document, ("architectures", name), "architecture", name)
         declared.expect_name()
         blocks, width = architecture.blocks, architecture.width
+        if architecture.module:
+            for field in ("blocks", "width"):
+                if declared.says(field):
+                    declared.refuse(field, message=f"{declared} has a `module`, so it has no `{field}`.")
+            continue
         declared.expect(
             "four positive numbers", "blocks", found=blocks, holds=len(blocks) == 4 and min(blocks) > 0
         )
@@ -261,10 +269,11 @@ def _check_backbones(document: Document[Backbones], suite: Suite) -> None:
         for architecture_name, file in upstream.weights.items():
             steps = ("weights", architecture_name)
             declared.expect_known("architecture", architecture_name, suite.architectures, *steps)
-            bare = Path(file).name == file and file.endswith(".npz")
-            declared.expect(
-                "the name of an .npz file, without folders,", *steps, found=f"`{file}`", holds=bare
-            )
+            of_module = bool(suite.architectures[architecture_name].module)
+            bare = Path(file).name == file != "" and (of_module or file.endswith(SUFFIXES))
+            kind = "a" if of_module else f"an {' or '.join(SUFFIXES)}"
+            expected = f"the name of {kind} file, without folders,"
+            declared.expect(expected, *steps, found=f"`{file}`", holds=bare)
 
 
 def _check_recipes(document: Document[Recipes]) -> None:
@@ -355,6 +364,8 @@ def _check_metrics(document: Document[Metrics], suite: Suite) -> None:
                 declared.expect(expected, field, found=f"{found:g}", holds=holds(found))
         if isinstance(metric, Brier) and metric.part == "score" and declared.says("bins"):
             declared.refuse("bins", message=f"`bins` are of a `part` of {declared}, and it names none.")
+        if isinstance(metric, FeatureReuse) and not any(net.module for net in suite.architectures.values()):
+            declared.expect_known("stage", metric.stage, BIT_STAGES, "stage")
         if isinstance(metric, OF_GROUPS):
             declared.expect_once(metric.attributes, "attributes")
             for i, attribute in enumerate(metric.attributes):

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from medbench import metrics
 from medbench.data.cohort import ID, TRAIN, VALIDATION, Cohort, Examples
 from medbench.data.splits import nested_subset
-from medbench.models import bit, files, npz
+from medbench.models import backbones, bit, files, npz
+from medbench.models.backbones import StageOf
 from medbench.predictions import Predictions
 from medbench.record import Step, Validation
 from medbench.spec.runs import RunSpec, Target
@@ -102,7 +103,7 @@ def fine_tune(
     ]
 
     # Model: the backbone under a head of zeros. Compiling shows in the first step and the first scoring.
-    network = Network(spec.backbone.blocks, spec.backbone.width, len(target.classes))
+    network = _network(spec)
     objective = Objective(
         target.kind, recipe.crop, recipe.horizontal_flip, recipe.mixup_alpha, recipe.momentum
     )
@@ -163,19 +164,22 @@ def fine_tune(
             for step in _spread(recipe.steps, _TRACE_POINTS)
         ],
         validation=validation,
-        weight_distance=weight_distance(initial, jax.device_get(state.params)),
+        weight_distance=weight_distance(initial, jax.device_get(state.params), _stage_of(spec)),
         timings=clock.seconds,
         train_images=len(subset),
         train_patients=len(np.unique(everyone.patient[subset])),
     )
 
 
-def weight_distance(before: bit.Params, after: bit.Params) -> dict[str, float]:
+def weight_distance(
+    before: bit.Params, after: bit.Params, stage_of: StageOf = bit.stage_of
+) -> dict[str, float]:
     """How far training moved each stage, in Euclidean norms of all its parameters.
 
     Args:
       before: the parameter tree at the start.
       after: a tree of the same shapes.
+      stage_of: which stage a parameter belongs to.
 
     Returns:
       stage -> |after - before| / |before|; for the head, which starts at zero, |after|.
@@ -184,21 +188,44 @@ def weight_distance(before: bit.Params, after: bit.Params) -> dict[str, float]:
     length: dict[str, float] = {}
     ends = traverse_util.flatten_dict(after)
     for path, begin in traverse_util.flatten_dict(before).items():
-        stage = bit.stage_of(path)
+        stage = stage_of(path)
         first, last = np.asarray(begin, np.float64), np.asarray(ends[path], np.float64)
         moved[stage] = moved.get(stage, 0.0) + float(np.square(last - first).sum())
         length[stage] = length.get(stage, 0.0) + float(np.square(first).sum())
     return {stage: float(np.sqrt(moved[stage] / (length[stage] or 1.0))) for stage in moved}
 
 
+def _network(spec: RunSpec) -> Network:
+    """A BiT by its shape, or another net by its entry point, of the very package that was planned with."""
+    backbone = spec.backbone
+    if not backbone.module:
+        return Network(backbone.blocks, backbone.width, len(spec.target.classes))
+    backbones.require(backbone.module, backbone.distribution)
+    return Network((), 0.0, len(spec.target.classes), backbone.module)
+
+
+def _stage_of(spec: RunSpec) -> StageOf:
+    return backbones.stage_of(spec.backbone.module) if spec.backbone.module else bit.stage_of
+
+
 def _initial_params(spec: RunSpec, weights: Path | None, network: Network) -> bit.Params:
     """The backbone with a fresh head: from its file, or random from the seed."""
+    if network.module:
+        return _initial_params_of_module(spec, weights, network)
     if weights is None:
         return bit.init_params(
             network.blocks, network.width, network.classes, streams.generator(spec.seed, streams.INIT)
         )
     pretrained = files.load(weights, blocks=network.blocks, width=network.width)
     return npz.adapt_head(pretrained, network.classes)
+
+
+def _initial_params_of_module(spec: RunSpec, weights: Path | None, network: Network) -> bit.Params:
+    name, classes, size = network.module, network.classes, spec.recipe.crop
+    if weights is None:
+        seed = streams.key_seed(spec.seed, streams.INIT)
+        return backbones.init_params(name, classes=classes, size=size, seed=seed)
+    return backbones.load_params(name, weights, classes=classes, size=size)
 
 
 def _predictions(name: str, target: Target, examples: Examples, logits: NDArray[np.float32]) -> Predictions:

@@ -37,7 +37,7 @@ def features_of(
     """Pooled features by stage, held to 16 bits; arguments as of `logits_of`, with n at least 1.
 
     Returns:
-      stage -> (n, c), for `root`, `block1` to `block4` and `pre_logits`.
+      stage -> (n, c), for `root`, `block1` to `block4` and `pre_logits`, or what another net than BiT has.
     """
     batches = [
         predict_step(params, _filled(images[begin : begin + batch_size], batch_size), network=network)[1]

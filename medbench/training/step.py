@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array, lax
 
+from medbench.models.backbones import backbone
 from medbench.models.bit import BiT
 
 LOOK_BACK = 4
@@ -21,15 +22,27 @@ LOOK_BACK = 4
 
 @dataclass(frozen=True)
 class Network:
-    """The architecture; equal values share compiled functions."""
+    """The architecture; equal values share compiled functions.
+
+    Attributes:
+      blocks: units in each block of a BiT.
+      width: factor on its channels.
+      classes: columns of the logits.
+      module: entry point of a network that is not BiT; empty for a BiT.
+    """
 
     blocks: tuple[int, ...]
     width: float
     classes: int
+    module: str = ""
 
     def apply(self, params: Any, images: Array) -> tuple[Array, dict[str, Array]]:
         """Logits (n, classes) and pooled features by stage of images (n, h, w, 3) in [-1, 1]."""
-        model = BiT(self.blocks, self.width, self.classes)
+        model = (
+            backbone(self.module).module(self.classes)
+            if self.module
+            else BiT(self.blocks, self.width, self.classes)
+        )
         return cast("tuple[Array, dict[str, Array]]", model.apply({"params": params}, images))
 
 

@@ -83,10 +83,20 @@ def test_a_marker_in_a_corner_does_not_change_the_crop(top, side, value, away, m
 def test_the_frame_of_a_scanned_film_is_cut_off(thickness):
     image = mammogram(600, 500)
     framed = image.copy()
-    for strip in (framed[:thickness], framed[-thickness:], framed[:, -thickness:]):
+    for strip in (framed[:thickness], framed[-thickness:], framed[:, :thickness], framed[:, -thickness:]):
         strip[:] = 255
     found, expected = crop_to_breast(framed).shape, crop_to_breast(image).shape
     assert np.abs(np.subtract(found, expected)).max() <= 2, "but for one of the pixels it is looked for at"
+
+
+def test_a_label_brighter_than_the_breast_does_not_turn_it_away():
+    image = (mammogram(400, 300, 0.3) // 3).astype(np.uint8)
+    expected = crop_to_breast(image)
+    image[10:90, 210:290] = 255
+    weight = (image.sum(axis=(0, 2), dtype=np.int64) * (np.arange(300) - 149.5)).sum()
+    assert weight > 0, "by brightness alone, the label would be taken for the chest wall"
+    assert np.array_equal(crop_to_breast(image), expected)
+    assert np.array_equal(crop_to_breast(image[:, ::-1]), expected)
 
 
 def test_noise_of_the_film_does_not_widen_the_crop():

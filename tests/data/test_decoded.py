@@ -29,7 +29,7 @@ class Slides:
 class DirectSlides(Slides):
     channels = 1
 
-    def decode_into(self, out, split, size, done):
+    def decode_into(self, out, split, size, done, aspect="squashed"):
         images = self.images(split, size)
         for i in range(len(out)):
             out[i] = images[i]

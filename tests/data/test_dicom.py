@@ -131,6 +131,15 @@ def test_lossless_jpeg_keeps_every_value(pixels, bits, uid, tmp_path, monkeypatc
     assert (stored(by_gdcm(pixels, uid, tmp_path, bits=bits), monkeypatch) == pixels).all()
 
 
+def test_signed_values_in_a_lossless_jpeg_of_as_many_bits_keep_their_sign(monkeypatch):
+    from imagecodecs import jpeg8_encode
+
+    signed = SMOOTH.astype(np.int16) - 2048
+    frame = jpeg8_encode(signed.view(np.uint16) & 0xFFF, lossless=True, bitspersample=12, predictor=1)
+    data = with_frame(dataset(signed, bits=12), JPEG_LOSSLESS_SV1, frame)
+    assert (stored(data, monkeypatch) == signed).all()
+
+
 def test_lossy_jpeg_ls_stays_within_its_bound(monkeypatch):
     data = compressed(SMOOTH, JPEG_LS_NEAR, bits=12, encoder={"jls_error": 3})
     assert 0 < np.abs(stored(data, monkeypatch).astype(int) - SMOOTH).max() <= 3

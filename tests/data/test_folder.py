@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medbench.data.decoded import DecodesInPlace
+from medbench.data.decoded import DecodedImages, DecodesInPlace
 from medbench.data.folder import open_folder
 from medbench.errors import MedbenchError
 from tests.data.clinic import Clinic, edited, table_text, write_noise
@@ -303,6 +303,18 @@ def test_decoding_reports_and_stops_at_a_damaged_image(clinic):
     victim.write_bytes(victim.read_bytes()[:60])
     with pytest.raises(MedbenchError, match=victim.name):
         cohort.images("id", 4)
+
+
+def test_images_keep_their_aspect_where_that_is_asked_for_and_are_kept_apart(clinic, tmp_path):
+    cohort = open_folder(clinic.write())
+    victim = clinic.folder / "images" / cohort.examples("id").image[0]
+    Image.new("L", (40, 10), 255).save(victim)
+    cohort = open_folder(clinic.path)
+    kept = DecodedImages(cohort, tmp_path, aspect="kept")("id", 8)
+    squashed = DecodedImages(cohort, tmp_path)("id", 8)
+    assert (squashed[0] == 255).all()
+    assert kept[0, 3:5].min() == 255
+    assert kept[0, :3].max() == kept[0, 5:].max() == 0
 
 
 def test_an_unknown_split_is_refused_with_the_nearest(clinic):

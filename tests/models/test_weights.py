@@ -37,13 +37,20 @@ def test_a_missing_file_says_where_to_put_it_and_what_is_there(folders):
     (folders["shipped"] / "BiT-M-R50x1.npz").write_bytes(b"")
     (folders["near"] / "other.npz").write_bytes(b"")
     with pytest.raises(MedbenchError) as caught:
-        weights.find("BiT-M-R50x3.npz", folders["near"])
+        weights.find("BiT-L-R50x1.npz", folders["near"])
     message = str(caught.value)
     assert all(str(folder) in message for folder in folders.values())
     assert "Did you mean `BiT-M-R50x1.npz`?" in message
-    assert "`medbench weights get BiT-M-R50x3.npz` fetches it (about 1,382 MB)" in message
     assert f"${weights.VARIABLE}" in message
     assert "Weight files found: BiT-M-R50x1.npz, other.npz." in message
+
+
+def test_a_missing_released_file_says_how_to_fetch_it_and_is_likened_to_no_other_net(folders):
+    (folders["shipped"] / "BiT-M-R50x1.npz").write_bytes(b"")
+    with pytest.raises(MedbenchError) as caught:
+        weights.find("BiT-M-R50x3.npz", folders["near"])
+    assert "`medbench weights get BiT-M-R50x3.npz` fetches it (about 1,382 MB)" in str(caught.value)
+    assert "Did you mean" not in str(caught.value)
 
 
 def test_what_was_never_released_cannot_be_fetched(folders):

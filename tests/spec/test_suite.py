@@ -850,20 +850,35 @@ MISTAKES = [
         "bench/backbones.yaml:16: unknown architecture `r14` in upstream `large`. Did you mean `r14x0.5`?",
     ),
     Mistake(
+        "a module with blocks",
+        BACKBONES,
+        "  r14x0.5: {blocks: [1, 1, 1, 1], width: 0.5}",
+        "  r14x0.5: {blocks: [1, 1, 1, 1], module: my-vit}",
+        "bench/backbones.yaml:2: architecture `r14x0.5` has a `module`, so it has no `blocks`.",
+    ),
+    Mistake(
+        "neither a module nor blocks",
+        BACKBONES,
+        "  r14x0.5: {blocks: [1, 1, 1, 1], width: 0.5}",
+        "  r14x0.5: {width: 0.5}",
+        "bench/backbones.yaml:2: expected four positive numbers for `blocks` in architecture `r14x0.5`, "
+        "found [].",
+    ),
+    Mistake(
         "weights in a folder",
         BACKBONES,
         "      r14x0.5: large.npz",
         "      r14x0.5: ../large.npz",
-        "bench/backbones.yaml:16: expected the name of an .npz file, without folders, for "
-        "`r14x0.5` in upstream `large`, found `../large.npz`.",
+        "bench/backbones.yaml:16: expected the name of an .npz or .safetensors file, without "
+        "folders, for `r14x0.5` in upstream `large`, found `../large.npz`.",
     ),
     Mistake(
         "weights in another format",
         BACKBONES,
         "      r14x0.5: large.npz",
         "      r14x0.5: large.h5",
-        "bench/backbones.yaml:16: expected the name of an .npz file, without folders, for "
-        "`r14x0.5` in upstream `large`, found `large.h5`.",
+        "bench/backbones.yaml:16: expected the name of an .npz or .safetensors file, without "
+        "folders, for `r14x0.5` in upstream `large`, found `large.h5`.",
     ),
     Mistake(
         "random initialisation with weights",
@@ -1226,8 +1241,7 @@ MISTAKES = [
         METRICS,
         "stage: block4",
         "stage: block5",
-        "bench/metrics.yaml:11: unknown value `block5` for `stage` in feature reuse `reuse`. Did you mean "
-        "`block4`?",
+        "bench/metrics.yaml:11: unknown stage `block5` in metric `reuse`. Did you mean `block4`?",
     ),
     Mistake(
         "features of no stage",

@@ -41,9 +41,10 @@ class Cohort:
     def __init__(self, domain, *, name, generated):
         self.domain, self.name, self.generated = domain, name, generated
         self.target = TARGET
-        self.shifts = tuple(world().get("shifts", {}).get(domain, SHIFTS[domain]))
+        self.absent: dict[str, str] = world().get("absent", {}).get(domain, {})
+        shifts = world().get("shifts", {}).get(domain, SHIFTS[domain])
+        self.shifts = tuple(shift for shift in shifts if shift not in self.absent)
         self.attributes = ("sex",)
-        self.absent: dict[str, str] = {}
         self.cluster = world().get("cluster", "patient")
         self.image_area = 64
         self.fingerprint = f"{name}-{world().get('patients', 1)}"

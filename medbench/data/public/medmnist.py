@@ -6,9 +6,10 @@ Fetches the published files and opens them, or files of the user's own in the sa
 import hashlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 import numpy as np
@@ -23,6 +24,7 @@ from medbench.data.public.npz import Npz
 from medbench.data.soundness import Part, require_all_classes
 from medbench.errors import MedbenchError, NotPreparedError, nearest, printable
 from medbench.spec.loader import shown
+from medbench.spec.runs import Aspect
 
 FOLDERS = "MEDBENCH_COHORTS"
 """Environment variable: folders, as in PATH, where files are looked for too."""
@@ -125,6 +127,7 @@ class MedMNIST:
 
     generated = False
     shifts: tuple[str, ...] = ()
+    absent: Mapping[str, str] = MappingProxyType({})
     attributes: tuple[str, ...] = ()
     cluster = "image"
 
@@ -167,7 +170,14 @@ class MedMNIST:
         self.decode_into(out, split, size, lambda _: None)
         return out
 
-    def decode_into(self, out: NDArray[np.uint8], split: str, size: int, done: Callable[[int], None]) -> None:
+    def decode_into(
+        self,
+        out: NDArray[np.uint8],
+        split: str,
+        size: int,
+        done: Callable[[int], None],
+        aspect: Aspect = "squashed",  # noqa: ARG002  (every image is square)
+    ) -> None:
         """As `images`, into a given array, calling `done` with the number of images so far."""
         total, start = len(self.examples(split)), 0
         for block in self._file.blocks(f"{_SPLITS[split]}_images", _BLOCK):

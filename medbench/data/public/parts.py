@@ -34,7 +34,8 @@ def read_parts(source: Source, folder: Path, findings: Findings) -> tuple[dict[s
     rows = source.read(folder, findings)
     if findings.errors and not len(rows):
         return {}, 0
-    _require_names(rows, findings)
+    if not findings.errors:  # a source that finds an image listed twice has said so
+        _require_names(rows, findings)
     known = (rows.labels >= 0).all(axis=1) | (source.target.kind == "multi-label")
     left_out = int((~known).sum())
     if left_out:
@@ -46,10 +47,11 @@ def read_parts(source: Source, folder: Path, findings: Findings) -> tuple[dict[s
     if deal_out_the_rest(placed, rows.patient, rows.labels, SHARES, SEED):
         findings.warn("the source has no validation set; a part of the training patients is taken")
     parts = _parts(source, rows, placed, folder)
-    for name in SPLITS:
-        if name not in parts:
-            findings.error(f"no image is in `{name}`. Is the table of another release?")
     if not findings.errors:  # what was not understood would be missed here again
+        for name in SPLITS:
+            if name not in parts:
+                findings.error(f"no image is in `{name}`. Is the table of another release?")
+    if not findings.errors:
         require_all_classes(parts, source.target, findings)
     return parts, left_out
 

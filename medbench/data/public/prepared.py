@@ -20,7 +20,7 @@ from medbench.data.decoded import in_threads
 from medbench.data.images import decode, resize
 from medbench.data.public.source import UNCERTAIN, UNKNOWN, Policy, Source
 from medbench.errors import MedbenchError, NotPreparedError, nearest
-from medbench.spec.runs import Target
+from medbench.spec.runs import Aspect, Target
 
 SCHEME = 1
 """How images are read and kept, in every fingerprint: raise it when the pixels of the same files change."""
@@ -162,12 +162,19 @@ class PreparedCohort:
         self.decode_into(out, split, size, lambda _: None)
         return out
 
-    def decode_into(self, out: NDArray[np.uint8], split: str, size: int, done: Callable[[int], None]) -> None:
+    def decode_into(
+        self,
+        out: NDArray[np.uint8],
+        split: str,
+        size: int,
+        done: Callable[[int], None],
+        aspect: Aspect = "squashed",
+    ) -> None:
         """As `images`, into a given array, calling `done` with the number of images so far."""
         images = self.set(split)
 
         def decode_one(i: int) -> None:
-            out[i] = resize(images.image(i), size)  # a grey image fills all three channels
+            out[i] = resize(images.image(i), size, aspect)  # a grey image fills all three channels
 
         in_threads(len(images.examples), decode_one, done)
 

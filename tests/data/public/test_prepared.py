@@ -78,6 +78,9 @@ def test_it_is_a_cohort_that_decodes_in_place(ward, into, tmp_path):
     names = cohort.examples("id").image.tolist()
     expected = [resize(read_image(ward.folder / "images" / name), 16) for name in names]
     np.testing.assert_array_equal(decoded, np.stack(expected))
+    kept = DecodedImages(cohort, tmp_path / "cache", aspect="kept")("id", 16)
+    expected = [resize(read_image(ward.folder / "images" / name), 16, "kept") for name in names]
+    np.testing.assert_array_equal(kept, np.stack(expected))
     with pytest.raises(MedbenchError, match="Did you mean `train`"):
         cohort.images("trian", 16)
 
