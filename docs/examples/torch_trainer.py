@@ -24,6 +24,8 @@ class BiT:
 
     def __init__(self, job, random, device):
         backbone, self.classes = job["spec"]["backbone"], len(job["spec"]["target"]["classes"])
+        if backbone["module"] or (job["weights"] and not job["weights"].endswith(".npz")):
+            raise ValueError(f"{backbone['name']}: this trainer knows BiT from .npz files only")
         self.blocks, self.width = backbone["blocks"], round(64 * backbone["width"])
         self.file = np.load(job["weights"]) if job["weights"] else {}
         self.random, self.device, self.parameters = random, device, {}

@@ -82,7 +82,10 @@ def test_the_network_of_the_example_is_ours(example, weights):
     images = np.random.default_rng(0).integers(256, size=(3, 32, 32, 3), dtype=np.uint8)
     job = {
         "weights": str(weights),
-        "spec": {"backbone": {"blocks": [1, 2, 1, 1], "width": 0.25}, "target": {"classes": ["a", "b"]}},
+        "spec": {
+            "backbone": {"blocks": [1, 2, 1, 1], "width": 0.25, "module": ""},
+            "target": {"classes": ["a", "b"]},
+        },
     }
     network = example.BiT(job, None, torch.device("cpu"))
     with torch.no_grad():
