@@ -728,8 +728,10 @@ def test_a_script_tells_of_progress_by_a_file(bench, script, monkeypatch):
 @pytest.mark.parametrize("whole_group", [True, False])
 def test_interrupting_a_session_ends_the_script(tmp_path, script, whole_group):
     """Ctrl-C and `timeout` reach all that the script started; who ends this process alone, the script."""
-    sleeps = f"echo $$ > {tmp_path}/pid; exec sleep 300"
-    path = script(f"sh -c '{sleeps}'; true\n" if whole_group else sleeps)
+    asked = tmp_path / "asked"
+    foreground = f"sh -c 'echo $$ > {tmp_path}/pid; exec sleep 300'; true\n"
+    alone = f"trap 'touch {asked}; exit' TERM; echo $$ > {tmp_path}/pid; while :; do sleep 0.1; done\n"
+    path = script(foreground if whole_group else alone)
     code = f"""
 from pathlib import Path
 from medbench.execute.job import Job
@@ -750,6 +752,7 @@ Script.at(Path({str(path)!r}))(Job(Path({str(tmp_path)!r}), None))
             break
         time.sleep(0.05)
     assert not alive(child)
+    assert asked.exists() != whole_group, "it was asked to end before it was killed"
 
 
 def alive(pid):
