@@ -25,6 +25,8 @@ from medbench.errors import MedbenchError, printable
 MOST_MEMBERS = 2_000_000
 """Archives with more are refused, since empty files too use up a disk. CheXpert has 224,000."""
 
+SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
+"""How the names of archives end, longest first."""
 _CHUNK = 2**20
 
 Report = Callable[[int, int], None]
@@ -43,6 +45,23 @@ class _Member:
     name: str
     size: int
     open: Callable[[], IO[bytes] | None]
+
+
+def archives_in(folder: Path) -> list[Path]:
+    """The archives that lie in a folder, by name.
+
+    Raises:
+      MedbenchError: it is no folder.
+    """
+    if not folder.is_dir():
+        raise MedbenchError(f"{folder}: no such folder.")
+    return sorted(path for path in folder.iterdir() if path.name.lower().endswith(SUFFIXES))
+
+
+def unpacked(archive: Path) -> Path:
+    """The folder beside an archive that it is unpacked into: its name without `.zip`, `.tar` or `.tar.gz`."""
+    suffix = next(suffix for suffix in SUFFIXES if archive.name.lower().endswith(suffix))
+    return archive.with_name(archive.name[: -len(suffix)])
 
 
 def unpack(archive: Path, into: Path, *, most_bytes: int, report: Report) -> None:

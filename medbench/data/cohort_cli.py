@@ -1,20 +1,23 @@
-"""`medbench cohort list | prepare | check`: what public cohorts there are, and what is in any cohort.
+"""`medbench cohort list | unpack | prepare | check`: what public cohorts there are, what is in any cohort.
 
 Patients are named by keyed hashes unless their ids are asked for.
 """
 
 import argparse
 import os
+import shutil
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from medbench.data.aligned import aligned
+from medbench.data.archives import archives_in, unpack, unpacked
 from medbench.data.check import CohortCheck, SetCount, check, check_opened, count
 from medbench.data.findings import counted
 from medbench.data.sources import MEDMNIST, PUBLIC, open_cohort, prepared_in
-from medbench.errors import printable
+from medbench.errors import MedbenchError, printable
 from medbench.execute.progress import duration
 from medbench.store import Store
 
@@ -36,14 +39,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         description="Read a public cohort's tables and images and write them as one data set. "
         "Interrupted, the same command goes on with what is missing.",
     )
-    preparing.add_argument("name", metavar="NAME", help="as `medbench cohort list` has it")
+    preparing.add_argument(
+        "name", metavar="NAME", help="as `medbench cohort list` has it, or medmnist:NAME@SIZE"
+    )
     preparing.add_argument(
         "--from",
         dest="source",
         type=Path,
-        required=True,
         metavar="DIR",
-        help="the publisher's files; only read",
+        help="the publisher's files; only read. Without it, a file of MedMNIST is downloaded",
     )
     preparing.add_argument(
         "--into",
@@ -58,6 +62,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="processes that read images (default: one a core, %(default)s)",
     )
+    unpacking = commands.add_parser(
+        "unpack",
+        help="unpack the archives in a folder, trusting neither their names nor their sizes",
+        description="Unpack every .zip, .tar and .tar.gz in a folder into a folder beside it. Interrupted, "
+        "the same command goes on; what is unpacked is left alone.",
+    )
+    unpacking.add_argument("folder", type=Path, metavar="DIR", help="where the archives lie")
     checking = commands.add_parser(
         "check",
         help="count what is in a cohort and find what is wrong with it",
@@ -83,8 +94,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns 1 if a check found errors."""
-    status: int = {"list": _list, "prepare": _prepare, "check": _check}[args.cohort_command](args)
-    return status
+    commands = {"list": _list, "prepare": _prepare, "unpack": _unpack, "check": _check}
+    return commands[args.cohort_command](args)
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -95,14 +106,48 @@ def _list(args: argparse.Namespace) -> int:
     return 0
 
 
+def _unpack(args: argparse.Namespace) -> int:
+    progress = _Progress()
+    found = archives_in(args.folder)
+    for archive in found:
+        free = shutil.disk_usage(args.folder).free
+        report = partial(progress, f"unpacking {printable(archive.name)}, bytes")
+        unpack(archive, unpacked(archive), most_bytes=free, report=report)
+    progress.clear()
+    print(f"{counted(len(found), 'archive')} in {args.folder} unpacked beside.")
+    return 0
+
+
+def _fetch(args: argparse.Namespace, into: Path) -> int:
+    from medbench.data.public.medmnist import fetch  # noqa: PLC0415
+
+    progress = _Progress()
+    report = partial(progress, "fetching, bytes")
+    try:
+        file = fetch(args.name.removeprefix(MEDMNIST), into, source=args.source, report=report)
+    finally:
+        progress.clear()
+    domain = open_cohort(args.name, prepared=into).domain
+    print(
+        f"{file}: there, and its checksum is right. Next: pytest benchmarks -k {domain} --cohort {args.name}"
+    )
+    return 0
+
+
 def _prepare(args: argparse.Namespace) -> int:
     from medbench.data.public.catalogue import source_named  # noqa: PLC0415
     from medbench.data.public.prepare import prepare  # noqa: PLC0415
+    from medbench.data.public.prepared import how_to  # noqa: PLC0415
 
-    source, usual = source_named(args.name.removeprefix(PUBLIC)), prepared_in(args.store)
+    usual = prepared_in(args.store)
     into = args.into or usual
     if into == args.store / "cohorts":
         Store(args.store).cache("decoded")  # makes the store, which keeps itself out of git
+    if args.name.startswith(MEDMNIST):
+        return _fetch(args, into)
+    source = source_named(args.name.removeprefix(PUBLIC))
+    if args.source is None:
+        raise MedbenchError(f"--from DIR is missing: the folder of the publisher's files. {how_to(source)}")
     progress = _Progress()
     try:
         done = prepare(source, args.source, into, processes=args.workers, report=progress)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from medbench.data.archives import archives_in, unpacked
 from medbench.data.cohort import ID, TRAIN, VALIDATION, Examples
 from medbench.data.findings import Findings, counted, listed, rows_in_words
 from medbench.data.public.prepared import how_to
@@ -19,8 +20,6 @@ from medbench.errors import MedbenchError
 SPLITS = (TRAIN, VALIDATION, ID)
 SHARES, SEED = {TRAIN: 0.6, VALIDATION: 0.1, ID: 0.3}, 20
 """Of patients whom the source does not divide; as a folder cohort has them by default."""
-
-_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 
 
 def read_parts(source: Source, folder: Path, findings: Findings) -> tuple[dict[str, Part], int]:
@@ -98,8 +97,8 @@ def _require_files(source: Source, rows: SourceRows, folder: Path, findings: Fin
     missing = np.array([not path.is_file() for path in rows.path], dtype=bool)
     if not missing.any():
         return
-    packed = sorted(path.name for path in folder.iterdir() if path.name.lower().endswith(_ARCHIVES))
-    hint = f"{listed(packed)} are not unpacked: unpack them there. " if packed else ""
+    packed = [path.name for path in archives_in(folder) if not unpacked(path).exists()]
+    hint = f"Not unpacked: {listed(packed)}. First: medbench cohort unpack {folder}. " if packed else ""
     findings.error(
         f"{counted(int(missing.sum()), 'image file')} of {len(rows):,} missing below {folder}: "
         f"{_places(rows, missing)}. {hint}{how_to(source)}"

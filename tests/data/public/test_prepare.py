@@ -214,7 +214,8 @@ def test_archives_that_are_not_unpacked_are_named_where_images_are_missing(ward,
     shutil.rmtree(ward.folder / "images")
     (ward.folder / "images_1.tar.gz").touch()
     with pytest.raises(
-        MedbenchError, match=r"80 image files of 80 missing.*images_1\.tar\.gz are not unpacked"
+        MedbenchError,
+        match=r"80 image files of 80 missing.*Not unpacked: images_1\.tar\.gz\. First: medbench",
     ):
         prepared(ward, into)
 

@@ -1,10 +1,17 @@
 import argparse
+import hashlib
 import re
+import shutil
+import zipfile
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from medbench.data import cohort_cli
+from medbench.data.public.medmnist_published import PUBLISHED
 from medbench.errors import MedbenchError
+from tests.data.public import test_medmnist
 
 pytestmark = pytest.mark.usefixtures("wards")
 
@@ -24,7 +31,7 @@ def cohort_command(store):
     def run(command, *arguments) -> int:
         parser = argparse.ArgumentParser()
         cohort_cli.add_arguments(parser)
-        given = [command, *map(str, arguments), "--store", str(store)]
+        given = [command, *map(str, arguments), *([] if command == "unpack" else ["--store", str(store)])]
         return cohort_cli.run(parser.parse_args(given))
 
     return run
@@ -129,3 +136,44 @@ def test_no_workers_are_refused(ward, cohort_command, capsys):
     with pytest.raises(SystemExit):
         cohort_command("prepare", "ward", "--from", ward.folder, "--workers", "0")
     assert "expected a whole number, at least 1" in capsys.readouterr().err
+
+
+def test_archives_are_unpacked_beside_and_then_the_cohort_is_prepared(ward, cohort_command, capsys):
+    folder = ward.write()
+    (images,) = (path for path in folder.iterdir() if path.is_dir())
+    archive = shutil.make_archive(str(images), "zip", images)
+    shutil.rmtree(images)
+    with pytest.raises(MedbenchError, match=re.escape(f"First: medbench cohort unpack {folder}.")):
+        cohort_command("prepare", "ward", "--from", folder)
+    for _ in range(2):  # what is unpacked is left alone
+        assert cohort_command("unpack", folder) == 0
+        assert f"1 archive in {folder} unpacked beside." in capsys.readouterr().out
+    assert Path(archive).exists()
+    assert cohort_command("prepare", "ward", "--from", folder, "--workers", 1) == 0
+
+
+def test_a_member_outside_of_its_archives_folder_leaves_nothing(tmp_path, cohort_command):
+    with zipfile.ZipFile(tmp_path / "films.zip", "w") as archive:
+        archive.writestr("../escaped.png", b"x")
+    with pytest.raises(MedbenchError, match="escaped"):
+        cohort_command("unpack", tmp_path)
+    assert not (tmp_path / "films").exists()
+    assert not list(tmp_path.parent.glob("escaped*"))
+
+
+def test_preparing_without_the_publishers_folder_says_what_is_missing(cohort_command):
+    with pytest.raises(MedbenchError, match=r"--from DIR is missing.*Ask nobody for ward\.zip"):
+        cohort_command("prepare", "ward")
+
+
+def test_a_file_of_medmnist_is_verified_and_put_where_it_is_opened_from(
+    tmp_path, monkeypatch, store, cohort_command, capsys
+):
+    file = test_medmnist.write(tmp_path / "pneumoniamnist.npz", test_medmnist.arrays())
+    md5 = hashlib.md5(file.read_bytes()).hexdigest()
+    published = PUBLISHED["pneumoniamnist"]
+    monkeypatch.setitem(PUBLISHED, "pneumoniamnist", replace(published, md5=published.md5 | {28: md5}))
+    assert cohort_command("prepare", "medmnist:pneumoniamnist@28", "--from", file) == 0
+    assert "pytest benchmarks -k chest --cohort medmnist:pneumoniamnist@28" in capsys.readouterr().out
+    assert cohort_command("check", "medmnist:pneumoniamnist@28") == 0
+    assert (store / "cohorts/pneumoniamnist.npz").read_bytes() == file.read_bytes()
