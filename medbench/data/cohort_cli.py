@@ -1,4 +1,4 @@
-"""`medbench cohort list | unpack | prepare | check`: what public cohorts there are, what is in any cohort.
+"""`medbench cohort list | unpack | prepare | table | check`: public cohorts, and what is in any cohort.
 
 Patients are named by keyed hashes unless their ids are asked for.
 """
@@ -17,6 +17,7 @@ from medbench.data.archives import archives_in, unpack, unpacked
 from medbench.data.check import CohortCheck, SetCount, check, check_opened, count
 from medbench.data.findings import counted
 from medbench.data.sources import MEDMNIST, PUBLIC, open_cohort, prepared_in
+from medbench.data.tag_table import write_table
 from medbench.errors import MedbenchError, printable
 from medbench.execute.progress import duration
 from medbench.store import Store
@@ -69,6 +70,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the same command goes on; what is unpacked is left alone.",
     )
     unpacking.add_argument("folder", type=Path, metavar="DIR", help="where the archives lie")
+    tabling = commands.add_parser(
+        "table",
+        help="write a table of DICOM files from their tags, to begin a cohort.yaml with",
+        description="Write one row a DICOM file below a folder: its path, patient, sex, age, machine, side, view "
+        "and implant, as its tags have them. Add a column with labels, and name the table in cohort.yaml.",
+    )
+    tabling.add_argument("folder", type=Path, metavar="DIR", help="where the files lie, at any depth")
+    tabling.add_argument(
+        "--into", type=Path, required=True, metavar="FILE", help="the CSV file to make; it has patients' ids"
+    )
     checking = commands.add_parser(
         "check",
         help="count what is in a cohort and find what is wrong with it",
@@ -94,7 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns 1 if a check found errors."""
-    commands = {"list": _list, "prepare": _prepare, "unpack": _unpack, "check": _check}
+    commands = {"list": _list, "unpack": _unpack, "prepare": _prepare, "table": _table, "check": _check}
     return commands[args.cohort_command](args)
 
 
@@ -116,6 +127,18 @@ def _unpack(args: argparse.Namespace) -> int:
     progress.clear()
     print(f"{counted(len(found), 'archive')} in {args.folder} unpacked beside.")
     return 0
+
+
+def _table(args: argparse.Namespace) -> int:
+    progress = _Progress()
+    rows, findings = write_table(args.folder, args.into, report=partial(progress, "reading tags"))
+    progress.clear()
+    print(
+        "\n".join(
+            filter(None, [f"{args.into}: {counted(rows, 'file')}.", _findings(findings.errors, "error")])
+        )
+    )
+    return 1 if findings.errors else 0
 
 
 def _fetch(args: argparse.Namespace, into: Path) -> int:

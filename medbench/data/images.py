@@ -20,7 +20,7 @@ Aspect = Literal["squashed", "kept"]
 
 _FORMATS = ("PNG", "JPEG")
 _MAGIC = (b"\x89PNG", b"\xff\xd8\xff")
-_DICOM_SUFFIXES = (".dcm", ".dicom")
+DICOM_SUFFIXES = (".dcm", ".dicom")
 _DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _GREY = ("1", "L", "LA", "La", *_DEEP)
 
@@ -114,7 +114,7 @@ def read_file(path: Path) -> bytes:
 
 
 def _is_dicom(data: bytes, path: Path) -> bool:
-    named = path.suffix.lower() in _DICOM_SUFFIXES and not data.startswith(_MAGIC)
+    named = path.suffix.lower() in DICOM_SUFFIXES and not data.startswith(_MAGIC)
     return bool(data) and (dicom.has_magic(data) or named)
 
 
