@@ -73,8 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tabling = commands.add_parser(
         "table",
         help="write a table of DICOM files from their tags, to begin a cohort.yaml with",
-        description="Write one row a DICOM file below a folder: its path, patient, sex, age, machine, side, view "
-        "and implant, as its tags have them. Add a column with labels, and name the table in cohort.yaml.",
+        description="Write one row a DICOM file below a folder: its path, patient, sex, age, machine, side, "
+        "view and implant, as its tags have them. Add a column with labels, and name the table in cohort.yaml.",
     )
     tabling.add_argument("folder", type=Path, metavar="DIR", help="where the files lie, at any depth")
     tabling.add_argument(
@@ -133,11 +133,8 @@ def _table(args: argparse.Namespace) -> int:
     progress = _Progress()
     rows, findings = write_table(args.folder, args.into, report=partial(progress, "reading tags"))
     progress.clear()
-    print(
-        "\n".join(
-            filter(None, [f"{args.into}: {counted(rows, 'file')}.", _findings(findings.errors, "error")])
-        )
-    )
+    said = [f"{args.into}: {counted(rows, 'file')}.", _findings(findings.errors, "error")]
+    print("\n".join(filter(None, said)))
     return 1 if findings.errors else 0
 
 

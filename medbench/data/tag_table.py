@@ -82,6 +82,10 @@ def _is_dicom(path: Path) -> bool:
 
 def _tags(path: Path, keywords: Sequence[str]) -> list[str] | MedbenchError:
     try:
-        return list(tags(read_file(path), path, keywords).values())
+        data = read_file(path)
+        found = tags(data, path, keywords)
     except MedbenchError as error:
         return error
+    if not has_magic(data) and not any(found.values()):
+        return MedbenchError(f"{path}: none of the tags is in it. Is it a DICOM file?")
+    return list(found.values())
