@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "table",
         help="write a table of DICOM files from their tags, to begin a cohort.yaml with",
         description="Write one row a DICOM file below a folder: its path, patient, sex, age, machine, side, "
-        "view and implant, as its tags have them. Add a column with labels, and name the table in cohort.yaml.",
+        "view and implant, as its tags have them. Add a column of labels, and name the table in cohort.yaml.",
     )
     tabling.add_argument("folder", type=Path, metavar="DIR", help="where the files lie, at any depth")
     tabling.add_argument(
