@@ -87,11 +87,13 @@ class PreparedSet:
       folder: of the prepared cohort.
       split: the set's name there.
       examples: its rows, in the order of the records.
+      prefix: of the rows' names where the set is another cohort's shift; the records' names lack it.
     """
 
     folder: Path
     split: str
     examples: Examples
+    prefix: str = ""
 
     @cached_property
     def _records(self) -> Any:
@@ -109,14 +111,20 @@ class PreparedSet:
         """The i-th image, decoded: (h, w, 1 or 3) uint8; its shorter side has 512 pixels at most.
 
         Raises:
-          MedbenchError: it cannot be read.
+          MedbenchError: it cannot be read, or is not the image that the row names.
         """
         place = self.folder / f"{self.split}[{i}]"
         try:
-            data = self._records[i]["image"]
+            record = self._records[i]
         except (OSError, ValueError, RuntimeError, IndexError) as error:
             raise MedbenchError(f"{place}: the record cannot be read ({error}). Prepare it again.") from error
-        return decode(data, place)
+        # Records are opened when they are asked for, and may be others than those that the rows came with.
+        if record["name"].decode() != str(self.examples.image[i]).removeprefix(self.prefix):
+            raise MedbenchError(
+                f"{place}: the record is of another image than the row: the cohort was prepared again "
+                "meanwhile: start again."
+            )
+        return decode(record["image"], place)
 
 
 @dataclass(eq=False)
@@ -170,13 +178,36 @@ class PreparedCohort:
         done: Callable[[int], None],
         aspect: Aspect = "squashed",
     ) -> None:
-        """As `images`, into a given array, calling `done` with the number of images so far."""
+        """As `images`, into a given array, calling `done` with the number of images so far.
+
+        Raises:
+          MedbenchError: as `images`, or the cohort was prepared again since it was opened; what is in the
+            array is of no use then.
+        """
         images = self.set(split)
 
         def decode_one(i: int) -> None:
             out[i] = resize(images.image(i), size, aspect)  # a grey image fills all three channels
 
-        in_threads(len(images.examples), decode_one, done)
+        self.require_unchanged()
+        try:
+            in_threads(len(images.examples), decode_one, done)
+        finally:
+            self.require_unchanged()
+
+    def require_unchanged(self) -> None:
+        """Make sure that what is on disk is what was opened.
+
+        Raises:
+          MedbenchError: this cohort, or one that a shift comes from, was prepared again or removed since.
+        """
+        for home, record in self.records.items():
+            try:
+                now = _recorded(home).fingerprint
+            except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+                now = ""
+            if now != record.fingerprint:
+                raise MedbenchError(f"{home}: was prepared again meanwhile: start again.")
 
     def set(self, split: str) -> PreparedSet:
         """A split's images and rows.
@@ -232,7 +263,7 @@ def open_prepared(reference: str, folder: Path) -> PreparedCohort:
         sets[other.name] = _qualified(_decided(borrowed, policies[-1]), other.name)
     attributes = tuple(dict.fromkeys(name for part in sets.values() for name in part.examples.attributes))
     others = [f"{r.source}: {r.cluster}" for r in records.values() if r.cluster != home.cluster]
-    return PreparedCohort(
+    cohort = PreparedCohort(
         name=f"public:{source.name}" + (f"@{policy}" if policy != _policy(source, "") else ""),
         domain=home.domain,
         target=home.target,
@@ -250,6 +281,8 @@ def open_prepared(reference: str, folder: Path) -> PreparedCohort:
         records=records,
         absent=absent,
     )
+    cohort.require_unchanged()  # rows are read after the records
+    return cohort
 
 
 def read_record(source: Source, folder: Path) -> PreparedRecord:
@@ -262,7 +295,7 @@ def read_record(source: Source, folder: Path) -> PreparedRecord:
     home = folder / source.name
     again = f"Prepare it again: medbench cohort prepare {source.name} --from DIR."
     try:
-        record = msgspec.json.decode((home / RECORD).read_bytes(), type=PreparedRecord)
+        record = _recorded(home)
     except FileNotFoundError as error:
         raise NotPreparedError(
             f"public:{source.name}: not prepared below {folder}. {how_to(source)}"
@@ -298,6 +331,10 @@ def _source(name: str) -> Source:
     # By name, so that no source's module shapes the identity of runs: what it read is in the fingerprint.
     source: Source = import_module("medbench.data.public.catalogue").source_named(name)
     return source
+
+
+def _recorded(home: Path) -> PreparedRecord:
+    return msgspec.json.decode((home / RECORD).read_bytes(), type=PreparedRecord)
 
 
 def _policy(source: Source, wanted: str) -> Policy | None:
@@ -342,6 +379,7 @@ def _qualified(part: PreparedSet, name: str) -> PreparedSet:
     prefix = f"{name}/"
     return replace(
         part,
+        prefix=prefix,
         examples=replace(
             examples,
             image=np.char.add(prefix, examples.image),

@@ -12,12 +12,13 @@ from medbench.data.cohort import Cohort
 from medbench.data.decoded import DecodedImages, DecodesInPlace
 from medbench.data.images import read_image, resize
 from medbench.data.public import prepare
+from medbench.data.public import prepared as module
 from medbench.data.public.prepared import open_prepared
 from medbench.data.sources import open_cohort, prepared_in
 from medbench.errors import MedbenchError, NotPreparedError
 from medbench.spec.runs import Target
 from tests.data.public import annex
-from tests.data.public.ward import SOURCE, Ward, source
+from tests.data.public.ward import SOURCE, Ward, source, write_noise
 
 pytestmark = pytest.mark.usefixtures("wards")
 
@@ -195,6 +196,84 @@ def test_the_record_says_what_the_cohort_is_and_where_it_came_from(ward, into):
     assert record.channels == 1
     again = msgspec.json.decode((into / "ward" / "cohort.json").read_bytes(), type=type(record))
     assert again == record
+
+
+@pytest.fixture
+def again(ward, into, tmp_path):
+    """Prepares the ward as it is now and puts it in the place of the first, as another process does."""
+
+    def put_in_place():
+        prepared(ward, tmp_path / "later")
+        (into / "ward").rename(tmp_path / "first")
+        (tmp_path / "later" / "ward").rename(into / "ward")
+
+    return put_in_place
+
+
+def test_an_image_never_stands_under_the_row_of_another(ward, into, again):
+    ward.write()
+    prepared(ward, into)
+    images = open_prepared("ward", into).set("train")
+    ward.rows.reverse()
+    ward.write_table()
+    again()
+    with pytest.raises(MedbenchError, match=r"train\[0\]: .* another image .*start again"):
+        images.image(0)
+
+
+def test_a_cohort_that_was_prepared_again_since_it_was_opened_is_not_decoded(ward, into, again, tmp_path):
+    ward.write()
+    prepared(ward, into)
+    cohort = open_prepared("ward", into)
+    ward.rows.reverse()
+    ward.write_table()
+    again()
+    with pytest.raises(MedbenchError, match="ward: was prepared again meanwhile: start again"):
+        DecodedImages(cohort, tmp_path / "cache")("id", 16)
+    assert not list((tmp_path / "cache").glob("*.npy"))
+
+
+def test_a_cohort_that_is_prepared_again_while_it_is_decoded_leaves_no_pixels(ward, into, again, tmp_path):
+    ward.write()
+    prepared(ward, into)
+    cohort = open_prepared("ward", into)
+    write_noise(ward.image(7), seed=777)  # all names stay as they are
+
+    def report(split, done, total):
+        if done == total:
+            again()
+
+    with pytest.raises(MedbenchError, match="ward: was prepared again meanwhile: start again"):
+        DecodedImages(cohort, tmp_path / "cache", report)("train", 16)
+    assert not list((tmp_path / "cache").glob("*.npy"))
+
+
+def test_a_cohort_whose_shift_is_prepared_again_is_not_decoded(ward, into, both):
+    cohort = open_prepared("ward", into)
+    write_noise(both.image(0), seed=777)
+    prepared(both, into, annex.SOURCE)
+    with pytest.raises(MedbenchError, match="annex: was prepared again meanwhile: start again"):
+        cohort.images("annex", 8)
+
+
+def test_the_same_files_prepared_again_disturb_nobody(ward, into, again):
+    ward.write()
+    prepared(ward, into)
+    cohort = open_prepared("ward", into)
+    before = cohort.images("id", 8)
+    again()
+    np.testing.assert_array_equal(cohort.images("id", 8), before)
+
+
+def test_rows_are_never_those_of_a_later_preparation(ward, into, again, monkeypatch):
+    ward.write()
+    prepared(ward, into)
+    ward.rows.reverse()
+    ward.write_table()
+    sets = module._sets
+    monkeypatch.setattr(module, "_sets", lambda *given: again() or sets(*given))
+    with pytest.raises(MedbenchError, match="ward: was prepared again meanwhile: start again"):
+        open_prepared("ward", into)
 
 
 def closure(*entrances):
