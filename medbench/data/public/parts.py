@@ -3,6 +3,7 @@
 Image files are looked for here, never opened.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,8 @@ def _require_names(rows: SourceRows, findings: Findings) -> None:
 
 
 def _require_files(source: Source, rows: SourceRows, folder: Path, findings: Findings) -> None:
-    missing = np.array([not path.is_file() for path in rows.path], dtype=bool)
+    # `os.path`, since it says no, where `pathlib` raises, of a name that no file can have.
+    missing = np.array([not os.path.isfile(path) for path in rows.path], dtype=bool)  # noqa: PTH113
     if not missing.any():
         return
     packed = [path.name for path in archives_in(folder) if not unpacked(path).exists()]

@@ -21,7 +21,7 @@ from medbench import __version__
 from medbench.data.cohort import TRAIN
 from medbench.data.findings import Findings, counted
 from medbench.data.public.parts import read_parts
-from medbench.data.public.prepared import RECORD, ROWS, SCHEME, PreparedRecord, digest_of
+from medbench.data.public.prepared import RECORD, ROWS, SCHEME, PreparedRecord, digest_of, stepped_aside
 from medbench.data.public.source import UNCERTAIN, Source
 from medbench.data.public.staging import Staged, Staging, Task, Workers, find_staged, workers
 from medbench.data.soundness import Part, require_distinct_images
@@ -76,7 +76,8 @@ def prepare(source: Source, folder: Path, into: Path, *, processes: int, report:
     _refuse(source, folder, findings)
     with _only_one(source, into):
         staging = Staging(into / ".staging" / source.name, source.reading)
-        tasks = {name: _tasks(staging, part) for name, part in parts.items()}
+        tasks = {name: _tasks(staging, name, part, findings) for name, part in parts.items()}
+        _refuse(source, folder, findings)
         staged, found = _stage(source, parts, tasks, findings, into=into, processes=processes, report=report)
         _refuse(source, folder, findings)
         record = _record(source, parts, staged, left_out, findings)
@@ -99,9 +100,16 @@ def _refuse(source: Source, folder: Path, findings: Findings) -> None:
         )
 
 
-def _tasks(staging: Staging, part: Part) -> list[Task]:
-    names = part.examples.image.tolist()
-    return [staging.task(name, path) for name, path in zip(names, part.path, strict=True)]
+def _tasks(staging: Staging, set_name: str, part: Part, findings: Findings) -> list[Task]:
+    """Where the images are staged; a file that cannot be looked at is an error."""
+    tasks = []
+    for i, (image, path) in enumerate(zip(part.examples.image.tolist(), part.path, strict=True)):
+        try:
+            tasks.append(staging.task(image, path))
+        except OSError as error:
+            problem = MedbenchError(f"{path}: image cannot be read ({error.strerror}).")
+            findings.error(part.complaint(set_name, i, problem, findings.show))
+    return tasks
 
 
 def _stage(
@@ -305,12 +313,12 @@ def _write_rows(path: Path, parts: Mapping[str, Part], source: Source) -> None:
 def _only_one(source: Source, into: Path) -> Iterator[None]:
     """Hold the right to prepare a cohort, with what killed processes left put in order."""
     try:
-        if not into.exists():
-            into.mkdir(parents=True)
+        into.mkdir(parents=True, exist_ok=True)
+        if not (into / ".gitignore").exists():
             (into / ".gitignore").write_text("*\n", encoding="utf-8")  # patients' ids will be in there
         lock = filelock.FileLock(into / f".{source.name}.lock", timeout=0)
         with lock:
-            home, old = into / source.name, _old(into / source.name)
+            home, old = into / source.name, stepped_aside(into / source.name)
             if old.exists() and not home.exists():
                 old.rename(home)
             for path in (old, into / ".incoming" / source.name):
@@ -327,16 +335,12 @@ def _only_one(source: Source, into: Path) -> Iterator[None]:
 
 def _swap_in(aside: Path, home: Path) -> None:
     """Rename `aside` to `home`; an earlier `home` steps aside for a moment (see `_only_one`)."""
-    old = _old(home)
+    old = stepped_aside(home)
     if home.exists():
         home.rename(old)
     aside.rename(home)
     _flush(home.parent)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _old(home: Path) -> Path:
-    return home.with_name(f".{home.name}.old")
 
 
 def _flush(path: Path) -> None:

@@ -237,9 +237,9 @@ def open_prepared(reference: str, folder: Path) -> PreparedCohort:
     name, _, wanted = reference.partition("@")
     source = _source(name)
     policy = _policy(source, wanted)
-    home = read_record(source, folder)
-    sets = {name: _decided(part, policy) for name, part in _sets(folder / source.name, home).items()}
-    records, policies, warnings = {folder / source.name: home}, [policy], [*source.warnings, *home.warnings]
+    home, place = read_record(source, folder), _place(source, folder)
+    sets = {name: _decided(part, policy) for name, part in _sets(place, home).items()}
+    records, policies, warnings = {place: home}, [policy], [*source.warnings, *home.warnings]
     absent = {
         name: f"{source.title}: no image of `{name}` is in what was prepared. {source.obtain}"
         for name in source.own_shifts
@@ -247,19 +247,19 @@ def open_prepared(reference: str, folder: Path) -> PreparedCohort:
     }
     for other in map(_source, source.shifts_from):
         try:
-            record = read_record(other, folder)
+            record, place = read_record(other, folder), _place(other, folder)
         except NotPreparedError as error:
             absent[other.name] = str(error)
             continue
         if record.target != home.target:
             raise MedbenchError(
-                f"{folder / other.name}: predicts {', '.join(record.target.classes)}; expected "
+                f"{place}: predicts {', '.join(record.target.classes)}; expected "
                 f"{', '.join(home.target.classes)} as {source.name}. Prepare both again."
             )
-        records[folder / other.name] = record
+        records[place] = record
         warnings += [f"{other.name}: {warning}" for warning in (*other.warnings, *record.warnings)]
         policies.append(policy if policy in other.policies else _policy(other, ""))
-        borrowed = _sets(folder / other.name, record)[ID]
+        borrowed = _sets(place, record)[ID]
         sets[other.name] = _qualified(_decided(borrowed, policies[-1]), other.name)
     attributes = tuple(dict.fromkeys(name for part in sets.values() for name in part.examples.attributes))
     others = [f"{r.source}: {r.cluster}" for r in records.values() if r.cluster != home.cluster]
@@ -292,7 +292,7 @@ def read_record(source: Source, folder: Path) -> PreparedRecord:
       NotPreparedError: it is not there, or was prepared in another way than this version does.
       MedbenchError: it is damaged, or a file beside it is missing or cut off.
     """
-    home = folder / source.name
+    home = _place(source, folder)
     again = f"Prepare it again: medbench cohort prepare {source.name} --from DIR."
     try:
         record = _recorded(home)
@@ -313,6 +313,11 @@ def read_record(source: Source, folder: Path) -> PreparedRecord:
     return record
 
 
+def stepped_aside(home: Path) -> Path:
+    """What a prepared cohort's folder is called while a new one takes its place."""
+    return home.with_name(f".{home.name}.old")
+
+
 def digest_of(path: Path) -> FileDigest:
     """What a file is now."""
     with path.open("rb") as file:
@@ -331,6 +336,12 @@ def _source(name: str) -> Source:
     # By name, so that no source's module shapes the identity of runs: what it read is in the fingerprint.
     source: Source = import_module("medbench.data.public.catalogue").source_named(name)
     return source
+
+
+def _place(source: Source, folder: Path) -> Path:
+    """Where a cohort is: aside, if preparing it again was killed before the new one had taken its place."""
+    home = folder / source.name
+    return stepped_aside(home) if stepped_aside(home).exists() and not home.exists() else home
 
 
 def _recorded(home: Path) -> PreparedRecord:

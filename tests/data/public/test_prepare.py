@@ -209,6 +209,32 @@ def test_of_many_errors_twenty_are_shown_and_the_rest_counted(ward, into):
     assert lines[-1] == "What was prepared before is unchanged."
 
 
+def test_a_name_that_no_file_can_have_is_a_missing_image(ward, into):
+    ward.write()
+    ward.rows[4]["file"] = "P0002" * 60
+    ward.write_table()
+    with pytest.raises(MedbenchError, match=r"1 image file of 80 missing below .*row 6") as caught:
+        prepared(ward, into)
+    assert "P0002" not in str(caught.value)
+
+
+def test_a_file_that_goes_while_the_cohort_is_prepared_is_an_error_with_its_row(ward, into, monkeypatch):
+    """Its name holds the patient's id, as publishers' names do."""
+    ward.rows[4]["file"] = "P0002.png"
+    ward.write()
+
+    def read_then_lose(*given):
+        read = read_parts(*given)
+        ward.image(4).unlink()
+        return read
+
+    monkeypatch.setattr(prepare, "read_parts", read_then_lose)
+    with pytest.raises(MedbenchError, match=r"1 error:\n.*ward\.csv: row 6: .*cannot be read") as caught:
+        prepared(ward, into)
+    assert "P0002" not in str(caught.value)
+    assert "space" not in str(caught.value)
+
+
 def test_archives_that_are_not_unpacked_are_named_where_images_are_missing(ward, into):
     ward.write()
     shutil.rmtree(ward.folder / "images")
@@ -447,6 +473,17 @@ def test_a_set_that_stepped_aside_when_the_process_died_steps_back(ward, into):
     assert content(into / "ward") == before
 
 
+def test_a_set_that_stepped_aside_when_the_process_died_is_still_read(ward, into):
+    ward.write()
+    prepared(ward, into)
+    before = open_prepared("ward", into)
+    decoded = before.images("id", 8)
+    (into / "ward").rename(into / ".ward.old")
+    after = open_prepared("ward", into)
+    assert after.fingerprint == before.fingerprint
+    np.testing.assert_array_equal(after.images("id", 8), decoded)
+
+
 def test_two_cannot_prepare_the_same_cohort_at_once(ward, into):
     import filelock
 
@@ -463,6 +500,16 @@ def test_ids_of_patients_are_kept_out_of_git(ward, into):
     ward.write()
     prepared(ward, into)
     assert (into / ".gitignore").read_text() == "*\n"
+
+
+def test_ids_of_patients_are_kept_out_of_git_in_a_folder_that_was_there(ward, into):
+    into.mkdir()
+    ward.write()
+    prepared(ward, into)
+    assert (into / ".gitignore").read_text() == "*\n"
+    (into / ".gitignore").write_text("ward/\n")
+    prepared(ward, into)
+    assert (into / ".gitignore").read_text() == "ward/\n"
 
 
 def test_staging_imports_no_jax():
