@@ -19,6 +19,7 @@ import numpy as np
 
 from medbench import __version__
 from medbench.data.cohort import TRAIN
+from medbench.data.decoders import versions
 from medbench.data.findings import Findings, counted
 from medbench.data.public.parts import read_parts
 from medbench.data.public.prepared import RECORD, ROWS, SCHEME, PreparedRecord, digest_of, stepped_aside
@@ -75,7 +76,7 @@ def prepare(source: Source, folder: Path, into: Path, *, processes: int, report:
     parts, left_out = read_parts(source, folder, findings)
     _refuse(source, folder, findings)
     with _only_one(source, into):
-        staging = Staging(into / ".staging" / source.name, source.reading)
+        staging = Staging(into / ".staging" / source.name, source.reading, versions())
         tasks = {name: _tasks(staging, name, part, findings) for name, part in parts.items()}
         _refuse(source, folder, findings)
         staged, found = _stage(source, parts, tasks, findings, into=into, processes=processes, report=report)

@@ -23,7 +23,9 @@ from medbench.errors import MedbenchError, NotPreparedError, nearest
 from medbench.spec.runs import Aspect, Target
 
 SCHEME = 1
-"""How images are read and kept, in every fingerprint: raise it when the pixels of the same files change."""
+"""How images are read and kept, in every fingerprint: raise it when the pixels of the same files change.
+
+A test pins the code that decides this."""
 
 RECORD, ROWS = "cohort.json", "rows.parquet"
 

@@ -64,12 +64,19 @@ class Task(NamedTuple):
 class Staging:
     """A folder of staged images, each a line that says what is known of it and then its bytes.
 
-    A file is called after the image, the file it came from (size and time of change) and the way of reading,
-    so that what changed is staged anew and what did not is not, wherever the cohort's folder was moved to.
+    A file is called after the image, the file it came from (size and time of change), the way of reading and
+    the libraries that decode, so that what changed is staged anew and what did not is not, wherever the
+    cohort's folder was moved to.
+
+    Attributes:
+      folder: where they are.
+      reading: see `Reading`.
+      decoders: names and versions, as `medbench.data.decoders.versions` gives them.
     """
 
     folder: Path
     reading: Reading
+    decoders: tuple[str, ...]
 
     def task(self, image: str, source: Path) -> Task:
         """Where an image is staged, whether it is there or not.
@@ -78,7 +85,7 @@ class Staging:
           OSError: there is no such file.
         """
         status = source.stat()
-        known = [SCHEME, self.reading, image, status.st_size, status.st_mtime_ns]
+        known = [SCHEME, self.decoders, self.reading, image, status.st_size, status.st_mtime_ns]
         key = hashlib.sha256(msgspec.json.encode(known)).hexdigest()[:32]
         return Task(source, self.folder / key[:2] / key[2:])
 

@@ -1,3 +1,4 @@
+import hashlib
 import io
 import os
 import shutil
@@ -6,16 +7,21 @@ import subprocess
 import sys
 import time
 from collections import namedtuple
+from pathlib import Path
 
+import msgspec
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
 
+import medbench
+from medbench import identity
 from medbench.data.findings import Findings
 from medbench.data.images import read_image
 from medbench.data.public import prepare, staging
 from medbench.data.public.parts import read_parts
-from medbench.data.public.prepared import open_prepared
+from medbench.data.public.prepared import SCHEME, open_prepared
 from medbench.data.public.staging import SHORTER_SIDE, Staging, encode
 from medbench.errors import MedbenchError
 from tests.data.public.ward import SOURCE, Ward, source, write_noise
@@ -453,9 +459,31 @@ def test_a_changed_file_is_staged_anew_and_the_others_are_not(ward, into, monkey
     np.testing.assert_array_equal(cohort.set(name).image(i), read_image(ward.image(3)))
 
 
+def test_an_upgrade_of_a_decoder_stages_all_images_anew(ward, into, monkeypatch):
+    ward.write()
+    assert f"pillow {PIL.__version__}" in prepare.versions()
+    with monkeypatch.context() as patched:
+        patched.setattr(prepare, "_write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            prepared(ward, into)
+    monkeypatch.setattr(prepare, "versions", lambda: ("pillow 999",))
+    assert prepared(ward, into).found == 0
+
+
+def test_what_shapes_prepared_pixels_changes_with_the_scheme_only():
+    package = Path(medbench.__file__).parent / "data"
+    files = ("public/staging.py", "breast.py", "dicom.py", "images.py")
+    code = [identity._bare_code((package / file).read_text(encoding="utf-8")) for file in files]
+    pinned = (SCHEME, hashlib.sha256(msgspec.json.encode(code)).hexdigest()[:12])
+    assert pinned == (1, "90cddca4b6de"), (
+        f"{', '.join(files)} changed. If pixels of the same files change by it, raise SCHEME in "
+        "medbench/data/public/prepared.py; then, or if they do not, write the new digest here."
+    )
+
+
 def test_a_staged_file_without_its_end_is_staged_anew(ward, tmp_path):
     ward.write()
-    task = Staging(tmp_path / "staging", "plain").task("a", ward.image(0))
+    task = Staging(tmp_path / "staging", "plain", ()).task("a", ward.image(0))
     known = staging._stage(task, "plain")
     assert staging.find_staged([task]) == [known]
     task.target.write_bytes(task.target.read_bytes()[:-1])
