@@ -87,7 +87,7 @@ def _images(folder: Path, part: str, findings: Findings) -> SourceRows:
         return [values[row_of[name]] if name in row_of else "" for name in image]
 
     lesion = told(facts["lesion_id"]) if lesions_told else [""] * len(image)
-    archive = told(facts.understood("lesion_id", _archive, _hint)) if lesions_told else lesion
+    archive = told(facts.understood("lesion_id", _archive, _hint, ids=True)) if lesions_told else lesion
     files = files_below([folder / f"ISIC_2019_{part}_Input"], ".jpg")
     return truth.rows(
         folder,
@@ -169,8 +169,8 @@ SOURCE = Source(
         ),
         "HAM10000 is not trained on: it is the shift `ham10000`, since it comes from other hospitals.",
         (
-            "`challenge-test` has diagnoses that training never shows (class `other`), and neither its "
-            "lesions nor its patients are published."
+            "The shift `challenge-test` has diagnoses that training never shows (class `other`), and neither "
+            "its lesions nor its patients are published."
         ),
     ),
 )

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from medbench.data.archives import archives_in, unpacked
 from medbench.data.cohort import ID, TRAIN, VALIDATION, Examples
-from medbench.data.findings import Findings, counted, listed, rows_in_words
+from medbench.data.findings import Findings, counted, listed
 from medbench.data.public.prepared import how_to
 from medbench.data.public.source import Source, SourceRows
+from medbench.data.public.tables import places
 from medbench.data.soundness import Part, require_all_classes
 from medbench.data.splits import deal_out_the_rest
 from medbench.errors import MedbenchError
@@ -23,8 +24,8 @@ SHARES, SEED = {TRAIN: 0.6, VALIDATION: 0.1, ID: 0.3}, 20
 """Of patients whom the source does not divide; as a folder cohort has them by default."""
 
 
-def read_parts(source: Source, folder: Path, findings: Findings) -> tuple[dict[str, Part], int]:
-    """The sets of a source, and the number of images that are left out since their only label is not known.
+def read_parts(source: Source, folder: Path, findings: Findings) -> dict[str, Part]:
+    """The sets of a source.
 
     Raises:
       MedbenchError: there is no such folder.
@@ -33,19 +34,12 @@ def read_parts(source: Source, folder: Path, findings: Findings) -> tuple[dict[s
         raise MedbenchError(f"{folder}: no such folder. {how_to(source)}")
     rows = source.read(folder, findings)
     if findings.errors and not len(rows):
-        return {}, 0
-    if not findings.errors:  # a source that finds an image listed twice has said so
-        _require_names(rows, findings)
-    known = (rows.labels >= 0).all(axis=1) | (source.target.kind == "multi-label")
-    left_out = int((~known).sum())
-    if left_out:
-        findings.warn(f"{counted(left_out, 'image is', 'images are')} left out: the label is not known")
-    rows = _chosen(rows, np.flatnonzero(known))
+        return {}
     _require_files(source, rows, folder, findings)
     placed = rows.split.astype(object)
     _require_one_set_a_patient(rows, findings)
     if deal_out_the_rest(placed, rows.patient, rows.labels, SHARES, SEED):
-        findings.warn("the source has no validation set; a part of the training patients is taken")
+        findings.warn("The source has no validation set: a part of the training patients is taken.")
     parts = _parts(source, rows, placed, folder)
     if not findings.errors:  # what was not understood would be missed here again
         for name in SPLITS:
@@ -53,7 +47,7 @@ def read_parts(source: Source, folder: Path, findings: Findings) -> tuple[dict[s
                 findings.error(f"no image is in `{name}`. Is the table of another release?")
     if not findings.errors:
         require_all_classes(parts, source.target, findings)
-    return parts, left_out
+    return parts
 
 
 def _chosen(rows: SourceRows, index: NDArray[np.int64]) -> SourceRows:
@@ -73,6 +67,8 @@ def _parts(source: Source, rows: SourceRows, placed: NDArray[np.object_], folder
     unknown = set(placed) - {*SPLITS, *source.own_shifts}
     if unknown:
         raise ValueError(f"{source.name}: rows of sets that it does not declare: {sorted(unknown)}")
+    if source.target.kind == "single-label" and (rows.labels < 0).any():
+        raise ValueError(f"{source.name}: rows whose only label is not known, which it is to leave out")
     parts = {}
     for name in (*SPLITS, *source.own_shifts):
         chosen = _chosen(rows, np.flatnonzero(placed == name))
@@ -84,16 +80,6 @@ def _parts(source: Source, rows: SourceRows, placed: NDArray[np.object_], folder
     return parts
 
 
-def _require_names(rows: SourceRows, findings: Findings) -> None:
-    names, times = np.unique(rows.image, return_counts=True)
-    twice = np.isin(rows.image, names[times > 1])
-    if twice.any():
-        findings.error(
-            f"{_places(rows, twice)}: images that are listed twice. Take the tables as their publisher gives "
-            "them out."
-        )
-
-
 def _require_files(source: Source, rows: SourceRows, folder: Path, findings: Findings) -> None:
     # `os.path`, since it says no, where `pathlib` raises, of a name that no file can have.
     missing = np.array([not os.path.isfile(path) for path in rows.path], dtype=bool)  # noqa: PTH113
@@ -103,7 +89,7 @@ def _require_files(source: Source, rows: SourceRows, folder: Path, findings: Fin
     hint = f"Not unpacked: {listed(packed)}. First: medbench cohort unpack {folder}. " if packed else ""
     findings.error(
         f"{counted(int(missing.sum()), 'image file')} of {len(rows):,} missing below {folder}: "
-        f"{_places(rows, missing)}. {hint}{how_to(source)}"
+        f"{places(rows, np.flatnonzero(missing))}. {hint}{how_to(source)}"
     )
 
 
@@ -114,15 +100,8 @@ def _require_one_set_a_patient(rows: SourceRows, findings: Findings) -> None:
     for patient, names in sets.items():
         if len(names) > 1:
             words = " and ".join(sorted(name or "rows without a set" for name in names))
+            where = places(rows, np.flatnonzero(rows.patient == patient))
             findings.error(
-                f"{_places(rows, rows.patient == patient)}: one patient in several sets ({words}). Take the "
-                "tables as their publisher gives them out."
+                f"{where}: one patient in several sets ({words}). Take the tables as their publisher gives "
+                "them out."
             )
-
-
-def _places(rows: SourceRows, chosen: NDArray[np.bool_]) -> str:
-    """`train.csv rows 2, 3; valid.csv row 7`."""
-    tables = dict.fromkeys(rows.table[chosen].tolist())
-    return "; ".join(
-        f"{table} {rows_in_words(rows.row[chosen & (rows.table == table)].tolist())}" for table in tables
-    )

@@ -73,7 +73,7 @@ def prepare(source: Source, folder: Path, into: Path, *, processes: int, report:
     """
     begun = time.monotonic()
     findings = Findings()
-    parts, left_out = read_parts(source, folder, findings)
+    parts = read_parts(source, folder, findings)
     _refuse(source, folder, findings)
     with _only_one(source, into):
         staging = Staging(into / ".staging" / source.name, source.reading, versions())
@@ -81,7 +81,7 @@ def prepare(source: Source, folder: Path, into: Path, *, processes: int, report:
         _refuse(source, folder, findings)
         staged, found = _stage(source, parts, tasks, findings, into=into, processes=processes, report=report)
         _refuse(source, folder, findings)
-        record = _record(source, parts, staged, left_out, findings)
+        record = _record(source, parts, staged, findings)
         record = _write(source, parts, tasks, staged, record, into=into, report=report)
         shutil.rmtree(staging.folder, ignore_errors=True)
     return Prepared(record, into / source.name, found, time.monotonic() - begun)
@@ -193,7 +193,6 @@ def _record(
     source: Source,
     parts: Mapping[str, Part],
     staged: Mapping[str, Sequence[Staged]],
-    left_out: int,
     findings: Findings,
 ) -> PreparedRecord:
     """What `cohort.json` will say; files are not known yet."""
@@ -216,7 +215,6 @@ def _record(
         images={name: len(part.examples) for name, part in parts.items()},
         patients={name: len(set(part.examples.patient.tolist())) for name, part in parts.items()},
         uncertain={c: n for c, n in zip(source.target.classes, uncertain, strict=True) if n},
-        left_out=left_out,
         image_area=int(np.median([known.width * known.height for known in staged[TRAIN]])),
         channels=max(known.channels for of_set in staged.values() for known in of_set),
         warnings=tuple(findings.warnings),

@@ -64,8 +64,6 @@ class PreparedRecord(msgspec.Struct, frozen=True, kw_only=True):
     patients: dict[str, int]
     uncertain: dict[str, int]
     """By class, images that say so; empty where none does."""
-    left_out: int
-    """Images whose only label is not known."""
     image_area: int
     """Median width x height of the training images as they came, in pixels."""
     channels: int

@@ -107,7 +107,12 @@ class Sheet:
         return self.understood(column, meaning, lambda _: "Expected years.")
 
     def understood(
-        self, column: str, meaning: Callable[[str], str | None], hint: Callable[[str], str]
+        self,
+        column: str,
+        meaning: Callable[[str], str | None],
+        hint: Callable[[str], str],
+        *,
+        ids: bool = False,
     ) -> list[str]:
         """The meaning of every cell; what has none is an error, and means "" here.
 
@@ -115,6 +120,7 @@ class Sheet:
           column: its name.
           meaning: of a cell; None where it has none.
           hint: a sentence that helps after a cell without meaning; asked for the first.
+          ids: whether the cells are those of patients, or of what stands in for them: rows only are told.
         """
         cells = self[column]
         known = {cell: meaning(cell) for cell in set(cells)}
@@ -122,7 +128,8 @@ class Sheet:
         if unknown:
             self._findings.error(
                 f"{self.table.file}: column `{column}` has values that are not understood: "
-                f"{_in_words(unknown)}. {hint(next(iter(unknown)))} Correct the table, or fetch it anew."
+                f"{_in_words(unknown, ids=ids)}. {hint(next(iter(unknown)))} Correct the table, or fetch it "
+                "anew."
             )
             self.usable &= np.array([value is not None for value in found])
         return [value or "" for value in found]
@@ -262,6 +269,14 @@ def files_below(folders: Iterable[Path], suffix: str) -> dict[str, Path]:
     return found
 
 
+def places(rows: SourceRows, which: Iterable[int]) -> str:
+    """Where some of the rows are: `train.csv: rows 3, 9`, or `train.csv: row 3, valid.csv: row 2`."""
+    by_table: dict[str, list[int]] = defaultdict(list)
+    for i in which:
+        by_table[str(rows.table[i])].append(int(rows.row[i]))
+    return ", ".join(f"{table}: {rows_in_words(numbers)}" for table, numbers in by_table.items())
+
+
 def one_hot(classes: Sequence[str], found: Sequence[str]) -> NDArray[np.int8]:
     """(n, k) of 0 and 1: a single 1 a row, or none where the class is "", as in a row crossed out."""
     return (_text(found)[:, None] == _text(classes)).astype(np.int8)
@@ -283,7 +298,7 @@ def _nothing(source: Source) -> SourceRows:
 
 def _require_distinct(rows: SourceRows, findings: Findings) -> None:
     """Images are named by row only, since their names may hold a patient's id."""
-    repeated = [_places(rows, same) for same in _repeated(rows.image.tolist())]
+    repeated = [places(rows, same) for same in _repeated(rows.image.tolist())]
     if repeated:
         findings.error(
             f"{counted(len(repeated), 'image is', 'images are')} listed more than once: "
@@ -299,17 +314,9 @@ def _repeated(cells: Sequence[str]) -> list[list[int]]:
     return [same for same in places.values() if len(same) > 1]
 
 
-def _places(rows: SourceRows, same: list[int]) -> str:
-    """`train.csv: rows 3, 9`, or with a table more `train.csv: row 3, valid.csv: row 2`."""
-    by_table: dict[str, list[int]] = defaultdict(list)
-    for i in same:
-        by_table[str(rows.table[i])].append(int(rows.row[i]))
-    return ", ".join(f"{table}: {rows_in_words(numbers)}" for table, numbers in by_table.items())
-
-
-def _in_words(unknown: Mapping[str, list[int]]) -> str:
-    """Values with their rows; rows alone where the values are so many that they may tell patients apart."""
-    if len(unknown) > MANY_GROUPS:
+def _in_words(unknown: Mapping[str, list[int]], *, ids: bool) -> str:
+    """Values with their rows; rows alone of ids, and of values so many that they may tell patients apart."""
+    if ids or len(unknown) > MANY_GROUPS:
         rows = sorted(chain(*unknown.values()))
         return f"{counted(len(unknown), 'value')} in {rows_in_words(rows)}"
     told = [f"{f'`{v}`' if v else 'an empty cell'} in {rows_in_words(rows)}" for v, rows in unknown.items()]

@@ -24,6 +24,7 @@ from medbench.data.public.parts import read_parts
 from medbench.data.public.prepared import SCHEME, open_prepared
 from medbench.data.public.staging import SHORTER_SIDE, Staging, encode
 from medbench.errors import MedbenchError
+from medbench.spec.runs import Target
 from tests.data.public.ward import SOURCE, Ward, source, write_noise
 
 pytestmark = pytest.mark.usefixtures("wards")
@@ -129,7 +130,7 @@ def test_without_validation_a_part_of_the_training_patients_is_taken(ward, into)
     record = prepared(ward, into).record
     assert set(open_prepared("ward", into).examples("id").patient.tolist()) == of_id
     assert record.patients["train"] + record.patients["validation"] == 40 - len(of_id)
-    assert any("part of the training patients is taken" in warning for warning in record.warnings)
+    assert record.warnings == ("The source has no validation set: a part of the training patients is taken.",)
 
 
 def test_own_shifts_are_kept_apart(ward, into):
@@ -149,11 +150,11 @@ def spoilt(ward, how):
         given_sets(ward, SETS)
         ward.rows[0]["set"], ward.rows[1]["set"] = "train", "id"
         ward.write_table()
-        return r"ward\.csv rows 2, 3: one patient in several sets \(id and train\)"
+        return r"ward\.csv: rows 2, 3: one patient in several sets \(id and train\)"
     if how == "missing image":
         ward.image(4).unlink()
         return (
-            r"1 image file of 80 missing below .*: ward\.csv row 6\. Ward films: Ask nobody for ward\.zip "
+            r"1 image file of 80 missing below .*: ward\.csv: row 6\. Ward films: Ask nobody for ward\.zip "
             r"and unpack it\. Licence: CC0\."
         )
     if how == "damaged image":
@@ -174,7 +175,7 @@ def spoilt(ward, how):
     assert how == "listed twice"
     ward.rows[4]["file"] = ward.rows[5]["file"]
     ward.write_table()
-    return r"ward\.csv rows 6, 7: images that are listed twice"
+    return r"1 image is listed more than once: ward\.csv: rows 6, 7\."
 
 
 MISTAKES = (
@@ -263,30 +264,19 @@ def test_copies_within_a_patient_are_a_warning(ward, into):
     assert "1 image repeats another of the same patient" in prepared(ward, into).record.warnings[0]
 
 
-def test_rows_without_their_only_label_are_left_out_and_counted(ward, into):
-    from medbench.spec.runs import Target
-
-    def read(folder, findings):
-        rows = SOURCE.read(folder, findings)
-        chosen = rows.labels[:, 1]
-        labels = np.stack([np.where(chosen < 0, chosen, chosen == value) for value in (0, 1)], axis=1)
-        return type(rows)(**{**vars(rows), "labels": labels.astype(np.int8)})
-
-    single = source(
-        "ward", read=read, target=Target(kind="single-label", classes=("dry", "wet")), policies=()
-    )
-    ward.write()
-    record = prepared(ward, into, single).record
-    unknown = sum(row["edema"] in {"", "u"} for row in ward.rows)
-    assert record.left_out == unknown == 80 - sum(record.images.values())
-    assert f"{unknown} images are left out" in record.warnings[0]
-
-
 def test_a_source_whose_rows_are_of_no_declared_set_is_a_mistake_of_ours(ward):
     given_sets(ward, (*SETS, "evening"))
     ward.write()
     with pytest.raises(ValueError, match="evening"):
         read_parts(SOURCE, ward.folder, Findings())
+
+
+def test_a_source_that_gives_out_rows_without_their_only_label_is_a_mistake_of_ours(ward):
+    single = source("ward", target=Target(kind="single-label", classes=("effusion", "edema")))
+    ward.write()
+    assert any(row["edema"] == "" for row in ward.rows)
+    with pytest.raises(ValueError, match="only label"):
+        read_parts(single, ward.folder, Findings())
 
 
 @pytest.mark.parametrize(

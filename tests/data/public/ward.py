@@ -11,6 +11,7 @@ from PIL import Image
 
 from medbench.data.findings import Findings
 from medbench.data.public.source import UNCERTAIN, UNKNOWN, Source, SourceRows
+from medbench.data.public.tables import joined
 from medbench.spec.runs import Target
 
 TARGET = Target(kind="multi-label", classes=("effusion", "edema"))
@@ -25,7 +26,7 @@ def read(folder: Path, findings: Findings) -> SourceRows:
     for i in wrong:
         findings.error(f"ward.csv: row {i + 2}: `{rows[i]['effusion']}` is no label")
     numbered = [(i, row) for i, row in enumerate(rows, start=2) if i - 2 not in wrong]
-    return SourceRows(
+    listed = SourceRows(
         image=np.array([row["file"] for _, row in numbered]),
         path=[folder / "images" / row["file"] for _, row in numbered],
         table=np.full(len(numbered), "ward.csv"),
@@ -37,6 +38,7 @@ def read(folder: Path, findings: Findings) -> SourceRows:
         ),
         attributes={"sex": np.array([row["sex"] for _, row in numbered])},
     )
+    return joined(SOURCE, [listed], findings)
 
 
 def source(name: str, **changes: object) -> Source:
