@@ -290,7 +290,7 @@ def read_record(source: Source, folder: Path) -> PreparedRecord:
 
     Raises:
       NotPreparedError: it is not there, or was prepared in another way than this version does.
-      MedbenchError: it is damaged, or a file beside it is missing or cut off.
+      MedbenchError: it is damaged, a file beside it is missing or cut off, or the rows were altered.
     """
     home = _place(source, folder)
     again = f"Prepare it again: medbench cohort prepare {source.name} --from DIR."
@@ -310,6 +310,9 @@ def read_record(source: Source, folder: Path) -> PreparedRecord:
         file = home / name
         if not file.is_file() or file.stat().st_size != expected.bytes:
             raise MedbenchError(f"{file}: missing or cut off; expected {expected.bytes:,} bytes. {again}")
+    # Rows are few bytes and decide everything; `medbench cohort check` digests the images too.
+    if ROWS not in record.files or digest_of(home / ROWS) != record.files[ROWS]:
+        raise MedbenchError(f"{home / ROWS}: altered since it was prepared. {again}")
     return record
 
 

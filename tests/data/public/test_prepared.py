@@ -177,6 +177,22 @@ def _cut(path):
     path.write_bytes(path.read_bytes()[:-1])
 
 
+@pytest.mark.parametrize("longer", [False, True])
+def test_rows_that_were_altered_since_are_never_used(ward, into, longer):
+    """Even where their size is right, or was made right in the record."""
+    ward.write()
+    record = prepared(ward, into)
+    rows, digest = into / "ward" / "rows.parquet", record.files["rows.parquet"]
+    data = bytearray(rows.read_bytes())
+    data[len(data) // 4] ^= 1
+    rows.write_bytes(data + b"0" * longer)
+    now = msgspec.structs.replace(digest, bytes=rows.stat().st_size)
+    changed = msgspec.structs.replace(record, files={**record.files, "rows.parquet": now})
+    (into / "ward" / "cohort.json").write_bytes(msgspec.json.encode(changed))
+    with pytest.raises(MedbenchError, match=r"rows\.parquet: altered since.*Prepare it again: medbench"):
+        open_prepared("ward", into)
+
+
 def test_what_an_earlier_scheme_prepared_is_not_prepared(ward, into):
     ward.write()
     record = prepared(ward, into)
