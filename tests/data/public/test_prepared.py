@@ -56,6 +56,8 @@ def test_an_unknown_name_or_policy_is_answered_with_the_nearest(ward, into):
     with pytest.raises(MedbenchError, match="Did you mean `ward`"):
         open_cohort("public:wadr", prepared=into)
     ward.write()
+    with pytest.raises(MedbenchError, match=r"public:ward@: no policy after `@`\. Expected `ignore`"):
+        open_cohort("public:ward@", prepared=into)
     with pytest.raises(MedbenchError, match=r"public:ward@zeroes: no such policy\. Did you mean `zeros`"):
         open_cohort("public:ward@zeroes", prepared=into)
 
@@ -191,6 +193,21 @@ def test_rows_that_were_altered_since_are_never_used(ward, into, longer):
     (into / "ward" / "cohort.json").write_bytes(msgspec.json.encode(changed))
     with pytest.raises(MedbenchError, match=r"rows\.parquet: altered since.*Prepare it again: medbench"):
         open_prepared("ward", into)
+
+
+def test_a_cohort_in_the_folder_of_another_is_not_taken_for_it(ward, into):
+    ward.write()
+    prepared(ward, into)
+    (into / "ward").rename(into / "annex")
+    with pytest.raises(MedbenchError, match=r"annex: holds `ward`; expected `annex`.*rename it `ward`"):
+        open_prepared("annex", into)
+
+
+def test_a_place_that_is_no_folder_is_called_so_and_not_damaged(into):
+    into.write_text("a file")
+    with pytest.raises(MedbenchError, match=r"cohorts: no folder.*MEDBENCH_COHORTS") as caught:
+        open_prepared("ward", into)
+    assert "damaged" not in str(caught.value)
 
 
 def test_what_an_earlier_scheme_prepared_is_not_prepared(ward, into):
