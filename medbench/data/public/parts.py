@@ -41,6 +41,10 @@ def read_parts(source: Source, folder: Path, findings: Findings) -> dict[str, Pa
     if deal_out_the_rest(placed, rows.patient, rows.labels, SHARES, SEED):
         findings.warn("The source has no validation set: a part of the training patients is taken.")
     parts = _parts(source, rows, placed, folder)
+    if len(rows) < source.images:
+        findings.warn(
+            f"A part of {source.title}: {len(rows):,} of the {source.images:,} images that were published."
+        )
     if not findings.errors:  # what was not understood would be missed here again
         for name in SPLITS:
             if name not in parts:

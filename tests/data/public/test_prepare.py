@@ -1,6 +1,8 @@
+import errno
 import hashlib
 import io
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -465,7 +467,7 @@ def test_what_shapes_prepared_pixels_changes_with_the_scheme_only():
     files = ("public/staging.py", "breast.py", "dicom.py", "images.py")
     code = [identity._bare_code((package / file).read_text(encoding="utf-8")) for file in files]
     pinned = (SCHEME, hashlib.sha256(msgspec.json.encode(code)).hexdigest()[:12])
-    assert pinned == (1, "90cddca4b6de"), (
+    assert pinned == (1, "0bf660a86ba0"), (
         f"{', '.join(files)} changed. If pixels of the same files change by it, raise SCHEME in "
         "medbench/data/public/prepared.py; then, or if they do not, write the new digest here."
     )
@@ -512,6 +514,55 @@ def test_two_cannot_prepare_the_same_cohort_at_once(ward, into):
         pytest.raises(MedbenchError, match="another process prepares ward there"),
     ):
         prepared(ward, into)
+
+
+@pytest.mark.parametrize("place", ["a file", "below a file"])
+def test_a_place_that_cannot_be_written_is_not_called_full(ward, tmp_path, place):
+    ward.write()
+    (tmp_path / "file").touch()
+    into = tmp_path / ("file" if place == "a file" else "file/cohorts")
+    with pytest.raises(MedbenchError, match=rf"{into}: cannot be written \(.*--into") as caught:
+        prepared(ward, into)
+    assert "space" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("number", "full"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EACCES, False)]
+)
+def test_space_is_asked_for_where_there_is_none_and_only_there(ward, into, monkeypatch, number, full):
+    def refused(*_):
+        raise OSError(number, os.strerror(number), str(into / "rows"))
+
+    ward.write()
+    monkeypatch.setattr(prepare, "_write_rows", refused)
+    with pytest.raises(
+        MedbenchError, match=re.escape(f"rows: cannot be written ({os.strerror(number)}).")
+    ) as told:
+        prepared(ward, into)
+    assert ("Free some space" in str(told.value)) == full
+
+
+@pytest.mark.parametrize("below", ["", "images/cohorts"])
+def test_nothing_is_prepared_into_the_publishers_folder(ward, below):
+    ward.write()
+    before = content(ward.folder)
+    with pytest.raises(MedbenchError, match=r"inside .*ward.*only read.*another folder by `--into`"):
+        prepared(ward, ward.folder / below)
+    assert content(ward.folder) == before
+
+
+def test_a_part_of_what_was_published_is_a_warning(ward):
+    del ward.rows[60:]
+    ward.write()
+    findings = Findings()
+    read_parts(SOURCE, ward.folder, findings)
+    assert findings.warnings == ["A part of Ward films: 60 of the 80 images that were published."]
+
+
+def test_a_prepared_cohort_is_its_owners_alone(ward, into):
+    ward.write()
+    prepared(ward, into)
+    assert (into / "ward").stat().st_mode & 0o777 == 0o700
 
 
 def test_ids_of_patients_are_kept_out_of_git(ward, into):
