@@ -184,9 +184,9 @@ class Sheet:
                     path = Path(parent, name)
                     if name.lower().endswith(suffix) and not _same(found.setdefault(name, path), path):
                         differing[f"{shown(found[name].parent)} and {shown(path.parent)}"] += 1
-        for places, number in differing.items():
+        for pair, number in differing.items():
             self._findings.error(
-                f"{places}: {counted(number, 'image file')} in both, of the same name and with different "
+                f"{pair}: {counted(number, 'image file')} in both, of the same name and with different "
                 "content. Keep the publisher's."
             )
         return found
