@@ -7,7 +7,6 @@ import hashlib
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -16,13 +15,12 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from medbench.data.cohort import Cohort
+from medbench.data.decoders import versions
 from medbench.errors import MedbenchError
 from medbench.spec.runs import Aspect
 
 _SOURCES = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))
-_DECODERS = {"imagecodecs", "pillow", "pydicom", "pyjpegls", "pylibjpeg-openjpeg"}
-_VERSIONS = sorted(f"{d.name} {d.version}" for d in distributions() if d.name.lower() in _DECODERS)
-_READER = hashlib.sha256(_SOURCES + "\n".join(_VERSIONS).encode()).hexdigest()
+_READER = hashlib.sha256(_SOURCES + "\n".join(versions()).encode()).hexdigest()
 """Identifies the code that reads and resizes, so that arrays on disk are made anew when it changes."""
 
 Report = Callable[[str, int, int], None]
