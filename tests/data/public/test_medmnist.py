@@ -14,6 +14,7 @@ from medbench.data.public import medmnist
 from medbench.data.public.medmnist import fetch, open_medmnist
 from medbench.data.public.medmnist_published import PUBLISHED, SIZES, Reference
 from medbench.errors import MedbenchError, NotPreparedError
+from medbench.spec.runs import Target
 
 CLASSES = {name: len(published.labels) for name, published in PUBLISHED.items()}
 
@@ -192,6 +193,31 @@ def test_the_fingerprint_is_of_the_bytes_and_survives_a_move(tmp_path):
     changed = write(tmp_path / "pneumoniamnist_b.npz", made)
     first, second, third = (open_medmnist(str(p), folder=tmp_path).fingerprint for p in (one, other, changed))
     assert first == second != third
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (("not malignant", "malignant"), ("not malignant", "malignant")),
+        (("malignant", "not malignant"), ("malignant", "not malignant")),
+        (("cancer", "not malignant"), ("not malignant", "cancer")),
+    ],
+    ids=["values swapped", "classes swapped", "a class renamed"],
+)
+def test_the_fingerprint_is_of_what_the_labels_mean_too(tmp_path, monkeypatch, labels, classes):
+    path = write(tmp_path / "breastmnist.npz", arrays("breastmnist"))
+    before = open_medmnist(str(path), folder=tmp_path).fingerprint
+    target = Target(kind="single-label", classes=classes)
+    changed = replace(PUBLISHED["breastmnist"], labels=labels, target=target)
+    monkeypatch.setitem(PUBLISHED, "breastmnist", changed)
+    assert open_medmnist(str(path), folder=tmp_path).fingerprint != before
+
+
+def test_the_fingerprint_is_of_which_images_are_which_set_too(tmp_path, monkeypatch):
+    path = write(tmp_path / "breastmnist.npz", arrays("breastmnist"))
+    before = open_medmnist(str(path), folder=tmp_path).fingerprint
+    monkeypatch.setattr(medmnist, "_SPLITS", {"train": "train", "validation": "test", "id": "val"})
+    assert open_medmnist(str(path), folder=tmp_path).fingerprint != before
 
 
 def test_a_file_is_read_once_for_its_digest_and_again_when_it_changed(tmp_path, monkeypatch):
