@@ -62,7 +62,7 @@ def open_cohort(
 
 
 def prepared_in(store: Path) -> Path:
-    """Where public cohorts are prepared: `$MEDBENCH_COHORTS`, which stores may share, or in the store."""
+    """The folder of public cohorts: `$MEDBENCH_COHORTS`, which stores may share, else one in the store."""
     named = os.environ.get("MEDBENCH_COHORTS", "")
     return Path(named).expanduser() if named else store / "cohorts"
 
@@ -71,9 +71,11 @@ def absent_cohort(reference: str, reason: str) -> AbsentCohort:
     """What is known of a public cohort that was not prepared.
 
     Args:
-      reference: `public:<name>`, with `@` a policy or without.
+      reference: `public:<name>`, with `@` a policy or without; or `medmnist:<name>@<size>`.
       reason: what is missing and how to come by it.
     """
+    if reference.startswith(MEDMNIST):
+        return _absent_medmnist(reference, reason)
     catalogue = import_module("medbench.data.public.catalogue")
     source = catalogue.source_named(reference.removeprefix(PUBLIC).partition("@")[0])
     return AbsentCohort(
@@ -84,6 +86,20 @@ def absent_cohort(reference: str, reason: str) -> AbsentCohort:
         absent=dict.fromkeys((*source.own_shifts, *source.shifts_from), reason),
         reason=reason,
         cluster=source.cluster,
+    )
+
+
+def _absent_medmnist(reference: str, reason: str) -> AbsentCohort:
+    published = import_module("medbench.data.public.medmnist_published")
+    wanted = published.Reference.parse(reference.removeprefix(MEDMNIST))
+    return AbsentCohort(
+        name=str(wanted),
+        domain=wanted.published.domain,
+        target=wanted.published.target,
+        attributes=(),
+        absent={},
+        reason=reason,
+        cluster=published.CLUSTER,
     )
 
 
