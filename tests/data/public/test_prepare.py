@@ -414,7 +414,10 @@ def test_ctrl_c_ends_it_and_its_workers_and_the_same_command_goes_on(ward, into)
     ward.write(height=700, width=700)
     command = [sys.executable, "-m", "tests.data.public.killed", str(ward.folder), str(into), "0"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     ) as parent:
         while len(staged_files(into)) < 10:
             assert parent.poll() is None
