@@ -420,7 +420,11 @@ def _rescaled(stored: NDArray[np.int64], ds: "Dataset") -> NDArray[np.float64]:
         table = ds.ModalityLUTSequence[0]
         return _looked_up(stored, table.LUTDescriptor, table.LUTData, ds)[0].astype(np.float64)
     slope, intercept = _first(ds, "RescaleSlope"), _first(ds, "RescaleIntercept")
-    return np.asarray(stored * (1 if slope is None else slope) + (intercept or 0), dtype=np.float64)
+    with np.errstate(over="ignore"):
+        values = np.asarray(stored * (1 if slope is None else slope) + (intercept or 0), dtype=np.float64)
+    if slope == 0 or not np.isfinite(values).all():
+        raise ValueError(f"a rescale slope of {slope:g} leaves nothing of the pixels")
+    return values
 
 
 def _looked_up(

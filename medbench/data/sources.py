@@ -111,12 +111,15 @@ def find_declaration(path: Path) -> Path:
     """
     path = path.expanduser()
     if path.is_file():
+        if path.suffix == ".npz":
+            raise MedbenchError(f"{path}: no cohort.yaml. For a file of MedMNIST give {MEDMNIST}{path}")
         return path
     if not path.is_dir():
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         near = printable(nearest(path.name, siblings)) if siblings else ""
+        hint = _meant(path.name) or near
         raise MedbenchError(
-            f"{path}: no such folder or file. Give a folder with cohort.yaml, or that file. {near}".rstrip()
+            f"{path}: no such folder or file. Give a folder with cohort.yaml, or that file. {hint}".rstrip()
         )
     declaration = path / "cohort.yaml"
     if not declaration.is_file():
@@ -126,3 +129,12 @@ def find_declaration(path: Path) -> Path:
             f"{path}: the folder has no cohort.yaml. {hint}docs/cohorts.md shows how to write one."
         )
     return declaration
+
+
+def _meant(name: str) -> str:
+    """The sentence for a public cohort whose source was left out: `public:pad-ufes-20`."""
+    public = import_module("medbench.data.public.catalogue").MODULES
+    published = import_module("medbench.data.public.medmnist_published").PUBLISHED
+    bare = name.partition("@")[0].lower()
+    prefix = PUBLIC if bare in public else MEDMNIST if bare in published else ""
+    return f"Did you mean `{prefix}{name.lower()}`?" if prefix else ""

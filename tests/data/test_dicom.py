@@ -756,3 +756,10 @@ def test_a_damaged_dicom_file_of_a_cohort_is_named_with_its_row(tmp_path):
     (error,) = check(clinic.write()).errors
     assert "row 6" in error
     assert "cut.dcm: no pixel data" in error or "cut.dcm: damaged image" in error
+
+
+@pytest.mark.parametrize("slope", ["0", "1e308"])
+def test_a_slope_that_leaves_nothing_of_the_pixels_is_an_error(slope):
+    film = np.arange(64, dtype=np.uint16).reshape(8, 8)
+    with pytest.raises(MedbenchError, match="rescale slope"):
+        shown(file_of(film, RescaleSlope=slope, RescaleIntercept="0"))

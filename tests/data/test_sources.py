@@ -1,4 +1,5 @@
 import os
+import re
 
 import pytest
 
@@ -91,3 +92,22 @@ def test_the_shifts_of_a_public_cohort_that_is_not_here_are_known_as_absent():
     absent = absent_cohort("public:chexpert@zeros", "not here")
     assert (absent.domain, absent.cluster) == ("chest", "patient")
     assert set(absent.absent.values()) == {"not here"}
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("pad-ufes-20", "public:pad-ufes-20"),
+        ("CheXpert@zeros", "public:chexpert@zeros"),
+        ("pneumoniamnist@64", "medmnist:pneumoniamnist@64"),
+    ],
+)
+def test_a_public_cohort_without_its_source_is_told_with_it(tmp_path, name, meant):
+    with pytest.raises(MedbenchError, match=re.escape(f"Did you mean `{meant}`?")):
+        open_cohort(str(tmp_path / name))
+
+
+def test_a_file_of_medmnist_is_opened_by_its_source(tmp_path):
+    (tmp_path / "a.npz").touch()
+    with pytest.raises(MedbenchError, match=r"give medmnist:.*a\.npz$"):
+        open_cohort(str(tmp_path / "a.npz"))
