@@ -99,6 +99,8 @@ def run(args: argparse.Namespace) -> int:
     reasons = Counter(line for reason in left_out.values() for line in reason.splitlines())
     for reason, number in reasons.items():
         print(f"without {counted(number, 'item')}: {reason}")
+    if not plan.runs:
+        print("nothing is left to run on this machine before these are here.")
     return 0 if plan.runs else 2
 
 
@@ -149,7 +151,7 @@ def _described(plan: Plan, forecast: Forecast) -> str:
     if to_train and forecast.seconds is not None:
         time = f", about {duration(forecast.seconds)}"
     elif forecast.hours:
-        time = f", {in_words(forecast.hours)}"
+        time = f", {in_words(forecast.hours, on_cpu=forecast.on_cpu)}"
     items = "1 item" if len(plan.items) == 1 else f"{len(plan.items)} items"
     total = f"{len(plan.runs)} runs for {items} ({plan.naive} without sharing): {', '.join(counts)}{time}"
     return "\n".join([*lines, "", total])

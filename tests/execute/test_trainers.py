@@ -230,9 +230,9 @@ def test_a_job_can_be_read_by_another_process_which_tells_of_progress_by_a_file(
 
 
 def test_what_is_no_job_is_one_message(tmp_path):
-    for content in (None, "", "[]", "{}", '{"schema_version": 1}'):
+    for content in (None, b"", b"[]", b"{}", b'{"schema_version": 1}', b'{"\xff": 1}'):
         if content is not None:
-            (tmp_path / "job.json").write_text(content)
+            (tmp_path / "job.json").write_bytes(content)
         with pytest.raises(MedbenchError, match=r"job\.json: not a job that can be read"):
             Job.read(tmp_path)
     (tmp_path / "job.json").write_text('{"schema_version": 2}')
@@ -390,6 +390,32 @@ def test_a_failed_run_is_not_tried_again_in_the_session_and_begins_anew_in_the_n
     assert bench.jobs == [], "what is stored needs no job"
 
 
+def test_what_a_trainer_left_is_there_until_the_run_is_stored(bench, monkeypatch):
+    put, seen = Store.put, []
+
+    def watched(store, *arguments):
+        stored = put(store, *arguments)
+        seen.extend((bench.jobs[0] / "predictions").iterdir())
+        return stored
+
+    monkeypatch.setattr(Store, "put", watched)
+    bench.obtain(guess)
+    assert sorted(path.stem for path in seen) == sorted(SETS)
+    assert bench.jobs == []
+
+
+def test_what_a_trainer_left_is_kept_where_it_cannot_be_stored(bench, monkeypatch):
+    def full(*_):
+        raise MedbenchError("store: No space left on device.")
+
+    monkeypatch.setattr(Store, "put", full)
+    with pytest.raises(MedbenchError, match=r"No space left on device\. What trainer `fake` left") as caught:
+        bench.obtain(guess)
+    (folder,) = bench.jobs
+    assert f"is kept in {folder} until the run is tried again" in str(caught.value)
+    assert sorted(path.stem for path in (folder / "predictions").iterdir()) == sorted(SETS)
+
+
 def boom(job):
     raise ValueError("no GPU\nat all")
 
@@ -413,6 +439,18 @@ def test_an_entry_point_that_raises_exits_or_leaves_nothing_is_one_message(
     assert re.search(message, said), said
     if "raised" in said:
         assert "Traceback" in (bench.jobs[0] / "trainer.log").read_text()
+
+
+def test_an_entry_point_that_takes_its_folder_away_is_told_by_its_own_error(bench, monkeypatch):
+    def train(job):
+        shutil.rmtree(job.folder)
+        raise ValueError("no GPU")
+
+    monkeypatch.setattr(Installed, "identity", Trainer(name="fake", version="1"))
+    monkeypatch.setattr(Installed, "_loaded", lambda self: train)
+    said = bench.failure(Installed(entry=None))
+    assert "raised ValueError: no GPU" in said
+    assert "could not be written to" in said
 
 
 def test_a_person_who_interrupts_is_not_taken_for_a_failure(bench, monkeypatch):
@@ -739,7 +777,11 @@ from medbench.execute.trainers import Script
 Script.at(Path({str(path)!r}))(Job(Path({str(tmp_path)!r}), None))
 """
     process = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     pid = tmp_path / "pid"
     while not (pid.exists() and pid.read_text().strip()):
