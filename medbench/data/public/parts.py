@@ -4,6 +4,7 @@ Image files are looked for here, never opened.
 """
 
 import os
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,11 @@ def _require_files(source: Source, rows: SourceRows, folder: Path, findings: Fin
     if not missing.any():
         return
     packed = [path.name for path in archives_in(folder) if not unpacked(path).exists()]
-    hint = f"Not unpacked: {listed(packed)}. First: medbench cohort unpack {folder}. " if packed else ""
+    hint = (
+        f"Not unpacked: {listed(packed)}. First: medbench cohort unpack {shlex.quote(str(folder))}. "
+        if packed
+        else ""
+    )
     findings.error(
         f"{counted(int(missing.sum()), 'image file')} of {len(rows):,} missing below {folder}: "
         f"{places(rows, np.flatnonzero(missing))}. {hint}{how_to(source)}"
