@@ -4,6 +4,7 @@ What a file should hold is told by the suite's backbones and by the catalogue of
 """
 
 import argparse
+import glob
 import os
 import shutil
 import sys
@@ -11,6 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from filelock import FileLock, Timeout
 
 from medbench.errors import MedbenchError, nearest
 from medbench.models import lock, weights
@@ -24,6 +28,8 @@ SPARE = 1.02
 MOST = 2
 """Of the calculated size: a file that is larger is not the one that was asked for."""
 _CHUNK = 1 << 24
+_INCOMING = "incoming"
+"""Folder for files that are not whole yet, beside those that are."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -214,25 +220,65 @@ def _size(source: Released | Path) -> int:
 
 
 def _get_one(file: str, source: Released | Path, into: Path, net: _Net) -> None:
-    """Fetch or copy a file that is missing, and take it if it holds what it should and is what it was."""
+    """Fetch or copy a file that is missing; of several processes that ask for it, one does."""
     target = into / file
-    if target.is_file():
-        print(f"{target}: there already, sha256 {lock.digest(target)[:12]}…")
+    if _is_there(target):
         return
-    incoming = into / "incoming" / file
-    with _writing(into):
-        incoming.parent.mkdir(exist_ok=True)
-        known = lock.recorded(target)
-        if isinstance(source, Path):
-            _copy(source, incoming)
-        else:
-            _download(source, incoming, target, sha256=known.sha256 if known else source.sha256)
-        try:
-            _hold_against(incoming, net, full=False)
-            sha256 = lock.take(incoming, target)
-        finally:
-            incoming.unlink(missing_ok=True)
+    with _writing(into), _alone(into / _INCOMING, file):
+        if _is_there(target):
+            return
+        sha256 = _bring(source, target, net)
     print(f"{target}: {target.stat().st_size / 1e6:,.1f} MB, sha256 {sha256}")
+
+
+def _is_there(target: Path) -> bool:
+    if there := target.is_file():
+        print(f"{target}: there already, sha256 {lock.digest(target)[:12]}…")
+    return there
+
+
+@contextmanager
+def _alone(incoming: Path, file: str) -> Iterator[None]:
+    """Hold the right to bring a file, and clear what a killed process copied of it."""
+    incoming.mkdir(exist_ok=True)
+    held = FileLock(incoming / f".{file}.lock")  # not the name that the download locks within it
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        print(f"{file}: waiting for another process that gets it", flush=True)
+        held.acquire()
+    try:
+        for left in incoming.glob(f"{glob.escape(file)}-*/"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield
+    finally:
+        held.release()
+
+
+def _bring(source: Released | Path, target: Path, net: _Net) -> str:
+    """Take a file if it holds what it should and is what it was; returns its SHA-256.
+
+    A copy is made in a folder of its own: what is put in place is what this process wrote, even on a file
+    system that does not keep locks. A download has one name, to be resumed by.
+    """
+    incoming = target.parent / _INCOMING
+    if not isinstance(source, Path):
+        known = lock.recorded(target)
+        fetched = incoming / target.name
+        _download(source, fetched, target, sha256=known.sha256 if known else source.sha256)
+        try:
+            return _take(fetched, target, net)
+        finally:
+            fetched.unlink(missing_ok=True)
+    with TemporaryDirectory(prefix=f"{target.name}-", dir=incoming) as own:
+        copied = Path(own) / target.name
+        _copy(source, copied)
+        return _take(copied, target, net)
+
+
+def _take(incoming: Path, target: Path, net: _Net) -> str:
+    _hold_against(incoming, net, full=False)
+    return lock.take(incoming, target)
 
 
 def _download(source: Released, incoming: Path, target: Path, *, sha256: str) -> None:
@@ -252,16 +298,27 @@ def _download(source: Released, incoming: Path, target: Path, *, sha256: str) ->
 
 
 def _copy(source: Path, incoming: Path) -> None:
-    """Copy by pieces; what a broken copy left is written over."""
     progress = _Progress(source.name)
     total, done = source.stat().st_size, 0
-    with source.open("rb") as reading, incoming.open("wb") as writing:
-        while chunk := reading.read(_CHUNK):
-            done += writing.write(chunk)
+    with incoming.open("wb") as writing:
+        for piece in _pieces(source):
+            done += writing.write(piece)
             progress(done, total)
         writing.flush()
         os.fsync(writing.fileno())
     progress.clear()
+
+
+def _pieces(source: Path) -> Iterator[bytes]:
+    try:
+        with source.open("rb") as file:
+            while piece := file.read(_CHUNK):
+                yield piece
+    except OSError as error:
+        raise MedbenchError(
+            f"{source}: cannot be read ({error.strerror or error}). Allow it to be read, or name another "
+            "folder by --from."
+        ) from error
 
 
 def _check(shelf: _Shelf, args: argparse.Namespace) -> int:

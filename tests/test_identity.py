@@ -121,6 +121,30 @@ def test_fields_that_came_later_count_only_where_they_differ_from_their_default(
     assert spec_id(later(aspect="squashed", layers=(), precision=32)) == spec_id(later())
 
 
+DEFAULTS = {
+    "backbone.module": "",
+    "backbone.distribution": "",
+    "recipe.aspect": "squashed",
+    "own_recipe": False,
+}
+"""What a spec was before it had these fields. Lines are added, and none is ever changed or removed."""
+
+
+def test_a_default_of_a_spec_never_changes():
+    now = identity._defaults(RunSpec)
+    changed = [name for name, value in DEFAULTS.items() if name not in now or now[name] != value]
+    assert not changed, (
+        f"{changed}: a default that is in DEFAULTS must never be changed: ids leave out what equals it, so "
+        "that new specs would take the ids of runs that were made otherwise. Put it back, and let the "
+        "declarations say another value; or raise HASH_SCHEME and make the reference runs anew."
+    )
+    new = sorted(now.keys() - DEFAULTS.keys())
+    assert not new, (
+        f"{new}: add them to DEFAULTS if these fields are new, with what runs did before there were such "
+        "fields. A field that was there without a default must not get one: it gives its runs other ids."
+    )
+
+
 def test_a_change_of_a_later_field_is_told():
     assert identity._spec_changes(later(), later(aspect="kept")) == ["recipe.aspect (squashed → kept)"]
 

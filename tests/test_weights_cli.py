@@ -1,9 +1,13 @@
+import errno
+import os
 import shutil
+import subprocess
 import sys
 import threading
 from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +17,7 @@ from medbench import cli, weights_cli
 from medbench.errors import MedbenchError
 from medbench.models import bit, catalogue, lock, npz, weights
 
+ROOT = Path(__file__).parents[1]
 TINY = {"blocks": (1, 1, 1, 1), "width": 1 / 16}
 SUITE = {
     "suite.yaml": "extends: medbench\n",
@@ -143,6 +148,62 @@ def test_a_file_is_copied_from_a_folder_without_a_network(here, sound, server):
     assert server.asked == []
     for name in ("photos-tiny.npz", "films-tiny.npz"):
         assert (here / weights.OWN / name).read_bytes() == (sound / name).read_bytes()
+
+
+def test_of_two_processes_that_copy_one_file_the_second_waits(here, sound, monkeypatch, capsys):
+    code = "import sys; from medbench import cli; sys.exit(cli.main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "weights", "get", "films-tiny.npz", "--from", str(sound)]
+    second = []
+
+    def meanwhile(path, net, *, full):
+        second.append(
+            subprocess.Popen(
+                command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True
+            )
+        )
+        assert second[0].stdout.readline() == "films-tiny.npz: waiting for another process that gets it\n"
+
+    monkeypatch.setattr(weights_cli, "_hold_against", meanwhile)
+    assert run("get", "films-tiny.npz", "--from", sound) == 0
+    (process,) = second
+    assert "there already" in process.communicate(timeout=60)[0]
+    assert process.returncode == 0
+    got = here / weights.OWN / "films-tiny.npz"
+    assert got.read_bytes() == (sound / got.name).read_bytes()
+    assert lock.recorded(got).sha256 == weights.sha256(sound / got.name)
+
+
+def test_a_copy_never_writes_where_another_process_may(here, sound, monkeypatch):
+    """As on a file system that keeps no locks: what the other wrote neither changes nor is taken."""
+    monkeypatch.setattr(weights_cli.FileLock, "acquire", lambda *_, **__: None)
+    other = here / weights.OWN / "incoming" / "films-tiny.npz"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"half")
+    assert run("get", "films-tiny.npz", "--from", sound) == 0
+    assert other.read_bytes() == b"half"
+    assert (here / weights.OWN / other.name).read_bytes() == (sound / other.name).read_bytes()
+
+
+def test_what_a_killed_copy_left_is_cleared(here, sound):
+    left = here / weights.OWN / "incoming" / "films-tiny.npz-x7" / "films-tiny.npz"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    run("get", "films-tiny.npz", "--from", sound)
+    assert [path.name for path in (here / weights.OWN / "incoming").iterdir()] == [".films-tiny.npz.lock"]
+
+
+def test_a_source_that_cannot_be_read_is_told_by_its_name(here, sound, monkeypatch, capsys):
+    real = Path.open
+
+    def refused(path, *arguments, **named):
+        if path == sound / "films-tiny.npz":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, "open", refused)
+    assert run("get", "films-tiny.npz", "--from", sound) == 2
+    assert f"{sound}/films-tiny.npz: cannot be read (Permission denied)." in capsys.readouterr().err
+    assert list((here / weights.OWN).rglob("*.npz")) == []
 
 
 def test_a_folder_that_lacks_the_file_is_told_with_what_it_has(sound, capsys):

@@ -7,7 +7,8 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ from medbench.training import streams
 from medbench.training.progress import Report
 
 if TYPE_CHECKING:
-    from medbench.execute.handed_in import About
+    from medbench.execute.handed_in import About, HandedIn
     from medbench.predictions import Predictions
 
 
@@ -70,6 +71,7 @@ class Elsewhere:
     trainer: Executes
     store: Store
 
+    @contextmanager
     def __call__(
         self,
         spec: RunSpec,
@@ -78,8 +80,10 @@ class Elsewhere:
         weights: Path | None,
         images: Callable[[str, int], NDArray[np.uint8]],
         report: Report,
-    ) -> tuple[Environment, TunedElsewhere]:
+    ) -> Iterator[tuple[Environment, TunedElsewhere]]:
         """Where the run was made, as far as the trainer says, and what it left.
+
+        The job's folder is removed where the context ends well: by then the run is to be stored.
 
         Args:
           spec: all that is to shape the numbers.
@@ -89,45 +93,51 @@ class Elsewhere:
           report: told how far the trainer is.
 
         Raises:
-          MedbenchError: the trainer failed, or did not leave what it should; its folder is kept then.
+          MedbenchError: the trainer failed, did not leave what it should, or what it left could not be
+            stored; its folder is kept then.
         """
-        from medbench.execute.handed_in import read  # noqa: PLC0415 (pulls in pyarrow)
-
         begin = time.perf_counter()
         known = {name: cohort.examples(name) for name in (TRAIN, VALIDATION, *spec.evaluation_sets)}
+        files = {name: _file_of(images(name, _size(spec, name))) for name in known}
         subset = nested_subset(
             known[TRAIN].patient, spec.fraction, streams.sequence(spec.seed, streams.SUBSET)
         )
         told = self._nameless(known)
         folder = self.store.new_job(run_id(spec, code_fingerprint(self.trainer.identity)))
-        file = write_job(
-            folder,
-            spec,
-            weights=weights,
-            examples=told,
-            images={name: _file_of(images(name, _size(spec, name))) for name in known},
-            subset=subset,
-        )
-        decoded = time.perf_counter()
-        job = Job(folder, file, report)
-        try:
-            self.trainer(job)
-            trained = time.perf_counter()
-            left = read(job, {name: examples.image for name, examples in told.items() if name != TRAIN})
-        except MedbenchError as error:
-            raise MedbenchError(f"{spec.label}: trainer `{self.trainer.identity.name}`: {error}") from error
+        file = write_job(folder, spec, weights=weights, examples=told, images=files, subset=subset)
+        decode = time.perf_counter() - begin
+        left, train = self._executed(Job(folder, file, report), told)
         tuned = TunedElsewhere(
             predictions={
                 name: _predictions(name, spec, known[name], logits) for name, logits in left.logits.items()
             },
             features=dict(left.features),
             trace=left.about.trace,
-            timings={"decode": decoded - begin, **(left.about.timings or {"train": trained - decoded})},
+            timings={"decode": decode, **(left.about.timings or {"train": train})},
             train_images=len(subset),
             train_patients=len(np.unique(known[TRAIN].patient[subset])),
         )
+        try:
+            yield _environment(left.about), tuned
+        except MedbenchError as error:
+            raise MedbenchError(
+                f"{error} What trainer `{self.trainer.identity.name}` left is kept in {folder} until the run "
+                "is tried again: copy it away first if you need it."
+            ) from error
         shutil.rmtree(folder, ignore_errors=True)
-        return _environment(left.about), tuned
+
+    def _executed(self, job: Job, told: Mapping[str, Examples]) -> tuple["HandedIn", float]:
+        """What the trainer left, and the seconds until it came back."""
+        from medbench.execute.handed_in import read  # noqa: PLC0415 (pulls in pyarrow)
+
+        begin = time.perf_counter()
+        try:
+            self.trainer(job)
+            seconds = time.perf_counter() - begin
+            names = {name: examples.image for name, examples in told.items() if name != TRAIN}
+            return read(job, names), seconds
+        except MedbenchError as error:
+            raise MedbenchError(f"{job.file.run}: trainer `{self.trainer.identity.name}`: {error}") from error
 
     def _nameless(self, known: dict[str, Examples]) -> dict[str, Examples]:
         """As a trainer may see them: a file's name can hold a patient's id, so images are nameless too."""

@@ -3,7 +3,8 @@
 One process trains a run, the others wait for it. jax is imported only when a run is really trained.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -202,9 +203,10 @@ class Here:
     train: Train
     trainer: None = None
 
+    @contextmanager
     def __call__(
         self, spec: RunSpec, cohort: Cohort, *, weights: Path | None, images: ImageSource, report: Report
-    ) -> tuple[Environment, "FineTuned"]:
+    ) -> Iterator[tuple[Environment, "FineTuned"]]:
         """Where the run was made, and what it left.
 
         Raises:
@@ -213,7 +215,7 @@ class Here:
         environment = capture()
         tuned = self.train(spec, cohort, weights=weights, images=images, report=report)
         _require_finite(spec, tuned)
-        return environment, tuned
+        yield environment, tuned
 
 
 def _make(
@@ -230,32 +232,33 @@ def _make(
     _require_as_planned(spec, cohort, weights)
     store.require_space()
     started = _now()
-    environment, tuned = tune(
+    tuning = tune(
         spec,
         cohort,
         weights=weights,
         images=_decoded(spec, cohort, store, report),
         report=lambda progress: report(_staged(spec, progress)),
     )
-    record = RunRecord(
-        run_id=run_id(spec, code),
-        spec_id=spec_id(spec),
-        code=code,
-        trainer=identity_of(tune.trainer),
-        spec=spec,
-        environment=environment,
-        started=started,
-        finished=_now(),
-        timings=tuned.timings,
-        train_images=tuned.train_images,
-        train_patients=tuned.train_patients,
-        trace=tuned.trace,
-        validation=tuned.validation,
-        weight_distance=tuned.weight_distance,
-        feature_reuse=_reuse(tuned.features),
-        evaluations=[],
-    )
-    return store.put(record, tuned.predictions, tuned.features)
+    with tuning as (environment, tuned):  # until it is stored: what another trainer left is kept so long
+        record = RunRecord(
+            run_id=run_id(spec, code),
+            spec_id=spec_id(spec),
+            code=code,
+            trainer=identity_of(tune.trainer),
+            spec=spec,
+            environment=environment,
+            started=started,
+            finished=_now(),
+            timings=tuned.timings,
+            train_images=tuned.train_images,
+            train_patients=tuned.train_patients,
+            trace=tuned.trace,
+            validation=tuned.validation,
+            weight_distance=tuned.weight_distance,
+            feature_reuse=_reuse(tuned.features),
+            evaluations=[],
+        )
+        return store.put(record, tuned.predictions, tuned.features)
 
 
 def _reuse(features: Mapping[str, NDArray[np.float16]]) -> dict[str, float | None]:

@@ -390,6 +390,32 @@ def test_a_failed_run_is_not_tried_again_in_the_session_and_begins_anew_in_the_n
     assert bench.jobs == [], "what is stored needs no job"
 
 
+def test_what_a_trainer_left_is_there_until_the_run_is_stored(bench, monkeypatch):
+    put, seen = Store.put, []
+
+    def watched(store, *arguments):
+        stored = put(store, *arguments)
+        seen.extend((bench.jobs[0] / "predictions").iterdir())
+        return stored
+
+    monkeypatch.setattr(Store, "put", watched)
+    bench.obtain(guess)
+    assert sorted(path.stem for path in seen) == sorted(SETS)
+    assert bench.jobs == []
+
+
+def test_what_a_trainer_left_is_kept_where_it_cannot_be_stored(bench, monkeypatch):
+    def full(*_):
+        raise MedbenchError("store: No space left on device.")
+
+    monkeypatch.setattr(Store, "put", full)
+    with pytest.raises(MedbenchError, match=r"No space left on device\. What trainer `fake` left") as caught:
+        bench.obtain(guess)
+    (folder,) = bench.jobs
+    assert f"is kept in {folder} until the run is tried again" in str(caught.value)
+    assert sorted(path.stem for path in (folder / "predictions").iterdir()) == sorted(SETS)
+
+
 def boom(job):
     raise ValueError("no GPU\nat all")
 
