@@ -58,8 +58,12 @@ def find(name: str, here: Path) -> Executes:
       here: what a relative path is relative to.
 
     Raises:
-      MedbenchError: there is no such trainer, or two; or the script cannot be executed.
+      MedbenchError: the name is empty; there is no such trainer, or two; or the script cannot be executed.
     """
+    if not name.strip():
+        raise MedbenchError(
+            '--trainer "": expected a name or the path of a script. Is a variable of the shell not set?'
+        )
     if "/" in name:
         return Script.at(here / Path(name).expanduser())
     installed = entry_points(group=GROUP)
