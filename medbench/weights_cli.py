@@ -90,11 +90,15 @@ def run(args: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class _Net:
-    """What a file should hold: a BiT of blocks and width, or what a module of another package loads."""
+    """What a file should hold: a BiT of blocks and width, or what a module of another package loads.
+
+    The number of classes of its own head is known of released files alone; 0 of others.
+    """
 
     blocks: tuple[int, ...] = ()
     width: float = 0.0
     module: str = ""
+    classes: int = 0
 
 
 @dataclass(frozen=True)
@@ -115,12 +119,13 @@ class _Shelf:
     def of(cls, suite: Suite) -> "_Shelf":
         needed, nets = {}, {}
         for name, file in released().items():
-            nets[name] = _Net(file.blocks, file.width)
+            nets[name] = _Net(file.blocks, file.width, classes=file.classes)
         for upstream, declared in suite.upstreams.items():
             for architecture, file_name in declared.weights.items():
                 net = suite.architectures[architecture]
                 needed[f"bit-{upstream}-{architecture}"] = file_name
-                nets[file_name] = _Net(tuple(net.blocks), net.width, net.module)
+                known = nets.get(file_name, _Net())
+                nets[file_name] = _Net(tuple(net.blocks), net.width, net.module, known.classes)
         return cls(needed, nets, Path(suite.root))
 
     def file_of(self, name: str) -> str:
@@ -222,19 +227,34 @@ def _size(source: Released | Path) -> int:
 def _get_one(file: str, source: Released | Path, into: Path, net: _Net) -> None:
     """Fetch or copy a file that is missing; of several processes that ask for it, one does."""
     target = into / file
-    if _is_there(target):
+    if _is_there(target, source):
         return
     with _writing(into), _alone(into / _INCOMING, file):
-        if _is_there(target):
+        if _is_there(target, source):
             return
         sha256 = _bring(source, target, net)
     print(f"{target}: {target.stat().st_size / 1e6:,.1f} MB, sha256 {sha256}")
 
 
-def _is_there(target: Path) -> bool:
-    if there := target.is_file():
-        print(f"{target}: there already, sha256 {lock.digest(target)[:12]}…")
-    return there
+def _is_there(target: Path, source: Released | Path) -> bool:
+    """Whether the file is there; one that is to be copied must then be the very same.
+
+    Raises:
+      MedbenchError: it is not what it was, or not what would be copied.
+    """
+    if not target.is_file():
+        return False
+    found = lock.digest(target)
+    if isinstance(source, Path):
+        found, given = weights.sha256(target), weights.sha256(source)
+        if found != given:
+            raise MedbenchError(
+                f"{target}: there already, and not the file that --from gives: sha256 {found[:12]}…, "
+                f"{target.stat().st_size:,} bytes; {source} has {given[:12]}…, {source.stat().st_size:,} bytes. "
+                "Remove the one that is there to have it replaced."
+            )
+    print(f"{target}: there already, sha256 {found[:12]}…")
+    return True
 
 
 @contextmanager
@@ -330,7 +350,7 @@ def _check(shelf: _Shelf, args: argparse.Namespace) -> int:
             continue
         try:
             _hold_against(path, shelf.nets[file], full=args.full)
-            how = "read by its module alone, when a run starts" if shelf.nets[file].module else "sound"
+            how = _how_far(shelf.nets[file], full=args.full)
             before = lock.recorded(path)
             sha256 = lock.verify(path)
             same = f"as on {before.recorded}" if before and before.sha256 == sha256 else "not used before"
@@ -341,9 +361,18 @@ def _check(shelf: _Shelf, args: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
+def _how_far(net: _Net, *, full: bool) -> str:
+    """What a check that found nothing wrong has shown."""
+    if net.module:
+        return "read by its module alone, when a run starts"
+    return "sound" if full else "names and shapes are right; values not read (--full)"
+
+
 def _accept(shelf: _Shelf, args: argparse.Namespace) -> int:
     for name in args.name:
-        path = weights.find(shelf.file_of(name), shelf.near)
+        file = shelf.file_of(name)
+        path = weights.find(file, shelf.near)
+        _hold_against(path, shelf.nets[file], full=True)
         print(f"{path}: recorded, sha256 {lock.accept(path)}")
     return 0
 
@@ -354,8 +383,14 @@ def _hold_against(path: Path, net: _Net, *, full: bool) -> None:
 
     if net.module:  # only the module can read it, and for images of a given size
         return
-    look = files.load if full else files.check
-    look(path, blocks=net.blocks, width=net.width)
+    classes = files.check(path, blocks=net.blocks, width=net.width)
+    if net.classes and classes != net.classes:
+        raise MedbenchError(
+            f"{path.name}: its head is for {classes:,} classes, expected {net.classes:,}, as the released file "
+            "of this name has. Is this another net of the same shape? Put it under its own name."
+        )
+    if full:
+        files.load(path, blocks=net.blocks, width=net.width)
 
 
 def _keep_out_of_git(folder: Path) -> None:

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import zipfile
 from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -231,6 +232,47 @@ def test_what_arrives_anew_must_be_what_was_there_before(here, server, sound, ca
     assert [path.name for path in (here / weights.OWN).rglob("*.npz")] == []
 
 
+@pytest.mark.parametrize("command", ["get", "check", "accept"])
+def test_a_released_file_has_the_head_that_its_name_stands_for(here, sound, capsys, command):
+    """As BiT-S would be under the name of BiT-M: the body is of the same shape."""
+    npz.save(sound / "photos-tiny.npz", bit.init_params(*TINY.values(), 2, np.random.default_rng(0)))
+    if command != "get":
+        shutil.copytree(sound, here / weights.OWN)
+    assert run(command, "photos-tiny.npz", *(["--from", sound] if command == "get" else []))
+    assert "photos-tiny.npz: its head is for 2 classes, expected 3" in capsys.readouterr().err
+    assert lock.recorded(here / weights.OWN / "photos-tiny.npz") is None
+
+
+def test_a_damaged_file_is_not_accepted(here, sound, capsys):
+    run("get", "films-tiny.npz", "--from", sound)
+    path = here / weights.OWN / "films-tiny.npz"
+    before = lock.recorded(path)
+    damaged = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda member: member.compress_size)
+    damaged[largest.header_offset + largest.compress_size // 2] ^= 1
+    path.write_bytes(damaged)
+    assert run("accept", "films-tiny.npz") == 2
+    assert "films-tiny.npz: not a readable .npz file" in capsys.readouterr().err
+    assert lock.recorded(path) == before
+    assert run("check", "films-tiny.npz") == 0, "names and shapes are as they were"
+
+
+def test_a_file_that_is_there_and_not_the_one_given_is_said_so(here, sound, capsys):
+    run("get", "films-tiny.npz", "--from", sound)
+    assert run("get", "films-tiny.npz", "--from", sound) == 0
+    path = here / weights.OWN / "films-tiny.npz"
+    path.write_bytes(path.read_bytes()[:-1])
+    capsys.readouterr()
+    assert run("get", "films-tiny.npz", "--from", sound) == 2
+    said = capsys.readouterr()
+    assert "films-tiny.npz: there already, and not the file that --from gives: sha256 " in said.err
+    assert "Remove the one that is there" in said.err
+    assert said.out == ""
+    path.unlink()
+    assert run("get", "films-tiny.npz", "--from", sound) == 0
+
+
 def test_too_little_space_is_told_before_anything_is_fetched(server, monkeypatch, capsys):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=50_000))
     assert run("get", "photos-tiny.npz") == 2
@@ -259,20 +301,22 @@ def test_check_finds_what_is_sound_and_what_is_not(here, sound, capsys):
     capsys.readouterr()
     assert run("check") == 0
     out = capsys.readouterr().out
-    assert f"{weights.OWN}/photos-tiny.npz: sound, sha256 " in out
+    assert f"{weights.OWN}/photos-tiny.npz: names and shapes are right; values not read (--full), sha256 " in out
     assert out.count("as on 20") == 2
-    assert "bit-cifar50k-r14x0.5.npz: sound, sha256 " in out
+    assert "bit-cifar50k-r14x0.5.npz: names and shapes are right; values not read" in out
     (here / weights.OWN / "films-tiny.npz").write_bytes(b"")
     assert run("check", "photos-tiny.npz", "films-tiny.npz") == 1
     captured = capsys.readouterr()
     assert "films-tiny.npz: not a readable .npz file" in captured.err
-    assert "photos-tiny.npz: sound" in captured.out
+    assert "photos-tiny.npz: names and shapes are right" in captured.out
+    assert run("check", "photos-tiny.npz", "--full") == 0
+    assert "photos-tiny.npz: sound, sha256 " in capsys.readouterr().out
 
 
 def test_a_changed_file_is_found_by_check_until_the_change_is_accepted(here, sound, capsys):
     run("get", "photos-tiny.npz", "--from", sound)
     npz.save(
-        here / weights.OWN / "photos-tiny.npz", bit.init_params(*TINY.values(), 4, np.random.default_rng(1))
+        here / weights.OWN / "photos-tiny.npz", bit.init_params(*TINY.values(), 3, np.random.default_rng(1))
     )
     assert run("check", "photos-tiny.npz") == 1
     assert "is not the file that it was" in capsys.readouterr().err
