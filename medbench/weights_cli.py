@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     getting = commands.add_parser("get", help="fetch released files, or copy files from a folder")
     getting.add_argument("name", nargs="+", metavar="NAME", help="a file, or the backbone that needs it")
     getting.add_argument(
-        "--from", dest="source", type=Path, metavar="DIR", help="copy from this folder instead: no network"
+        "--from", dest="source", type=Path, metavar="DIR", help="copy from this folder or file: no network"
     )
     getting.add_argument(
         "--into",
@@ -59,7 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "check", help="hold files against their nets and against what was recorded"
     )
     checking.add_argument(
-        "name", nargs="*", metavar="NAME", help="a file, or a backbone (default: all that are there)"
+        "name",
+        nargs="*",
+        metavar="NAME",
+        help="a file, also by its path, or a backbone (default: all that are there)",
     )
     checking.add_argument(
         "--full", action="store_true", help="load every value too, and see that all are finite numbers"
@@ -108,11 +111,13 @@ class _Shelf:
     Attributes:
       needed: by backbone, the file that it starts from.
       nets: by file, what it should hold.
+      random: backbones that start from none.
       near: the folder of the suite, where files are looked for too.
     """
 
     needed: Mapping[str, str]
     nets: Mapping[str, _Net]
+    random: Sequence[str]
     near: Path
 
     @classmethod
@@ -126,14 +131,18 @@ class _Shelf:
                 needed[f"bit-{upstream}-{architecture}"] = file_name
                 known = nets.get(file_name, _Net())
                 nets[file_name] = _Net(tuple(net.blocks), net.width, net.module, known.classes)
-        return cls(needed, nets, Path(suite.root))
+        at_random = [name for name, upstream in suite.upstreams.items() if not upstream.weights]
+        random = [f"bit-{upstream}-{net}" for upstream in at_random for net in suite.architectures]
+        return cls(needed, nets, random, Path(suite.root))
 
     def file_of(self, name: str) -> str:
         """The file's name, of itself or of a backbone.
 
         Raises:
-          MedbenchError: neither is known.
+          MedbenchError: neither is known, or the backbone needs none.
         """
+        if name in self.random:
+            raise MedbenchError(f"`{name}` starts at random: it needs no file.")
         file = self.needed.get(name, name)
         if file not in self.nets:
             raise MedbenchError(
@@ -146,6 +155,27 @@ class _Shelf:
     def known(self) -> list[str]:
         """Names of files and backbones."""
         return [*self.nets, *self.needed]
+
+    def asked(self, name: str) -> tuple[Path, _Net]:
+        """Where a file lies that is asked for, also by its path, and what it should hold.
+
+        Raises:
+          MedbenchError: it is not known, or missing.
+        """
+        if name in self.known or not Path(name).is_file():
+            file = self.file_of(name)
+            return weights.find(file, self.near), self.nets[file]
+        path = Path(name)
+        if path.name not in self.nets:
+            raise MedbenchError(
+                f"{path}: no backbone starts from a file of this name, so what it should hold is not known. "
+                "Name it in backbones.yaml."
+            )
+        return path, self.nets[path.name]
+
+    def searches(self, folder: Path) -> bool:
+        """Whether files in the folder are found by their names."""
+        return folder.resolve() in [searched.resolve() for searched in weights.folders(self.near)]
 
     def place(self, file: str) -> Path | None:
         """Where the file lies; None where it is missing."""
@@ -186,6 +216,12 @@ def _state(shelf: _Shelf, file: str) -> tuple[str, str]:
 def _get(shelf: _Shelf, args: argparse.Namespace) -> int:
     into = args.into or weights.usual_folder()
     files = [shelf.file_of(name) for name in args.name]
+    if args.source is None:
+        for file in filter(_is_shipped, files):
+            print(f"{weights.SHIPPED / file}: travels with medbench, there is nothing to get.")
+        files = [file for file in files if not _is_shipped(file)]
+        if not files:
+            return 0
     sources = {file: _source(file, args.source) for file in files}
     needed = sum(_size(source) for file, source in sources.items() if not (into / file).is_file())
     with _writing(into):
@@ -200,14 +236,24 @@ def _get(shelf: _Shelf, args: argparse.Namespace) -> int:
         )
     for file, source in sources.items():
         _get_one(file, source, into, shelf.nets[file])
-    if into.absolute() not in [folder.absolute() for folder in weights.folders(shelf.near)]:
+    if not shelf.searches(into):
         print(f"{into} is not among the folders that are searched: export {weights.VARIABLE}={into}")
     return 0
 
 
+def _is_shipped(file: str) -> bool:
+    return (weights.SHIPPED / file).is_file()
+
+
 def _source(file: str, folder: Path | None) -> Released | Path:
-    """The catalogue's entry, or the file in a folder to copy from."""
+    """The catalogue's entry, or the file to copy: it is given itself, or the folder it lies in."""
     if folder is not None:
+        if folder.is_file():
+            if folder.name != file:
+                raise MedbenchError(
+                    f"{folder}: asked for was `{file}`. If this is that file under another name, rename it."
+                )
+            return folder
         if not (folder / file).is_file():
             there = ", ".join(path.name for path in weights.there_in(folder)) or "none"
             raise MedbenchError(f"{folder}: has no file `{file}`. Weight files found there: {there}.")
@@ -342,23 +388,28 @@ def _pieces(source: Path) -> Iterator[bytes]:
 
 
 def _check(shelf: _Shelf, args: argparse.Namespace) -> int:
-    files = [shelf.file_of(name) for name in args.name] or list(dict.fromkeys(shelf.nets))
+    there = {path: net for file, net in shelf.nets.items() if (path := shelf.place(file)) is not None}
     problems = 0
-    for file in files:
-        path = shelf.place(file) if not args.name else weights.find(file, shelf.near)
-        if path is None:
-            continue
+    for path, net in dict(map(shelf.asked, args.name)).items() if args.name else there.items():
         try:
-            _hold_against(path, shelf.nets[file], full=args.full)
-            how = _how_far(shelf.nets[file], full=args.full)
-            before = lock.recorded(path)
-            sha256 = lock.verify(path)
-            same = f"as on {before.recorded}" if before and before.sha256 == sha256 else "not used before"
-            print(f"{path}: {how}, sha256 {sha256}" + (f", {same}" if path.parent != weights.SHIPPED else ""))
+            _hold_against(path, net, full=args.full)
+            print(f"{path}: {_how_far(net, full=args.full)}, sha256 {_as_before(shelf, path)}")
         except MedbenchError as error:
             problems += 1
             print(error, file=sys.stderr)
     return 1 if problems else 0
+
+
+def _as_before(shelf: _Shelf, path: Path) -> str:
+    """The SHA-256, and whether it is what was recorded; recorded is what will be used from where it lies."""
+    if not shelf.searches(path.parent):
+        return f"{weights.sha256(path)}, in no folder that is searched"
+    before = lock.recorded(path)
+    sha256 = lock.verify(path)
+    if path.parent == weights.SHIPPED:
+        return sha256
+    same = f"as on {before.recorded}" if before and before.sha256 == sha256 else "not used before"
+    return f"{sha256}, {same}"
 
 
 def _how_far(net: _Net, *, full: bool) -> str:

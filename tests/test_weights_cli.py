@@ -334,6 +334,60 @@ def test_only_a_full_check_reads_every_value(here, sound):
     assert run("check", "films-tiny.npz", "--full") == 1
 
 
+def test_a_file_is_checked_by_its_path_and_recorded_only_where_it_is_used_from(here, sound, capsys):
+    assert run("check", sound / "films-tiny.npz") == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"{sound}/films-tiny.npz: names and shapes are right")
+    assert out.endswith("in no folder that is searched\n")
+    assert not (sound / lock.LOCK).exists()
+    run("get", "films-tiny.npz", "--from", sound)
+    capsys.readouterr()
+    assert run("check", here / weights.OWN / "films-tiny.npz") == 0
+    assert ", as on 20" in capsys.readouterr().out
+    (sound / "films-tiny.npz").rename(sound / "mine.npz")
+    assert run("check", sound / "mine.npz") == 2
+    assert "mine.npz: no backbone starts from a file of this name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["get", "check", "accept"])
+def test_a_backbone_that_starts_at_random_needs_no_file(capsys, command):
+    assert run(command, "bit-random-tiny") == 2
+    assert "`bit-random-tiny` starts at random: it needs no file." in capsys.readouterr().err
+
+
+def test_what_travels_with_medbench_need_not_be_got(here, server, capsys):
+    assert run("get", "bit-cifar2k-r14x0.5") == 0
+    assert "bit-cifar2k-r14x0.5.npz: travels with medbench" in capsys.readouterr().out
+    assert not (here / weights.OWN).exists()
+    assert run("get", "bit-cifar2k-r14x0.5", "photos-tiny.npz") == 0
+    assert len(server.asked) == 1
+
+
+def test_the_file_itself_may_be_named_to_copy_from(here, sound, capsys):
+    assert run("get", "bit-films-tiny", "--from", sound / "films-tiny.npz") == 0
+    assert (here / weights.OWN / "films-tiny.npz").is_file()
+    assert run("get", "bit-films-tiny", "--from", sound / "photos-tiny.npz") == 2
+    assert "photos-tiny.npz: asked for was `films-tiny.npz`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (Path.mkdir, "is a folder"),
+        (os.mkfifo, "is no regular file"),
+        (lambda path: path.symlink_to("gone.npz"), "is a link to gone.npz, which is not there"),
+    ],
+)
+def test_what_is_no_file_is_said_to_be_what_it_is(here, capsys, make, what):
+    path = here / weights.OWN / "films-tiny.npz"
+    path.parent.mkdir(parents=True)
+    make(path)
+    assert run("check", "films-tiny.npz") == 2
+    error = capsys.readouterr().err
+    assert f"films-tiny.npz: {what}, expected a weight file." in error
+    assert "not found" not in error
+
+
 def test_a_missing_file_that_is_named_is_a_mistake(capsys):
     assert run("check", "photos-tiny.npz") == 2
     assert "`medbench weights get photos-tiny.npz` fetches it" in capsys.readouterr().err
