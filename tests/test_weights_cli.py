@@ -301,7 +301,9 @@ def test_check_finds_what_is_sound_and_what_is_not(here, sound, capsys):
     capsys.readouterr()
     assert run("check") == 0
     out = capsys.readouterr().out
-    assert f"{weights.OWN}/photos-tiny.npz: names and shapes are right; values not read (--full), sha256 " in out
+    assert (
+        f"{weights.OWN}/photos-tiny.npz: names and shapes are right; values not read (--full), sha256 " in out
+    )
     assert out.count("as on 20") == 2
     assert "bit-cifar50k-r14x0.5.npz: names and shapes are right; values not read" in out
     (here / weights.OWN / "films-tiny.npz").write_bytes(b"")
