@@ -296,8 +296,8 @@ def _is_there(target: Path, source: Released | Path) -> bool:
         if found != given:
             raise MedbenchError(
                 f"{target}: there already, and not the file that --from gives: sha256 {found[:12]}…, "
-                f"{target.stat().st_size:,} bytes; {source} has {given[:12]}…, {source.stat().st_size:,} bytes. "
-                "Remove the one that is there to have it replaced."
+                f"{target.stat().st_size:,} bytes; {source} has {given[:12]}…, {source.stat().st_size:,} "
+                "bytes. Remove the one that is there to have it replaced."
             )
     print(f"{target}: there already, sha256 {found[:12]}…")
     return True
@@ -331,7 +331,7 @@ def _bring(source: Released | Path, target: Path, net: _Net) -> str:
     if not isinstance(source, Path):
         known = lock.recorded(target)
         fetched = incoming / target.name
-        _download(source, fetched, target, sha256=known.sha256 if known else source.sha256)
+        _download(source, fetched, sha256=known.sha256 if known else source.sha256)
         try:
             return _take(fetched, target, net)
         finally:
@@ -347,18 +347,20 @@ def _take(incoming: Path, target: Path, net: _Net) -> str:
     return lock.take(incoming, target)
 
 
-def _download(source: Released, incoming: Path, target: Path, *, sha256: str) -> None:
+def _download(source: Released, incoming: Path, *, sha256: str) -> None:
     from medbench.data.download import download  # noqa: PLC0415  only this command needs a network
 
     print(f"{source.file}: from {source.address} (licence {source.licence})")
     progress = _Progress(source.file)
     try:
-        download(source.address, incoming, sha256=sha256, most_bytes=MOST * source.bytes, report=progress)
-    except MedbenchError as error:
-        raise MedbenchError(
-            f"{error} Where there is no network, fetch {source.address} elsewhere and put it at {target}; or "
-            f"into any folder, as `{source.file}`, and `medbench weights get {source.file} --from` it."
-        ) from error
+        download(
+            source.address,
+            incoming,
+            sha256=sha256,
+            most_bytes=MOST * source.bytes,
+            report=progress,
+            otherwise=f"`medbench weights get {source.file} --from` the folder that it is in, by that name",
+        )
     finally:
         progress.clear()
 
@@ -437,8 +439,8 @@ def _hold_against(path: Path, net: _Net, *, full: bool) -> None:
     classes = files.check(path, blocks=net.blocks, width=net.width)
     if net.classes and classes != net.classes:
         raise MedbenchError(
-            f"{path.name}: its head is for {classes:,} classes, expected {net.classes:,}, as the released file "
-            "of this name has. Is this another net of the same shape? Put it under its own name."
+            f"{path.name}: its head is for {classes:,} classes, expected {net.classes:,}, as the released "
+            "file of this name has. Is this another net of the same shape? Put it under its own name."
         )
     if full:
         files.load(path, blocks=net.blocks, width=net.width)

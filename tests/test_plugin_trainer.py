@@ -158,6 +158,7 @@ def test_a_script_that_fails_makes_its_items_errors_with_its_last_words(project)
         ["*seed 1: trainer `train.py`: the script ended early (status 3)*", "*no GPU left*"]
     )
     assert "Traceback" not in result.stdout.str()
+    assert result.stdout.str().count("no GPU left") == 1, "the log's end is told once"
     assert not (project.path / ".medbench/runs").exists()
 
 

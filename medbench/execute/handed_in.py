@@ -268,7 +268,8 @@ def _about(file: Path) -> About:
 def _expected(mistake: str) -> str:
     """What should stand in the place of `trainer.json` that the mistake names."""
     if mistake.endswith("`$.platform`"):
-        return f"Expected one of {', '.join(f'`{name}`' for name in get_args(_Platform) if name)}, or no such field."
+        known = ", ".join(f"`{name}`" for name in get_args(_Platform) if name)
+        return f"Expected one of {known}, or no such field."
     if (unknown := re.fullmatch(r"Object contains unknown field `(.*)`", mistake)) is not None:
         return nearest(unknown[1], About.__struct_fields__)
     return "Correct it or leave it out."

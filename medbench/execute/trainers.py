@@ -27,7 +27,7 @@ _LOOK_EVERY = 0.5
 """Seconds between two looks at a script's progress."""
 _GRACE = 10.0
 """Seconds that an interrupted script has to end."""
-_LAST_LINES, _WIDEST, _LAST_BYTES = 5, 200, 16_384
+_LAST_LINES, _WIDEST, _LAST_BYTES = 10, 200, 16_384
 
 
 class Executes(Protocol):
@@ -122,7 +122,7 @@ class Installed:
             log.write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
             place = traceback.extract_tb(error.__traceback__)[-1]
             raise MedbenchError(
-                f"raised {_said(error)} ({place.filename}:{place.lineno}). The traceback is in {log}."
+                f"raised {_said(error)} ({place.filename}:{place.lineno}). The traceback is in {LOG}."
             ) from error
 
     def _loaded(self) -> Callable[[Job], None]:
@@ -200,8 +200,8 @@ class Script:
         if status:
             how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"status {status}"
             lines = _last_lines(log)
-            said = f"; at last:\n{lines}" if lines else ": nothing."
-            raise MedbenchError(f"the script ended early ({how}). All that it printed is in {log}{said}")
+            said = f"All that it printed is in {LOG}.\n{lines}" if lines else "It printed nothing."
+            raise MedbenchError(f"the script ended early ({how}). {said}")
 
 
 def _followed(child: subprocess.Popen[bytes], job: Job) -> int:

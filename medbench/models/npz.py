@@ -114,7 +114,7 @@ def adapt_head(params: Params, classes: int) -> dict[str, Any]:
 def _checked(
     path: Path, blocks: tuple[int, ...], width: float
 ) -> Iterator[tuple[zipfile.ZipFile, Mapping[str, str], int]]:
-    """The open archive, its members by array, whose headers are the architecture's, and its classes."""
+    """The open archive, its members by array, whose headers are the architecture's, and classes."""
     arrays.require_file(path)
     with _reading(path):
         archive = zipfile.ZipFile(path)

@@ -85,7 +85,7 @@ def name_of(path: ParamPath) -> str:
 def _checked(
     path: Path, blocks: tuple[int, ...], width: float
 ) -> Iterator[tuple[Any, Mapping[str, ParamPath], int]]:
-    """The open file, whose headers are the architecture's, the paths of its arrays in our tree, and its classes."""
+    """The open file, whose headers are the architecture's, its arrays' paths in our tree, and classes."""
     arrays.require_file(path)
     try:
         from safetensors import SafetensorError, safe_open  # noqa: PLC0415

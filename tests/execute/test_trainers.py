@@ -439,7 +439,7 @@ def boom(job):
 @pytest.mark.parametrize(
     ("train", "message"),
     [
-        (boom, r"fake`: raised ValueError: no GPU \(.*test_trainers\.py:\d+\)\. The traceback is in /"),
+        (boom, r"fake`: raised ValueError: no GPU \(.*test_trainers\.py:\d+\)\. The traceback is in trainer\.log\. "),
         (lambda job: sys.exit(3), r"fake`: raised SystemExit: 3"),
         (lambda job: 1 / 0, "raised ZeroDivisionError: division by zero"),
         (lambda job: None, "3 of 3 files of predictions are missing"),
@@ -753,12 +753,12 @@ def test_a_script_that_changes_while_the_session_runs_is_refused(bench, script):
 @pytest.mark.parametrize(
     ("body", "messages"),
     [
-        ("echo one; echo two >&2; exit 7\n", ["ended early (status 7)", "log; at last:\n    one\n    two"]),
-        ("exit 1\n", ["(status 1)", "trainer.log: nothing."]),
+        ("echo one; echo two >&2; exit 7\n", ["(status 7). All that it printed is in trainer.log.", "\n    one\n    two"]),
+        ("exit 1\n", ["(status 1). It printed nothing. Its folder is kept until the run is tried again: /"]),
         ("kill -9 $$\n", ["(was ended by SIGKILL)"]),
         ("exit 0\n", ["3 of 3 files of predictions are missing"]),
         ("printf '\\033[31mred\\n\\377'; exit 2\n", ["    \\x1b[31mred\n    \ufffd"]),
-        ("seq 1000; exit 2\n", ["at last:\n    996\n    997\n    998\n    999\n    1000"]),
+        ("seq 1000; exit 2\n", ["\n    991\n    992\n", "\n    1000"]),
         ("test -d \"$1\" && test $# = 1 && test -f \"$1/job.json\" && exit 44\n", ["(status 44)"]),
         ("cat; exit 9\n", ["(status 9)"]),
     ],
@@ -767,7 +767,16 @@ def test_a_script_that_fails_is_one_message_with_its_last_lines(bench, script, b
     said = bench.failure(Script.at(script(body)))
     for message in messages:
         assert message in said
-    assert "995" not in said, "the last lines alone"
+    assert str(bench.jobs[0]) in said.partition("\n")[0]
+    assert "\n    990" not in said, "the last lines alone"
+    assert len(said.partition("\n")[2]) <= 2100
+
+
+def test_the_end_of_a_log_is_told_once_however_many_items_ask_for_the_run(bench, script):
+    trainer, failures = Script.at(script("echo one; exit 7\n")), Failures()
+    first = bench.failure(trainer, failures=failures)
+    assert first.endswith("\n    one")
+    assert bench.failure(trainer, failures=failures) == first.removesuffix("\n    one")
 
 
 def test_a_file_that_is_no_script_is_said_so(bench, script, tmp_path):
