@@ -82,7 +82,7 @@ class Job:
             if msgspec.json.decode(content)["schema_version"] > SCHEMA_VERSION:
                 raise MedbenchError(f"{path}: written by a later medbench. Install that one here too.")
             return cls(path.parent, msgspec.json.decode(content, type=JobFile))
-        except (OSError, msgspec.DecodeError, KeyError, TypeError) as error:
+        except (OSError, UnicodeDecodeError, msgspec.DecodeError, KeyError, TypeError) as error:
             raise MedbenchError(
                 f"{path}: not a job that can be read ({error}). Give the folder that medbench made."
             ) from error

@@ -146,8 +146,7 @@ def obtain(
         if failures is not None and (message := failures.get(run_id(spec, code))):
             raise MedbenchError(message)
         why = "all runs are forced" if mode == "force" else why_new(spec, store, by)
-        report(Event(kind="started", run=spec.label, text=why))
-        try:
+        with _followed(spec, code, why, report, failures):
             made = _make(
                 spec,
                 code,
@@ -159,16 +158,24 @@ def obtain(
             )
             if campaign is not None:
                 campaign.add(made.record.run_id)
-        except BaseException as error:
-            if failures is not None and isinstance(error, MedbenchError):
-                failures.add(run_id(spec, code), str(error).partition("\n")[0])  # a log's end is told once
-            kind: Literal["interrupted", "failed"] = (
-                "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-            )
-            report(Event(kind=kind, run=spec.label))
-            raise
-        report(Event(kind="finished", run=spec.label))
-        return made
+            return made
+
+
+@contextmanager
+def _followed(spec: RunSpec, code: str, why: str, report: Sink, failures: Failures | None) -> Iterator[None]:
+    """Tell how making a run begins and ends, and remember why it failed."""
+    report(Event(kind="started", run=spec.label, text=why))
+    try:
+        yield
+    except BaseException as error:
+        if failures is not None and isinstance(error, MedbenchError):
+            failures.add(run_id(spec, code), str(error).partition("\n")[0])  # a log's end is told once
+        kind: Literal["interrupted", "failed"] = (
+            "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        )
+        report(Event(kind=kind, run=spec.label))
+        raise
+    report(Event(kind="finished", run=spec.label))
 
 
 def _find(

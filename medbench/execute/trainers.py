@@ -118,22 +118,31 @@ class Installed:
         except MedbenchError:
             raise
         except (Exception, SystemExit) as error:
-            log = job.folder / LOG
-            log.write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
             place = traceback.extract_tb(error.__traceback__)[-1]
-            raise MedbenchError(
-                f"raised {_said(error)} ({place.filename}:{place.lineno}). The traceback is in {LOG}."
-            ) from error
+            kept = _kept_traceback(job.folder / LOG)
+            raise MedbenchError(f"raised {_said(error)} ({place.filename}:{place.lineno}). {kept}") from error
 
     def _loaded(self) -> Callable[[Job], None]:
         try:
             train = self.entry.load()
         except (Exception, SystemExit) as error:
-            raise MedbenchError(f"`{self.entry.value}` cannot be loaded: {_said(error)}.") from error
+            raise MedbenchError(
+                f"`{self.entry.value}` cannot be loaded: {_said(error)}. "
+                "Install what it lacks, or import it in a Python of your own to see more."
+            ) from error
         if not callable(train):
             raise MedbenchError(f"`{self.entry.value}` is no function: expected one that takes a job.")
         found: Callable[[Job], None] = train
         return found
+
+
+def _kept_traceback(log: Path) -> str:
+    """Where the traceback is; a full disk or a folder that is gone must not hide the error itself."""
+    try:
+        log.write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        return f"The traceback could not be written to {log} ({error.strerror or error})."
+    return f"The traceback is in {log.name}."
 
 
 def _said(error: BaseException) -> str:

@@ -146,7 +146,7 @@ def _read(book: Path) -> dict[str, Recorded]:
         return msgspec.json.decode(book.read_bytes(), type=dict[str, Recorded])
     except FileNotFoundError:
         return {}
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
         raise MedbenchError(
             f"{book}: cannot be read ({error}). It says what weight files were when they were first used: "
             "restore it, or remove it to have them recorded anew."

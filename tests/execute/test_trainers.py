@@ -230,9 +230,9 @@ def test_a_job_can_be_read_by_another_process_which_tells_of_progress_by_a_file(
 
 
 def test_what_is_no_job_is_one_message(tmp_path):
-    for content in (None, "", "[]", "{}", '{"schema_version": 1}'):
+    for content in (None, b"", b"[]", b"{}", b'{"schema_version": 1}', b'{"\xff": 1}'):
         if content is not None:
-            (tmp_path / "job.json").write_text(content)
+            (tmp_path / "job.json").write_bytes(content)
         with pytest.raises(MedbenchError, match=r"job\.json: not a job that can be read"):
             Job.read(tmp_path)
     (tmp_path / "job.json").write_text('{"schema_version": 2}')
@@ -439,7 +439,7 @@ def boom(job):
 @pytest.mark.parametrize(
     ("train", "message"),
     [
-        (boom, r"fake`: raised ValueError: no GPU \(.*test_trainers\.py:\d+\)\. The traceback is in trainer\.log\. "),
+        (boom, r"fake`: raised ValueError: no GPU \(.*\.py:\d+\)\. The traceback is in trainer\.log\. "),
         (lambda job: sys.exit(3), r"fake`: raised SystemExit: 3"),
         (lambda job: 1 / 0, "raised ZeroDivisionError: division by zero"),
         (lambda job: None, "3 of 3 files of predictions are missing"),
@@ -455,6 +455,18 @@ def test_an_entry_point_that_raises_exits_or_leaves_nothing_is_one_message(
     assert re.search(message, said), said
     if "raised" in said:
         assert "Traceback" in (bench.jobs[0] / "trainer.log").read_text()
+
+
+def test_an_entry_point_that_takes_its_folder_away_is_told_by_its_own_error(bench, monkeypatch):
+    def train(job):
+        shutil.rmtree(job.folder)
+        raise ValueError("no GPU")
+
+    monkeypatch.setattr(Installed, "identity", Trainer(name="fake", version="1"))
+    monkeypatch.setattr(Installed, "_loaded", lambda self: train)
+    said = bench.failure(Installed(entry=None))
+    assert "raised ValueError: no GPU" in said
+    assert "could not be written to" in said
 
 
 def test_a_person_who_interrupts_is_not_taken_for_a_failure(bench, monkeypatch):
@@ -753,7 +765,8 @@ def test_a_script_that_changes_while_the_session_runs_is_refused(bench, script):
 @pytest.mark.parametrize(
     ("body", "messages"),
     [
-        ("echo one; echo two >&2; exit 7\n", ["(status 7). All that it printed is in trainer.log.", "\n    one\n    two"]),
+        ("echo one; echo two >&2; exit 7\n", ["(status 7). All that it printed is in trainer.log.",
+                                              "\n    one\n    two"]),
         ("exit 1\n", ["(status 1). It printed nothing. Its folder is kept until the run is tried again: /"]),
         ("kill -9 $$\n", ["(was ended by SIGKILL)"]),
         ("exit 0\n", ["3 of 3 files of predictions are missing"]),

@@ -157,9 +157,10 @@ def test_what_is_shipped_is_not_recorded(folder, monkeypatch):
     assert [path.name for path in folder.iterdir()] == ["a.npz"]
 
 
-def test_a_record_that_cannot_be_read_is_not_taken_for_none(folder):
+@pytest.mark.parametrize("content", [b"{", b'{"\xff": 1}'])
+def test_a_record_that_cannot_be_read_is_not_taken_for_none(folder, content):
     (folder / RELEASED).write_bytes(b"abc")
-    (folder / lock.LOCK).write_text("{")
+    (folder / lock.LOCK).write_bytes(content)
     with pytest.raises(MedbenchError, match=r"weights\.lock\.json: cannot be read"):
         lock.digest(folder / RELEASED)
 
