@@ -65,10 +65,16 @@ def hours(total: float) -> dict[str, float]:
     return found if min(found.values()) >= LEAST_HOURS else {}
 
 
-def in_words(by_device: Mapping[str, float]) -> str:
-    """`about 310 h on one A100, 98 h on one H100 (counted operations at 25 % of the peak, …)`."""
+def in_words(by_device: Mapping[str, float], *, on_cpu: bool = False) -> str:
+    """`about 310 h on one A100, 98 h on one H100 (counted operations at 25 % of the peak, …)`.
+
+    Args:
+      by_device: hours by accelerator.
+      on_cpu: whether there is none here, which is said, as it then takes far longer.
+    """
     each = ", ".join(f"{_in_words(value)} on one {name}" for name, value in by_device.items())
-    return f"about {each} (counted operations at {SHARE:.0%} of the peak, nothing measured)"
+    here = ". This machine has none: on its CPU it would take days" if on_cpu else ""
+    return f"about {each} (counted operations at {SHARE:.0%} of the peak, nothing measured){here}"
 
 
 def _in_words(value: float) -> str:

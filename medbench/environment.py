@@ -21,6 +21,9 @@ SHAPING_LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "pillow")
 SHAPING_SETTINGS = ("XLA_FLAGS", "JAX_DEFAULT_MATMUL_PRECISION", "JAX_ENABLE_X64", "NVIDIA_TF32_OVERRIDE")
 """Environment variables that may move a run's numbers."""
 
+CPU = "cpu"
+"""The class of a machine without accelerator."""
+
 PLANNED = "MEDBENCH_DEVICE_CLASS"
 """Environment variable by which a session tells its processes what class of device it plans with: one that
 sees but its own slice of a GPU must not plan with another."""
@@ -59,7 +62,7 @@ def device_class() -> str:
         return "tpu"
     if any(_version(plugin) for plugin in _CUDA_PLUGINS) and (name := _first_gpu()):
         return _class_named(name)
-    return "cpu"
+    return CPU
 
 
 def gpu_class(device: str) -> str:

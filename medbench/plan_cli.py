@@ -100,6 +100,8 @@ def run(args: argparse.Namespace) -> int:
     reasons = Counter(line for reason in left_out.values() for line in reason.splitlines())
     for reason, number in reasons.items():
         print(f"without {counted(number, 'item')}: {reason}")
+    if not plan.runs:
+        print("nothing is left to run on this machine before these are here.")
     return 0 if plan.runs else 2
 
 
@@ -150,7 +152,7 @@ def _described(plan: Plan, forecast: Forecast, trainer: Trainer | None) -> str:
     if to_train and forecast.seconds is not None:
         time = f", about {duration(forecast.seconds)}"
     elif forecast.hours:
-        time = f", {in_words(forecast.hours)}"
+        time = f", {in_words(forecast.hours, on_cpu=forecast.on_cpu)}"
     items = "1 item" if len(plan.items) == 1 else f"{len(plan.items)} items"
     total = f"{len(plan.runs)} runs for {items} ({plan.naive} without sharing): {', '.join(counts)}{time}"
     by = f" · by trainer {trainer}" if trainer else ""

@@ -489,6 +489,8 @@ class Bench:
                 lines.append(f"plan: {error}")
             reasons = Counter(line for reason in left_out.values() for line in reason.splitlines())
             lines += [f"plan: without {count(n, 'item')}: {reason}" for reason, n in reasons.items()]
+            if left_out and not plan.runs:
+                lines.append("plan: nothing is left to run on this machine before these are here.")
         return lines
 
     def _asked_whole(self, suite: Path) -> bool:
@@ -624,7 +626,7 @@ def plan_line(plan: Plan, forecast: Forecast, workers: int = 1) -> str:
             seconds = side_by_side(forecast.seconds, len(forecast.to_train), workers)
             time = f", about {duration(seconds)}"
         elif forecast.hours:
-            time = f", {in_words(forecast.hours)}"
+            time = f", {in_words(forecast.hours, on_cpu=forecast.on_cpu)}"
         parts.append(f"{len(forecast.to_train)} to train{time}")
     runs, items = count(len(plan.runs), "run"), count(len(plan.items), "item")
     return f"plan: {runs} for {items} ({plan.naive} without sharing): {', '.join(parts)}"

@@ -18,7 +18,7 @@ from medbench.anchors import Anchor, load_anchors
 from medbench.cost import hours, operations
 from medbench.data.cohort import VALIDATION, Cohort
 from medbench.data.sources import absent_cohort, names_source, open_cohort, prepared_in
-from medbench.environment import device_class
+from medbench.environment import CPU, device_class
 from medbench.errors import MedbenchError, NotHereError, NotInSessionError, NotPreparedError, nearest
 from medbench.execute.local import locate, obtain
 from medbench.execute.progress import Event, Sink
@@ -115,7 +115,8 @@ class Forecast:
       not_run: number of runs that will not be made (`--runs=never`).
       seconds: expected time of training, one run after another; None where nothing like it was timed.
       hours: where nothing was timed, hours of one accelerator of each kind, by counted operations; none
-        where a net's operations are not known.
+        where a net's operations are not known, or are few.
+      on_cpu: whether training would take place on a CPU.
     """
 
     reused: int
@@ -124,6 +125,7 @@ class Forecast:
     not_run: int
     seconds: float | None
     hours: Mapping[str, float] = field(default_factory=dict)
+    on_cpu: bool = False
 
 
 def quiet(event: Event) -> None:
@@ -291,6 +293,7 @@ class Study:
             not_run=counts["not-run"],
             seconds=seconds,
             hours=self._hours(to_train) if seconds is None and self.trainer is None else {},
+            on_cpu=device_class() == CPU,
         )
 
     def _hours(self, specs: Iterable[RunSpec]) -> dict[str, float]:
@@ -477,8 +480,10 @@ class Study:
             return ""
         if not self._cohorts:
             return f"no task has a cohort for tier `{tier}`. Give your own with --cohort DIR."
-        reasons = dict.fromkeys(each.why_none for each in self.asked())
-        return f"no claim of {self.suite.root} has an item in tier `{tier}`: {'; '.join(reasons)}."
+        reasons = dict.fromkeys(each.why_none for each in self.asked() if each.task in self._cohorts)
+        no_arms = not any(self.suite.arms(claim, tier) for claim in self.suite.claims.values())
+        hint = f" In tiers.yaml, `arms_of` names a tier whose arms `{tier}` takes." if no_arms else ""
+        return f"no claim of {self.suite.root} has an item in tier `{tier}`: {'; '.join(reasons)}.{hint}"
 
     def accept(self, judgements: Sequence[Judgement], *, reason: str, date: str) -> str:
         """Accept judged items, and their runs as reference runs where the cohort is generated.

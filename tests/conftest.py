@@ -1,5 +1,7 @@
 """Settings of all tests: warnings are errors and nothing may hang, here and not in a user's night."""
 
+import signal
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -9,6 +11,12 @@ LONGEST = 600
 # How fast an example runs says nothing on a busy machine.
 settings.register_profile("medbench", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("medbench")
+
+
+def pytest_configure() -> None:
+    """A job in the background ignores Ctrl-C, and children that tests interrupt would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -63,6 +63,12 @@ def test_what_takes_minutes_is_not_estimated():
     assert hours(SHARE * PEAKS["H100"] * 1e12 * 359) == {}
 
 
+def test_on_a_cpu_it_is_said_that_there_is_no_accelerator():
+    assert in_words({"H100": 1.5}, on_cpu=True).endswith(
+        ". This machine has none: on its CPU it would take days"
+    )
+
+
 def test_hours_are_said_with_what_they_rest_on():
     assert in_words({"A100": 310.4, "H100": 1.5}) == (
         "about 310 h on one A100, 1 h 30 min on one H100 "

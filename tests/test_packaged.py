@@ -103,6 +103,7 @@ def test_all_that_is_claimed_and_accepted_travels_and_nothing_else_does(wheel):
     assert {name for name in names if "/_suite/" not in name} == (
         files("medbench", "*.py")
         | files("medbench/gate", "*.yaml")
+        | files("medbench/models", "*.yaml")
         | files("medbench/models/weights")
         | files("medbench/report/templates")
     )

@@ -33,6 +33,7 @@ def test_without_cohorts_and_weights_nothing_is_run_and_all_that_is_missing_is_n
     result.stdout.fnmatch_lines(["*nothing was judged*"])
     for start in ("plan: without", "not run, "):
         lines = [line for line in result.outlines if line.startswith(start)]
+        assert lines
         for name in catalogue.MODULES:
             (line,) = (line for line in lines if f"public:{name}: not prepared" in line)
             assert "Licence: " in line

@@ -3,26 +3,27 @@
 Arrays are kept by content (fingerprint, split, size), so that a changed cohort never meets old pixels.
 """
 
+import errno
 import hashlib
+import math
 import os
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import distributions
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
 from medbench.data.cohort import Cohort
+from medbench.data.decoders import versions
 from medbench.errors import MedbenchError
 from medbench.spec.runs import Aspect
 
 _SOURCES = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))
-_DECODERS = {"imagecodecs", "pillow", "pydicom", "pyjpegls", "pylibjpeg-openjpeg"}
-_VERSIONS = sorted(f"{d.name} {d.version}" for d in distributions() if d.name.lower() in _DECODERS)
-_READER = hashlib.sha256(_SOURCES + "\n".join(_VERSIONS).encode()).hexdigest()
+_READER = hashlib.sha256(_SOURCES + "\n".join(versions()).encode()).hexdigest()
 """Identifies the code that reads and resizes, so that arrays on disk are made anew when it changes."""
 
 Report = Callable[[str, int, int], None]
@@ -104,13 +105,15 @@ class DecodedImages:
         return self._cache_dir / f"{hashlib.sha256(content.encode()).hexdigest()[:20]}-{size}px.npy"
 
     def _decode(self, path: Path, split: str, size: int) -> NDArray[np.uint8]:
+        for left in self._cache_dir.glob(f"{path.stem}.*.partial"):
+            left.unlink(missing_ok=True)  # of a process that was killed: whoever is here has the lock
         partial = path.with_suffix(f".{os.getpid()}.partial")
         total = len(self._cohort.examples(split))
         self._report(split, 0, total)
         try:
             if isinstance(self._cohort, DecodesInPlace):
                 shape = (total, size, size, self._cohort.channels)
-                out = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+                out = _allocated(partial, shape)
                 self._cohort.decode_into(
                     out, split, size, lambda done: self._report(split, done, total), self._aspect
                 )
@@ -125,6 +128,41 @@ class DecodedImages:
         finally:
             partial.unlink(missing_ok=True)
         return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _allocated(path: Path, shape: tuple[int, ...]) -> "np.memmap[Any, np.dtype[np.uint8]]":
+    """A new array in a file, mapped for writing, all of whose space is taken.
+
+    Written through a map, a file with holes ends the process by SIGBUS where the disk is full.
+
+    Raises:
+      OSError: there is too little space.
+    """
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": np.dtype(np.uint8).str, "fortran_order": False, "shape": shape}
+        )
+        file.flush()
+        _reserve(file.fileno(), path.parent, file.tell() + math.prod(shape))
+    return np.lib.format.open_memmap(path, mode="r+")
+
+
+def _reserve(file: int, folder: Path, n: int) -> None:
+    """Take `n` bytes for an open file; where the system or file system cannot, see that they are free.
+
+    Raises:
+      OSError: there is too little space.
+    """
+    try:
+        if hasattr(os, "posix_fallocate"):  # not on macOS
+            os.posix_fallocate(file, 0, n)
+            return
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.EOPNOTSUPP}:  # how a file system says that it cannot
+            raise
+    if shutil.disk_usage(folder).free < n:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.truncate(file, n)
 
 
 def _mapped(path: Path) -> NDArray[np.uint8] | None:

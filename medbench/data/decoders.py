@@ -1,19 +1,20 @@
-"""The libraries that turn image files into pixels; their versions are part of what decoded pixels are called.
+"""The libraries that turn files of images into pixels, by name and version.
 
-Nothing is decoded here, and none of them is imported.
+Only what is installed is asked; nothing is imported, and no image is read here.
 """
 
 from importlib.metadata import PackageNotFoundError, version
 
-DISTRIBUTIONS = ("imagecodecs", "pillow", "pydicom", "pyjpegls", "pylibjpeg-openjpeg")
+_NAMES = ("imagecodecs", "pillow", "pydicom", "pyjpegls", "pylibjpeg-openjpeg")
 
 
 def versions() -> tuple[str, ...]:
-    """`name version` of each that is installed, in the order of their names."""
-    found = []
-    for name in DISTRIBUTIONS:
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            continue
-    return tuple(found)
+    """`name version` of each that is installed, in alphabetical order."""
+    return tuple(f"{name} {found}" for name in _NAMES if (found := _version(name)))
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

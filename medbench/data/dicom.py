@@ -27,6 +27,8 @@ _NATIVE: dict[
     (False, False): "1.2.840.10008.1.2.2",
 }
 _DEFLATED = "1.2.840.10008.1.2.1.99"
+_PIECE = 2**14
+"""Deflated bytes at a time; a piece unfolds to some 17 MB at most, 1,032 to 1 (https://zlib.net/zlib_tech.html)."""
 _RLE = "1.2.840.10008.1.2.5"
 _EXTENDED = "1.2.840.10008.1.2.4.51"
 _DECODERS = {
@@ -158,25 +160,27 @@ def _missing(path: Path) -> MedbenchError:
 
 
 def _require_bounded(data: bytes, path: Path) -> None:
-    """Refuse deflated files that unfold to more than `MAX_BYTES`, which pydicom would do in one piece."""
-    start = _end_of_meta(data)
-    if _DEFLATED.encode() not in data[:start]:
+    """Refuse deflated files that unfold to more than `MAX_BYTES`, which pydicom would do in one piece.
+
+    Where the deflated part begins, pydicom itself is asked, by the steps of its `read_partial`: whatever
+    stands before, in forms that PS3.10 7.1 does not allow too, both find the same place.
+    """
+    from pydicom.filereader import (  # noqa: PLC0415
+        _read_command_set_elements,
+        _read_file_meta_info,
+        read_preamble,
+    )
+
+    file = BytesIO(data)
+    read_preamble(file, force=not has_magic(data))
+    if _read_file_meta_info(file).get("TransferSyntaxUID") != _DEFLATED:
         return
-    inflater, total, rest = zlib.decompressobj(-zlib.MAX_WBITS), 0, data[start:]
-    while piece := inflater.decompress(rest, 2**20):
-        total, rest = total + len(piece), inflater.unconsumed_tail
+    _read_command_set_elements(file)
+    inflater, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    while not inflater.eof and (piece := file.read(_PIECE)):
+        total += len(inflater.decompress(piece))
         if total > MAX_BYTES:
             raise too_many_bytes(path)
-
-
-def _end_of_meta(data: bytes) -> int:
-    """Where the file meta information ends: group 2, always explicit VR little endian (PS3.10 7.1)."""
-    at = 132
-    while data[at : at + 2] == b"\x02\x00":
-        long = data[at + 4 : at + 6] in {b"OB", b"OW", b"UN", b"UT", b"SQ"}
-        length = data[at + 8 : at + 12] if long else data[at + 6 : at + 8]
-        at += (12 if long else 8) + int.from_bytes(length, "little")
-    return at
 
 
 def _require_one_image(ds: "Dataset", path: Path) -> None:
@@ -416,7 +420,11 @@ def _rescaled(stored: NDArray[np.int64], ds: "Dataset") -> NDArray[np.float64]:
         table = ds.ModalityLUTSequence[0]
         return _looked_up(stored, table.LUTDescriptor, table.LUTData, ds)[0].astype(np.float64)
     slope, intercept = _first(ds, "RescaleSlope"), _first(ds, "RescaleIntercept")
-    return np.asarray(stored * (1 if slope is None else slope) + (intercept or 0), dtype=np.float64)
+    with np.errstate(over="ignore"):
+        values = np.asarray(stored * (1 if slope is None else slope) + (intercept or 0), dtype=np.float64)
+    if slope == 0 or not np.isfinite(values).all():
+        raise ValueError(f"a rescale slope of {slope:g} leaves nothing of the pixels")
+    return values
 
 
 def _looked_up(

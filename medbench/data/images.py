@@ -5,7 +5,6 @@ Nothing here knows cohorts; every failure is one message that names the file.
 
 import io
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +13,7 @@ from PIL import Image, ImageOps
 from medbench.data import dicom
 from medbench.data.limits import MAX_BYTES, MAX_PIXELS, damaged, quietly, too_many_bytes, too_many_pixels
 from medbench.errors import MedbenchError
-
-Aspect = Literal["squashed", "kept"]
-"""How an image becomes a square: both sides scaled on their own, or both by the same factor and padded."""
+from medbench.spec.runs import Aspect
 
 _FORMATS = ("PNG", "JPEG")
 _MAGIC = (b"\x89PNG", b"\xff\xd8\xff")

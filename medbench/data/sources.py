@@ -62,7 +62,7 @@ def open_cohort(
 
 
 def prepared_in(store: Path) -> Path:
-    """Where public cohorts are prepared: `$MEDBENCH_COHORTS`, which stores may share, or in the store."""
+    """The folder of public cohorts: `$MEDBENCH_COHORTS`, which stores may share, else one in the store."""
     named = os.environ.get("MEDBENCH_COHORTS", "")
     return Path(named).expanduser() if named else store / "cohorts"
 
@@ -71,9 +71,11 @@ def absent_cohort(reference: str, reason: str) -> AbsentCohort:
     """What is known of a public cohort that was not prepared.
 
     Args:
-      reference: `public:<name>`, with `@` a policy or without.
+      reference: `public:<name>`, with `@` a policy or without; or `medmnist:<name>@<size>`.
       reason: what is missing and how to come by it.
     """
+    if reference.startswith(MEDMNIST):
+        return _absent_medmnist(reference, reason)
     catalogue = import_module("medbench.data.public.catalogue")
     source = catalogue.source_named(reference.removeprefix(PUBLIC).partition("@")[0])
     return AbsentCohort(
@@ -87,6 +89,20 @@ def absent_cohort(reference: str, reason: str) -> AbsentCohort:
     )
 
 
+def _absent_medmnist(reference: str, reason: str) -> AbsentCohort:
+    published = import_module("medbench.data.public.medmnist_published")
+    wanted = published.Reference.parse(reference.removeprefix(MEDMNIST))
+    return AbsentCohort(
+        name=str(wanted),
+        domain=wanted.published.domain,
+        target=wanted.published.target,
+        attributes=(),
+        absent={},
+        reason=reason,
+        cluster=published.CLUSTER,
+    )
+
+
 def find_declaration(path: Path) -> Path:
     """The `cohort.yaml` that a path means: the file itself, or the one in that folder.
 
@@ -95,12 +111,15 @@ def find_declaration(path: Path) -> Path:
     """
     path = path.expanduser()
     if path.is_file():
+        if path.suffix == ".npz":
+            raise MedbenchError(f"{path}: no cohort.yaml. For a file of MedMNIST give {MEDMNIST}{path}")
         return path
     if not path.is_dir():
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         near = printable(nearest(path.name, siblings)) if siblings else ""
+        hint = _meant(path.name) or near
         raise MedbenchError(
-            f"{path}: no such folder or file. Give a folder with cohort.yaml, or that file. {near}".rstrip()
+            f"{path}: no such folder or file. Give a folder with cohort.yaml, or that file. {hint}".rstrip()
         )
     declaration = path / "cohort.yaml"
     if not declaration.is_file():
@@ -110,3 +129,12 @@ def find_declaration(path: Path) -> Path:
             f"{path}: the folder has no cohort.yaml. {hint}docs/cohorts.md shows how to write one."
         )
     return declaration
+
+
+def _meant(name: str) -> str:
+    """The sentence for a public cohort whose source was left out: `public:pad-ufes-20`."""
+    public = import_module("medbench.data.public.catalogue").MODULES
+    published = import_module("medbench.data.public.medmnist_published").PUBLISHED
+    bare = name.partition("@")[0].lower()
+    prefix = PUBLIC if bare in public else MEDMNIST if bare in published else ""
+    return f"Did you mean `{prefix}{name.lower()}`?" if prefix else ""

@@ -12,7 +12,7 @@ from medbench.spec.metrics import AnyMetric
 from medbench.spec.units import Unit
 
 Aspect = Literal["squashed", "kept"]
-"""How an image becomes square."""
+"""How an image becomes a square: both sides scaled on their own, or both by the same factor and padded."""
 
 
 class Target(Resolved, frozen=True, kw_only=True):

@@ -1,4 +1,7 @@
+import errno
+import os
 import threading
+from collections import namedtuple
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -135,6 +138,76 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(MedbenchError, match=r"file: decoded images cannot be kept there .* another store"):
         DecodedImages(Slides(), tmp_path / "file")("id", 6)
+
+
+def refuse(code):
+    def posix_fallocate(file, offset, n):
+        raise OSError(code, os.strerror(code))
+
+    return posix_fallocate
+
+
+def test_a_full_disk_is_told_before_an_image_is_decoded(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "posix_fallocate", refuse(errno.ENOSPC))
+    cohort = DirectSlides()
+    with pytest.raises(MedbenchError, match=r"cannot be kept there \(No space left on device\)\. Free some"):
+        DecodedImages(cohort, tmp_path)("id", 6)
+    assert not cohort.calls
+    assert not list(tmp_path.glob("*.npy"))
+    assert not list(tmp_path.glob("*.partial"))
+
+
+@pytest.fixture(params=["no such call", errno.EINVAL, errno.EOPNOTSUPP])
+def no_fallocate(request, monkeypatch):
+    if request.param == "no such call":
+        monkeypatch.delattr(os, "posix_fallocate")
+    else:
+        monkeypatch.setattr(os, "posix_fallocate", refuse(request.param))
+
+
+@pytest.mark.usefixtures("no_fallocate")
+def test_where_space_cannot_be_taken_images_come_back_all_the_same(tmp_path):
+    assert (DecodedImages(DirectSlides(), tmp_path)("id", 6) == Slides().images("id", 6)).all()
+
+
+@pytest.mark.usefixtures("no_fallocate")
+def test_where_space_cannot_be_taken_it_is_asked_for(tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage(1000, 900, 100))
+    with pytest.raises(MedbenchError, match="No space left on device"):
+        DecodedImages(DirectSlides(), tmp_path)("id", 6)
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_all_space_is_taken_before_the_first_image(tmp_path):
+    class Watched(DirectSlides):
+        def decode_into(self, out, split, size, done, aspect="squashed"):
+            (partial,) = tmp_path.glob("*.partial")
+            taken.append(partial.stat().st_blocks * 512)
+            super().decode_into(out, split, size, done, aspect)
+
+    taken = []
+    DecodedImages(Watched(), tmp_path)("id", 300)
+    assert taken[0] >= 5 * 300 * 300
+
+
+@pytest.mark.parametrize("kind", [Slides, DirectSlides])
+def test_what_killed_processes_left_of_an_array_is_taken_away(kind, tmp_path):
+    decoded = DecodedImages(kind(), tmp_path)
+    for process in (17, 99_999_999):
+        decoded.path("id", 6).with_suffix(f".{process}.partial").write_bytes(b"half")
+    others = decoded.path("train", 6).with_suffix(".17.partial")
+    others.write_bytes(b"half")  # may be at work now
+    assert (decoded("id", 6) == kind().images("id", 6)).all()
+    assert list(tmp_path.glob("*.partial")) == [others]
+
+
+def test_a_set_without_images_is_an_array_without_images(tmp_path):
+    class Bare(DirectSlides):
+        def examples(self, split):
+            return super().examples(split).take(np.zeros(0, dtype=np.int64))
+
+    assert DecodedImages(Bare(), tmp_path)("id", 6).shape == (0, 6, 6, 1)
 
 
 def test_no_array_of_objects_is_ever_loaded(tmp_path):

@@ -499,14 +499,45 @@ def test_a_stream_that_claims_more_than_the_tags_is_refused_before_it_is_decoded
         decode_dicom(data.replace(size, huge, 1), FILM)
 
 
-def test_a_deflated_file_that_unfolds_to_too_much_is_refused(monkeypatch):
+def element(group: int, number: int, vr: bytes, value: bytes) -> bytes:
+    """A data element with a long length, or with implicit VR where there is none (PS3.5 7.1)."""
+    tag = group.to_bytes(2, "little") + number.to_bytes(2, "little")
+    return tag + (vr + bytes(2) if vr else b"") + len(value).to_bytes(4, "little") + value
+
+
+def deflated_in_forms(pixels: np.ndarray) -> dict[str, bytes]:
+    """A deflated file, and the same with other things before the deflated part; pydicom reads them all."""
+    data = file_of(pixels, uid=UNCOMPRESSED["deflated"])
+    begin = 132 + 12 + int.from_bytes(data[140:144], "little")
+    start, meta, folded = data[:132], data[132:begin], data[begin:]
+    assert len(zlib.decompress(folded, -15)) > pixels.nbytes
+    odd = {vr: start + meta + element(2, 0x0102, vr, bytes(8)) + folded for vr in (b"OD", b"UC", b"SV")}
+    named = (UNCOMPRESSED["deflated"] + "\0").encode()
+    return {
+        "as it should be": data,
+        "without preamble": meta + folded,
+        "without preamble, begun by 200 bytes": element(2, 1, b"OB", bytes(200)) + meta + folded,
+        "with an OD": odd[b"OD"],
+        "with an UC": odd[b"UC"],
+        "with an SV": odd[b"SV"],
+        "with a command set": start + meta + element(0, 0, b"", bytes(4)) + folded,
+        "with implicit VR": start + element(2, 0x10, b"", named) + folded,
+    }
+
+
+@pytest.mark.parametrize("form", deflated_in_forms(SMOOTH))
+def test_a_deflated_file_that_unfolds_to_too_much_is_refused(monkeypatch, form):
+    black = np.zeros((200, 200), dtype=np.uint8)
+    data = deflated_in_forms(black)[form]
+    assert (decode_dicom(data, FILM)[..., 0] == black).all()
     monkeypatch.setattr(limits, "MAX_BYTES", 10_000)
     monkeypatch.setattr(dicom, "MAX_BYTES", 10_000)
-    data = file_of(np.zeros((200, 200), dtype=np.uint8), uid=UNCOMPRESSED["deflated"])
     assert len(data) < 10_000
     for read in (decode_dicom, header):
         with pytest.raises(MedbenchError, match="more than 10,000 bytes"):
             read(data, FILM)
+    with pytest.raises(MedbenchError, match="more than 10,000 bytes"):
+        tags(data, FILM, ["PatientAge"])
 
 
 @pytest.mark.parametrize(
@@ -701,11 +732,6 @@ def test_a_text_that_is_called_dicom_is_an_error():
         decode(b"patient,age\n17,61\n" * 30, FILM)
 
 
-def test_the_deflated_part_begins_where_the_meta_information_ends():
-    data = file_of(SMOOTH, uid=UNCOMPRESSED["deflated"])
-    assert zlib.decompress(data[dicom._end_of_meta(data) :], -15).endswith(SMOOTH.tobytes())
-
-
 def test_a_folder_of_dicom_files_is_a_cohort_as_one_of_png_files(tmp_path):
     clinic = Clinic(tmp_path)
     for number, row in enumerate(clinic.rows):
@@ -730,3 +756,10 @@ def test_a_damaged_dicom_file_of_a_cohort_is_named_with_its_row(tmp_path):
     (error,) = check(clinic.write()).errors
     assert "row 6" in error
     assert "cut.dcm: no pixel data" in error or "cut.dcm: damaged image" in error
+
+
+@pytest.mark.parametrize("slope", ["0", "1e308"])
+def test_a_slope_that_leaves_nothing_of_the_pixels_is_an_error(slope):
+    film = np.arange(64, dtype=np.uint16).reshape(8, 8)
+    with pytest.raises(MedbenchError, match="rescale slope"):
+        shown(file_of(film, RescaleSlope=slope, RescaleIntercept="0"))

@@ -827,7 +827,11 @@ from medbench.execute.trainers import Script
 Script.at(Path({str(path)!r}))(Job(Path({str(tmp_path)!r}), None))
 """
     process = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     pid = tmp_path / "pid"
     while not (pid.exists() and pid.read_text().strip()):

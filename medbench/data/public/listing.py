@@ -26,8 +26,9 @@ def all_in_words(folder: Path) -> str:
             "licences:",
             *licences,
             "",
-            "medbench cohort list NAME tells all of one, and how to come by it. Without preparation:",
-            "medmnist:NAME@SIZE, such as medmnist:pneumoniamnist@64.",
+            "medbench cohort list NAME tells all of one, and how to come by it.",
+            "MedMNIST's files are fetched by medbench cohort prepare medmnist:NAME@SIZE, such as",
+            "medmnist:pneumoniamnist@64.",
         ]
     )
 

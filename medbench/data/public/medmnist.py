@@ -19,17 +19,14 @@ from medbench.data.cohort import ID, TRAIN, VALIDATION, Examples
 from medbench.data.download import CHUNK, digests, download
 from medbench.data.findings import Findings
 from medbench.data.images import resize
-from medbench.data.public.medmnist_published import PREFIX, PUBLISHED, SIZES, Reference
+from medbench.data.public.medmnist_published import CLUSTER, PREFIX, PUBLISHED, SIZES, Reference
 from medbench.data.public.npz import Npz
 from medbench.data.soundness import Part, require_all_classes
 from medbench.errors import MedbenchError, NotPreparedError, nearest, printable
 from medbench.spec.loader import shown
 from medbench.spec.runs import Aspect
 
-FOLDERS = "MEDBENCH_COHORTS"
-"""Environment variable: folders, as in PATH, where files are looked for too."""
-
-FINGERPRINT_SCHEME = 1
+FINGERPRINT_SCHEME = 2
 
 _SPLITS = {TRAIN: "train", VALIDATION: "val", ID: "test"}
 """The official splits, by medbench's names."""
@@ -87,11 +84,11 @@ def open_medmnist(rest: str, *, folder: Path, cache: Path | None = None) -> "Med
     Args:
       rest: `<name>@<size>`, or `<name>` for 28 pixels; or the path of a file whose name begins with that of a
         set, such as `./pneumoniamnist_subset.npz`.
-      folder: where `fetch` puts files; the folders of $MEDBENCH_COHORTS are looked through after it.
+      folder: where `fetch` puts files.
       cache: folder for digests, so that a second start need not read the whole file.
 
     Raises:
-      NotPreparedError: the file is in none of the folders; the message says how to come by it.
+      NotPreparedError: the file is not in the folder; the message says how to come by it.
       MedbenchError: unknown name, or not the published file, or not in the format.
     """
     if os.sep in rest or rest.endswith(".npz"):
@@ -129,7 +126,7 @@ class MedMNIST:
     shifts: tuple[str, ...] = ()
     absent: Mapping[str, str] = MappingProxyType({})
     attributes: tuple[str, ...] = ()
-    cluster = "image"
+    cluster = CLUSTER
 
     def __init__(self, path: Path, name: str, known: Reference | None, sha256: str):
         self._published = PUBLISHED[name]
@@ -140,9 +137,8 @@ class MedMNIST:
         self.channels: int = self._published.channels
         self._size = self._image_size()
         self.image_area = self._size**2
-        identity = msgspec.json.encode([FINGERPRINT_SCHEME, name, sha256])
-        self.fingerprint = hashlib.sha256(identity).hexdigest()
         self._examples = {split: self._read_examples(split) for split in _SPLITS}
+        self.fingerprint = self._fingerprint(sha256)
         self.warnings = (
             *((_OWN.format(printable(path.name)),) if known is None else ()),
             *self._published.warnings,
@@ -242,6 +238,21 @@ class MedMNIST:
         images = np.array([f"{theirs}/{i}" for i in range(len(labels))], dtype=np.str_)
         return Examples(images, images, np.ascontiguousarray(labels[:, columns]), {})
 
+    def _fingerprint(self, sha256: str) -> str:
+        """SHA-256 over the file's bytes, and over what is made of them: sets, rows, labels and their names.
+
+        What this module makes of a file is part of a run's identity by this alone.
+        """
+        digest = hashlib.sha256()
+
+        def add(value: object) -> None:
+            digest.update(msgspec.json.encode(value) + b"\n")
+
+        add([FINGERPRINT_SCHEME, self.domain, self.target, self.cluster, sha256])
+        for split, examples in self._examples.items():
+            add([split, examples.image.tolist(), examples.labels.tolist()])
+        return digest.hexdigest()
+
     def _rare_classes(self) -> list[str]:
         """Warnings of sets in which a class is too rare.
 
@@ -272,16 +283,14 @@ def _set_of(path: Path) -> str:
 
 
 def _find(wanted: Reference, folder: Path) -> Path:
-    named = map(Path, filter(None, os.environ.get(FOLDERS, "").split(os.pathsep)))
-    folders = list(dict.fromkeys([folder, *named]))
-    for place in folders:
-        if (place / wanted.file).is_file():
-            return place / wanted.file
-    places = ", ".join(shown(place) for place in folders)
+    path = folder / wanted.file
+    if path.is_file():
+        return path
     raise NotPreparedError(
-        f"{wanted} is not here: {wanted.file} is in none of {places}. Fetch it with `medbench cohort prepare "
-        f"{wanted}`, where you have it already with `--from FILE`; or download {wanted.url} elsewhere (MD5 "
-        f"{wanted.md5}) and put it into {shown(folder)}. Licence: {wanted.published.licence}."
+        f"{wanted} is not here: {wanted.file} is not in {shown(folder)}. Fetch it with `medbench cohort "
+        f"prepare {wanted}`, where you have it already with `--from FILE`; or download {wanted.url} "
+        f"elsewhere (MD5 {wanted.md5}) and put it into {shown(folder)}. "
+        f"Licence: {wanted.published.licence}."
     )
 
 

@@ -27,6 +27,8 @@ CITATION = (
     "J. Yang et al.: MedMNIST v2, a large-scale lightweight benchmark for 2D and 3D biomedical image "
     "classification. Scientific Data 10, 41 (2023). doi:10.1038/s41597-022-01721-8"
 )
+CLUSTER = "image"
+"""What stands for a patient, whom no file tells."""
 SIZES = (28, 64, 128, 224)
 """Width and height of the published images in pixels; the first where a reference says none."""
 

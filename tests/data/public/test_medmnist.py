@@ -14,6 +14,7 @@ from medbench.data.public import medmnist
 from medbench.data.public.medmnist import fetch, open_medmnist
 from medbench.data.public.medmnist_published import PUBLISHED, SIZES, Reference
 from medbench.errors import MedbenchError, NotPreparedError
+from medbench.spec.runs import Target
 
 CLASSES = {name: len(published.labels) for name, published in PUBLISHED.items()}
 
@@ -49,11 +50,6 @@ def publish(monkeypatch):
         return md5
 
     return call
-
-
-@pytest.fixture(autouse=True)
-def _no_other_folders(monkeypatch):
-    monkeypatch.delenv(medmnist.FOLDERS, raising=False)
 
 
 def quiet(done: int, total: int) -> None:
@@ -118,15 +114,13 @@ def test_every_image_is_its_own_patient_and_that_is_said(tmp_path):
     assert any("patients are not known" in warning for warning in cohort.warnings)
 
 
-def test_a_published_file_is_known_by_its_digest_wherever_it_lies(tmp_path, publish, monkeypatch):
+def test_a_published_file_is_known_by_its_digest_wherever_it_lies(tmp_path, publish):
     path = write(tmp_path / "a" / "pneumoniamnist_64.npz", arrays(size=64))
     publish(path, size=64)
     by_name = open_medmnist("pneumoniamnist@64", folder=tmp_path / "a")
     by_path = open_medmnist(str(path), folder=tmp_path)
-    monkeypatch.setenv(medmnist.FOLDERS, f"{tmp_path / 'none'}{os.pathsep}{tmp_path / 'a'}")
-    elsewhere = open_medmnist("pneumoniamnist@64", folder=tmp_path / "b")
-    assert {c.name for c in (by_name, by_path, elsewhere)} == {"medmnist:pneumoniamnist@64"}
-    assert len({c.fingerprint for c in (by_name, by_path, elsewhere)}) == 1
+    assert by_name.name == by_path.name == "medmnist:pneumoniamnist@64"
+    assert by_name.fingerprint == by_path.fingerprint
     assert not any("of your own making" in warning for warning in by_path.warnings)
 
 
@@ -192,6 +186,31 @@ def test_the_fingerprint_is_of_the_bytes_and_survives_a_move(tmp_path):
     changed = write(tmp_path / "pneumoniamnist_b.npz", made)
     first, second, third = (open_medmnist(str(p), folder=tmp_path).fingerprint for p in (one, other, changed))
     assert first == second != third
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (("not malignant", "malignant"), ("not malignant", "malignant")),
+        (("malignant", "not malignant"), ("malignant", "not malignant")),
+        (("cancer", "not malignant"), ("not malignant", "cancer")),
+    ],
+    ids=["values swapped", "classes swapped", "a class renamed"],
+)
+def test_the_fingerprint_is_of_what_the_labels_mean_too(tmp_path, monkeypatch, labels, classes):
+    path = write(tmp_path / "breastmnist.npz", arrays("breastmnist"))
+    before = open_medmnist(str(path), folder=tmp_path).fingerprint
+    target = Target(kind="single-label", classes=classes)
+    changed = replace(PUBLISHED["breastmnist"], labels=labels, target=target)
+    monkeypatch.setitem(PUBLISHED, "breastmnist", changed)
+    assert open_medmnist(str(path), folder=tmp_path).fingerprint != before
+
+
+def test_the_fingerprint_is_of_which_images_are_which_set_too(tmp_path, monkeypatch):
+    path = write(tmp_path / "breastmnist.npz", arrays("breastmnist"))
+    before = open_medmnist(str(path), folder=tmp_path).fingerprint
+    monkeypatch.setattr(medmnist, "_SPLITS", {"train": "train", "validation": "test", "id": "val"})
+    assert open_medmnist(str(path), folder=tmp_path).fingerprint != before
 
 
 def test_a_file_is_read_once_for_its_digest_and_again_when_it_changed(tmp_path, monkeypatch):
