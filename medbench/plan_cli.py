@@ -15,6 +15,7 @@ from medbench.execute.trainers import find
 from medbench.expect import beside
 from medbench.identity import spec_id
 from medbench.packaged import chosen
+from medbench.record import Trainer
 from medbench.selection import holds, left_out_of, names_of, why_nothing
 from medbench.spec.runs import Plan
 from medbench.study import Forecast, Options, Study
@@ -86,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
             expectations=_expectations(args.expectations, suite),
             cohort=args.cohort,
             backbones=args.backbones,
-            trainer=find(args.trainer, Path.cwd()) if args.trainer else None,
+            trainer=find(args.trainer, Path.cwd()) if args.trainer is not None else None,
         ),
     )
     selected = [item for item in study.items.values() if holds(args.k, names_of(item, study.suite))]
@@ -95,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     left_out = study.unplannable(item.id for item in selected)
     plan = study.plan(item.id for item in selected if item.id not in left_out)
     if plan.runs:
-        print(_described(plan, study.forecast(plan)))
+        print(_described(plan, study.forecast(plan), study.trainer))
     reasons = Counter(line for reason in left_out.values() for line in reason.splitlines())
     for reason, number in reasons.items():
         print(f"without {counted(number, 'item')}: {reason}")
@@ -128,8 +129,8 @@ def _why_nothing(study: Study, args: argparse.Namespace) -> str:
     return study.why_no_items()
 
 
-def _described(plan: Plan, forecast: Forecast) -> str:
-    """One line a run, and the sum."""
+def _described(plan: Plan, forecast: Forecast, trainer: Trainer | None) -> str:
+    """One line a run, and the sum; by whom, where it is not medbench."""
     to_train = set(map(spec_id, forecast.to_train))
     loaded = {spec_id(record.spec) for record in forecast.loaded}
     width = max(len(run.label) for run in plan.runs)
@@ -154,4 +155,5 @@ def _described(plan: Plan, forecast: Forecast) -> str:
         time = f", {in_words(forecast.hours, on_cpu=forecast.on_cpu)}"
     items = "1 item" if len(plan.items) == 1 else f"{len(plan.items)} items"
     total = f"{len(plan.runs)} runs for {items} ({plan.naive} without sharing): {', '.join(counts)}{time}"
-    return "\n".join([*lines, "", total])
+    by = f" · by trainer {trainer}" if trainer else ""
+    return "\n".join([*lines, "", total + by])

@@ -32,7 +32,7 @@ from medbench.execute.progress import (
     side_by_side,
     this_worker,
 )
-from medbench.execute.trainers import find
+from medbench.execute.trainers import Executes, find
 from medbench.expect import file_of
 from medbench.pytest_items import ClaimFile, ResultItem, VanishedItem
 from medbench.pytest_plugin import backbone_names, given_path, given_paths
@@ -570,11 +570,15 @@ class Bench:
             strict=option.claims == "strict",
             cohort=self._cohort_reference(),
             backbones=(baseline, treatment) if option.backbones else None,
-            trainer=find(option.trainer, self._config.invocation_params.dir) if option.trainer else None,
+            trainer=self._chosen_trainer(),
             worker=self._told.number if self._told is not None else 0,
             workers=self._told.workers if self._told is not None else 1,
             show_ids=option.show_ids,
         )
+
+    def _chosen_trainer(self) -> Executes | None:
+        given = self._config.option.trainer
+        return None if given is None else find(given, self._config.invocation_params.dir)
 
     def _cohort_reference(self) -> str | None:
         given = self._config.option.cohort

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     getting = commands.add_parser("get", help="fetch released files, or copy files from a folder")
     getting.add_argument("name", nargs="+", metavar="NAME", help="a file, or the backbone that needs it")
     getting.add_argument(
-        "--from", dest="source", type=Path, metavar="DIR", help="copy from this folder instead: no network"
+        "--from", dest="source", type=Path, metavar="DIR", help="copy from this folder or file: no network"
     )
     getting.add_argument(
         "--into",
@@ -59,7 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "check", help="hold files against their nets and against what was recorded"
     )
     checking.add_argument(
-        "name", nargs="*", metavar="NAME", help="a file, or a backbone (default: all that are there)"
+        "name",
+        nargs="*",
+        metavar="NAME",
+        help="a file, also by its path, or a backbone (default: all that are there)",
     )
     checking.add_argument(
         "--full", action="store_true", help="load every value too, and see that all are finite numbers"
@@ -90,11 +93,15 @@ def run(args: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class _Net:
-    """What a file should hold: a BiT of blocks and width, or what a module of another package loads."""
+    """What a file should hold: a BiT of blocks and width, or what a module of another package loads.
+
+    The number of classes of its own head is known of released files alone; 0 of others.
+    """
 
     blocks: tuple[int, ...] = ()
     width: float = 0.0
     module: str = ""
+    classes: int = 0
 
 
 @dataclass(frozen=True)
@@ -104,31 +111,38 @@ class _Shelf:
     Attributes:
       needed: by backbone, the file that it starts from.
       nets: by file, what it should hold.
+      random: backbones that start from none.
       near: the folder of the suite, where files are looked for too.
     """
 
     needed: Mapping[str, str]
     nets: Mapping[str, _Net]
+    random: Sequence[str]
     near: Path
 
     @classmethod
     def of(cls, suite: Suite) -> "_Shelf":
         needed, nets = {}, {}
         for name, file in released().items():
-            nets[name] = _Net(file.blocks, file.width)
+            nets[name] = _Net(file.blocks, file.width, classes=file.classes)
         for upstream, declared in suite.upstreams.items():
             for architecture, file_name in declared.weights.items():
                 net = suite.architectures[architecture]
                 needed[f"bit-{upstream}-{architecture}"] = file_name
-                nets[file_name] = _Net(tuple(net.blocks), net.width, net.module)
-        return cls(needed, nets, Path(suite.root))
+                known = nets.get(file_name, _Net())
+                nets[file_name] = _Net(tuple(net.blocks), net.width, net.module, known.classes)
+        at_random = [name for name, upstream in suite.upstreams.items() if not upstream.weights]
+        random = [f"bit-{upstream}-{net}" for upstream in at_random for net in suite.architectures]
+        return cls(needed, nets, random, Path(suite.root))
 
     def file_of(self, name: str) -> str:
         """The file's name, of itself or of a backbone.
 
         Raises:
-          MedbenchError: neither is known.
+          MedbenchError: neither is known, or the backbone needs none.
         """
+        if name in self.random:
+            raise MedbenchError(f"`{name}` starts at random: it needs no file.")
         file = self.needed.get(name, name)
         if file not in self.nets:
             raise MedbenchError(
@@ -141,6 +155,27 @@ class _Shelf:
     def known(self) -> list[str]:
         """Names of files and backbones."""
         return [*self.nets, *self.needed]
+
+    def asked(self, name: str) -> tuple[Path, _Net]:
+        """Where a file lies that is asked for, also by its path, and what it should hold.
+
+        Raises:
+          MedbenchError: it is not known, or missing.
+        """
+        if name in self.known or not Path(name).is_file():
+            file = self.file_of(name)
+            return weights.find(file, self.near), self.nets[file]
+        path = Path(name)
+        if path.name not in self.nets:
+            raise MedbenchError(
+                f"{path}: no backbone starts from a file of this name, so what it should hold is not known. "
+                "Name it in backbones.yaml."
+            )
+        return path, self.nets[path.name]
+
+    def searches(self, folder: Path) -> bool:
+        """Whether files in the folder are found by their names."""
+        return folder.resolve() in [searched.resolve() for searched in weights.folders(self.near)]
 
     def place(self, file: str) -> Path | None:
         """Where the file lies; None where it is missing."""
@@ -181,6 +216,12 @@ def _state(shelf: _Shelf, file: str) -> tuple[str, str]:
 def _get(shelf: _Shelf, args: argparse.Namespace) -> int:
     into = args.into or weights.usual_folder()
     files = [shelf.file_of(name) for name in args.name]
+    if args.source is None:
+        for file in filter(_is_shipped, files):
+            print(f"{weights.SHIPPED / file}: travels with medbench, there is nothing to get.")
+        files = [file for file in files if not _is_shipped(file)]
+        if not files:
+            return 0
     sources = {file: _source(file, args.source) for file in files}
     needed = sum(_size(source) for file, source in sources.items() if not (into / file).is_file())
     with _writing(into):
@@ -195,14 +236,24 @@ def _get(shelf: _Shelf, args: argparse.Namespace) -> int:
         )
     for file, source in sources.items():
         _get_one(file, source, into, shelf.nets[file])
-    if into.absolute() not in [folder.absolute() for folder in weights.folders(shelf.near)]:
+    if not shelf.searches(into):
         print(f"{into} is not among the folders that are searched: export {weights.VARIABLE}={into}")
     return 0
 
 
+def _is_shipped(file: str) -> bool:
+    return (weights.SHIPPED / file).is_file()
+
+
 def _source(file: str, folder: Path | None) -> Released | Path:
-    """The catalogue's entry, or the file in a folder to copy from."""
+    """The catalogue's entry, or the file to copy: it is given itself, or the folder it lies in."""
     if folder is not None:
+        if folder.is_file():
+            if folder.name != file:
+                raise MedbenchError(
+                    f"{folder}: asked for was `{file}`. If this is that file under another name, rename it."
+                )
+            return folder
         if not (folder / file).is_file():
             there = ", ".join(path.name for path in weights.there_in(folder)) or "none"
             raise MedbenchError(f"{folder}: has no file `{file}`. Weight files found there: {there}.")
@@ -222,19 +273,34 @@ def _size(source: Released | Path) -> int:
 def _get_one(file: str, source: Released | Path, into: Path, net: _Net) -> None:
     """Fetch or copy a file that is missing; of several processes that ask for it, one does."""
     target = into / file
-    if _is_there(target):
+    if _is_there(target, source):
         return
     with _writing(into), _alone(into / _INCOMING, file):
-        if _is_there(target):
+        if _is_there(target, source):
             return
         sha256 = _bring(source, target, net)
     print(f"{target}: {target.stat().st_size / 1e6:,.1f} MB, sha256 {sha256}")
 
 
-def _is_there(target: Path) -> bool:
-    if there := target.is_file():
-        print(f"{target}: there already, sha256 {lock.digest(target)[:12]}…")
-    return there
+def _is_there(target: Path, source: Released | Path) -> bool:
+    """Whether the file is there; one that is to be copied must then be the very same.
+
+    Raises:
+      MedbenchError: it is not what it was, or not what would be copied.
+    """
+    if not target.is_file():
+        return False
+    found = lock.digest(target)
+    if isinstance(source, Path):
+        found, given = weights.sha256(target), weights.sha256(source)
+        if found != given:
+            raise MedbenchError(
+                f"{target}: there already, and not the file that --from gives: sha256 {found[:12]}…, "
+                f"{target.stat().st_size:,} bytes; {source} has {given[:12]}…, {source.stat().st_size:,} "
+                "bytes. Remove the one that is there to have it replaced."
+            )
+    print(f"{target}: there already, sha256 {found[:12]}…")
+    return True
 
 
 @contextmanager
@@ -265,7 +331,7 @@ def _bring(source: Released | Path, target: Path, net: _Net) -> str:
     if not isinstance(source, Path):
         known = lock.recorded(target)
         fetched = incoming / target.name
-        _download(source, fetched, target, sha256=known.sha256 if known else source.sha256)
+        _download(source, fetched, sha256=known.sha256 if known else source.sha256)
         try:
             return _take(fetched, target, net)
         finally:
@@ -281,18 +347,20 @@ def _take(incoming: Path, target: Path, net: _Net) -> str:
     return lock.take(incoming, target)
 
 
-def _download(source: Released, incoming: Path, target: Path, *, sha256: str) -> None:
+def _download(source: Released, incoming: Path, *, sha256: str) -> None:
     from medbench.data.download import download  # noqa: PLC0415  only this command needs a network
 
     print(f"{source.file}: from {source.address} (licence {source.licence})")
     progress = _Progress(source.file)
     try:
-        download(source.address, incoming, sha256=sha256, most_bytes=MOST * source.bytes, report=progress)
-    except MedbenchError as error:
-        raise MedbenchError(
-            f"{error} Where there is no network, fetch {source.address} elsewhere and put it at {target}; or "
-            f"into any folder, as `{source.file}`, and `medbench weights get {source.file} --from` it."
-        ) from error
+        download(
+            source.address,
+            incoming,
+            sha256=sha256,
+            most_bytes=MOST * source.bytes,
+            report=progress,
+            otherwise=f"`medbench weights get {source.file} --from` the folder that it is in, by that name",
+        )
     finally:
         progress.clear()
 
@@ -322,28 +390,42 @@ def _pieces(source: Path) -> Iterator[bytes]:
 
 
 def _check(shelf: _Shelf, args: argparse.Namespace) -> int:
-    files = [shelf.file_of(name) for name in args.name] or list(dict.fromkeys(shelf.nets))
+    there = {path: net for file, net in shelf.nets.items() if (path := shelf.place(file)) is not None}
     problems = 0
-    for file in files:
-        path = shelf.place(file) if not args.name else weights.find(file, shelf.near)
-        if path is None:
-            continue
+    for path, net in dict(map(shelf.asked, args.name)).items() if args.name else there.items():
         try:
-            _hold_against(path, shelf.nets[file], full=args.full)
-            how = "read by its module alone, when a run starts" if shelf.nets[file].module else "sound"
-            before = lock.recorded(path)
-            sha256 = lock.verify(path)
-            same = f"as on {before.recorded}" if before and before.sha256 == sha256 else "not used before"
-            print(f"{path}: {how}, sha256 {sha256}" + (f", {same}" if path.parent != weights.SHIPPED else ""))
+            _hold_against(path, net, full=args.full)
+            print(f"{path}: {_how_far(net, full=args.full)}, sha256 {_as_before(shelf, path)}")
         except MedbenchError as error:
             problems += 1
             print(error, file=sys.stderr)
     return 1 if problems else 0
 
 
+def _as_before(shelf: _Shelf, path: Path) -> str:
+    """The SHA-256, and whether it is what was recorded; recorded is what will be used from where it lies."""
+    if not shelf.searches(path.parent):
+        return f"{weights.sha256(path)}, in no folder that is searched"
+    before = lock.recorded(path)
+    sha256 = lock.verify(path)
+    if path.parent == weights.SHIPPED:
+        return sha256
+    same = f"as on {before.recorded}" if before and before.sha256 == sha256 else "not used before"
+    return f"{sha256}, {same}"
+
+
+def _how_far(net: _Net, *, full: bool) -> str:
+    """What a check that found nothing wrong has shown."""
+    if net.module:
+        return "read by its module alone, when a run starts"
+    return "sound" if full else "names and shapes are right; values not read (--full)"
+
+
 def _accept(shelf: _Shelf, args: argparse.Namespace) -> int:
     for name in args.name:
-        path = weights.find(shelf.file_of(name), shelf.near)
+        file = shelf.file_of(name)
+        path = weights.find(file, shelf.near)
+        _hold_against(path, shelf.nets[file], full=True)
         print(f"{path}: recorded, sha256 {lock.accept(path)}")
     return 0
 
@@ -354,8 +436,14 @@ def _hold_against(path: Path, net: _Net, *, full: bool) -> None:
 
     if net.module:  # only the module can read it, and for images of a given size
         return
-    look = files.load if full else files.check
-    look(path, blocks=net.blocks, width=net.width)
+    classes = files.check(path, blocks=net.blocks, width=net.width)
+    if net.classes and classes != net.classes:
+        raise MedbenchError(
+            f"{path.name}: its head is for {classes:,} classes, expected {net.classes:,}, as the released "
+            "file of this name has. Is this another net of the same shape? Put it under its own name."
+        )
+    if full:
+        files.load(path, blocks=net.blocks, width=net.width)
 
 
 def _keep_out_of_git(folder: Path) -> None:

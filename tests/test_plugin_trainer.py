@@ -158,6 +158,7 @@ def test_a_script_that_fails_makes_its_items_errors_with_its_last_words(project)
         ["*seed 1: trainer `train.py`: the script ended early (status 3)*", "*no GPU left*"]
     )
     assert "Traceback" not in result.stdout.str()
+    assert result.stdout.str().count("no GPU left") == 1, "the log's end is told once"
     assert not (project.path / ".medbench/runs").exists()
 
 
@@ -182,6 +183,9 @@ def test_an_installed_trainer_is_named_by_its_entry_point(project, monkeypatch):
     sys.modules.pop("stack", None)
     assert result.ret == 0, result.stdout.str()
     assert report["scope"] == "All runs are by trainer `fast` (stack 1.0), not by medbench."
+    empty = project.run("benchmarks", "--trainer=")
+    assert empty.ret == pytest.ExitCode.USAGE_ERROR
+    empty.stderr.fnmatch_lines(['*--trainer "": expected a name*'])
     misspelt = project.run("benchmarks", "--trainer=fest")
     assert misspelt.ret == pytest.ExitCode.USAGE_ERROR
     misspelt.stderr.fnmatch_lines(["*unknown trainer `fest`. Did you mean `fast`?"])
@@ -193,12 +197,16 @@ def test_the_plan_knows_the_trainers_runs(project, monkeypatch, capsys):
     monkeypatch.setattr(stand_ins, "HERE", project.path)
     monkeypatch.setattr(medbench.study, "open_cohort", stand_ins.open_cohort)
     for arguments, expected in {
-        (): "12 to train",
-        ("--trainer", "./train.py"): "6 to train, 6 reused",
+        (): ": 12 to train",
+        ("--trainer", "./train.py"): ": 6 to train, 6 reused",
     }.items():
         capsys.readouterr()
         assert cli.main(["plan", "benchmarks", *arguments]) == 0
-        assert f": {expected}" in capsys.readouterr().out.splitlines()[-1]
+        last = capsys.readouterr().out.splitlines()[-1]
+        assert expected in last
+        assert ("by trainer `train.py` (sha256 " in last) == bool(arguments)
+    assert cli.main(["plan", "benchmarks", "--trainer", ""]) == 2
+    assert 'trainer "": expected a name' in capsys.readouterr().err
     assert cli.main(["plan", "benchmarks", "--trainer", "./trian.py"]) != 0
     assert "no such script. Did you mean `train.py`?" in capsys.readouterr().err
 

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import zipfile
 from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from medbench import cli, weights_cli
-from medbench.errors import MedbenchError
+from medbench.data import download
 from medbench.models import bit, catalogue, lock, npz, weights
 
 ROOT = Path(__file__).parents[1]
@@ -70,12 +71,10 @@ def sound(tmp_path_factory):
 @pytest.fixture
 def server(monkeypatch, sound):
     """What stands in for the download: it serves `served`, and remembers what it was asked for."""
-    calls = SimpleNamespace(served=sound / "photos-tiny.npz", asked=[], error=None)
+    calls = SimpleNamespace(served=sound / "photos-tiny.npz", asked=[])
 
-    def download(url, into, *, sha256="", md5="", most_bytes, report):
+    def download(url, into, *, sha256="", md5="", most_bytes, report, otherwise):
         calls.asked.append((url, sha256, most_bytes))
-        if calls.error:
-            raise MedbenchError(calls.error)
         report(1, 2)
         shutil.copyfile(calls.served, into)
         return weights.sha256(into)
@@ -134,13 +133,15 @@ def test_get_puts_files_where_it_is_told(here, server, monkeypatch, capsys):
     assert "export" not in capsys.readouterr().out
 
 
-def test_without_a_network_the_address_and_the_place_are_told(here, server, capsys):
-    server.error = "https://example.org/nets/photos.npz: no connection."
+def test_without_a_network_it_is_told_once_what_to_do(here, monkeypatch, capsys):
+    monkeypatch.setattr(download, "TRIES", 1)
+    entry = replace(weights_cli.released()["photos-tiny.npz"], address="http://127.0.0.1:1/photos.npz")
+    monkeypatch.setattr(weights_cli, "released", lambda: {entry.file: entry})
     assert run("get", "photos-tiny.npz") == 2
     error = capsys.readouterr().err
-    assert "no connection. Where there is no network, fetch https://example.org/nets/photos.npz" in error
-    assert f"put it at {weights.OWN}/photos-tiny.npz" in error
-    assert "medbench weights get photos-tiny.npz --from" in error
+    assert "http://127.0.0.1:1/photos.npz: cannot be downloaded (no connection: " in error
+    assert "fetch it elsewhere and `medbench weights get photos-tiny.npz --from` the folder" in error
+    assert (error.count("elsewhere"), error.count("127.0.0.1"), error.count("incoming")) == (1, 1, 0)
 
 
 def test_a_file_is_copied_from_a_folder_without_a_network(here, sound, server):
@@ -231,6 +232,47 @@ def test_what_arrives_anew_must_be_what_was_there_before(here, server, sound, ca
     assert [path.name for path in (here / weights.OWN).rglob("*.npz")] == []
 
 
+@pytest.mark.parametrize("command", ["get", "check", "accept"])
+def test_a_released_file_has_the_head_that_its_name_stands_for(here, sound, capsys, command):
+    """As BiT-S would be under the name of BiT-M: the body is of the same shape."""
+    npz.save(sound / "photos-tiny.npz", bit.init_params(*TINY.values(), 2, np.random.default_rng(0)))
+    if command != "get":
+        shutil.copytree(sound, here / weights.OWN)
+    assert run(command, "photos-tiny.npz", *(["--from", sound] if command == "get" else []))
+    assert "photos-tiny.npz: its head is for 2 classes, expected 3" in capsys.readouterr().err
+    assert lock.recorded(here / weights.OWN / "photos-tiny.npz") is None
+
+
+def test_a_damaged_file_is_not_accepted(here, sound, capsys):
+    run("get", "films-tiny.npz", "--from", sound)
+    path = here / weights.OWN / "films-tiny.npz"
+    before = lock.recorded(path)
+    damaged = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda member: member.compress_size)
+    damaged[largest.header_offset + largest.compress_size // 2] ^= 1
+    path.write_bytes(damaged)
+    assert run("accept", "films-tiny.npz") == 2
+    assert "films-tiny.npz: not a readable .npz file" in capsys.readouterr().err
+    assert lock.recorded(path) == before
+    assert run("check", "films-tiny.npz") == 0, "names and shapes are as they were"
+
+
+def test_a_file_that_is_there_and_not_the_one_given_is_said_so(here, sound, capsys):
+    run("get", "films-tiny.npz", "--from", sound)
+    assert run("get", "films-tiny.npz", "--from", sound) == 0
+    path = here / weights.OWN / "films-tiny.npz"
+    path.write_bytes(path.read_bytes()[:-1])
+    capsys.readouterr()
+    assert run("get", "films-tiny.npz", "--from", sound) == 2
+    said = capsys.readouterr()
+    assert "films-tiny.npz: there already, and not the file that --from gives: sha256 " in said.err
+    assert "Remove the one that is there" in said.err
+    assert said.out == ""
+    path.unlink()
+    assert run("get", "films-tiny.npz", "--from", sound) == 0
+
+
 def test_too_little_space_is_told_before_anything_is_fetched(server, monkeypatch, capsys):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=50_000))
     assert run("get", "photos-tiny.npz") == 2
@@ -259,20 +301,23 @@ def test_check_finds_what_is_sound_and_what_is_not(here, sound, capsys):
     capsys.readouterr()
     assert run("check") == 0
     out = capsys.readouterr().out
-    assert f"{weights.OWN}/photos-tiny.npz: sound, sha256 " in out
+    right = "names and shapes are right; values not read (--full), sha256 "
+    assert f"{weights.OWN}/photos-tiny.npz: {right}" in out
     assert out.count("as on 20") == 2
-    assert "bit-cifar50k-r14x0.5.npz: sound, sha256 " in out
+    assert f"bit-cifar50k-r14x0.5.npz: {right}" in out
     (here / weights.OWN / "films-tiny.npz").write_bytes(b"")
     assert run("check", "photos-tiny.npz", "films-tiny.npz") == 1
     captured = capsys.readouterr()
     assert "films-tiny.npz: not a readable .npz file" in captured.err
-    assert "photos-tiny.npz: sound" in captured.out
+    assert "photos-tiny.npz: names and shapes are right" in captured.out
+    assert run("check", "photos-tiny.npz", "--full") == 0
+    assert "photos-tiny.npz: sound, sha256 " in capsys.readouterr().out
 
 
 def test_a_changed_file_is_found_by_check_until_the_change_is_accepted(here, sound, capsys):
     run("get", "photos-tiny.npz", "--from", sound)
     npz.save(
-        here / weights.OWN / "photos-tiny.npz", bit.init_params(*TINY.values(), 4, np.random.default_rng(1))
+        here / weights.OWN / "photos-tiny.npz", bit.init_params(*TINY.values(), 3, np.random.default_rng(1))
     )
     assert run("check", "photos-tiny.npz") == 1
     assert "is not the file that it was" in capsys.readouterr().err
@@ -288,6 +333,60 @@ def test_only_a_full_check_reads_every_value(here, sound):
     run("get", "films-tiny.npz", "--from", sound)
     assert run("check", "films-tiny.npz") == 0
     assert run("check", "films-tiny.npz", "--full") == 1
+
+
+def test_a_file_is_checked_by_its_path_and_recorded_only_where_it_is_used_from(here, sound, capsys):
+    assert run("check", sound / "films-tiny.npz") == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"{sound}/films-tiny.npz: names and shapes are right")
+    assert out.endswith("in no folder that is searched\n")
+    assert not (sound / lock.LOCK).exists()
+    run("get", "films-tiny.npz", "--from", sound)
+    capsys.readouterr()
+    assert run("check", here / weights.OWN / "films-tiny.npz") == 0
+    assert ", as on 20" in capsys.readouterr().out
+    (sound / "films-tiny.npz").rename(sound / "mine.npz")
+    assert run("check", sound / "mine.npz") == 2
+    assert "mine.npz: no backbone starts from a file of this name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["get", "check", "accept"])
+def test_a_backbone_that_starts_at_random_needs_no_file(capsys, command):
+    assert run(command, "bit-random-tiny") == 2
+    assert "`bit-random-tiny` starts at random: it needs no file." in capsys.readouterr().err
+
+
+def test_what_travels_with_medbench_need_not_be_got(here, server, capsys):
+    assert run("get", "bit-cifar2k-r14x0.5") == 0
+    assert "bit-cifar2k-r14x0.5.npz: travels with medbench" in capsys.readouterr().out
+    assert not (here / weights.OWN).exists()
+    assert run("get", "bit-cifar2k-r14x0.5", "photos-tiny.npz") == 0
+    assert len(server.asked) == 1
+
+
+def test_the_file_itself_may_be_named_to_copy_from(here, sound, capsys):
+    assert run("get", "bit-films-tiny", "--from", sound / "films-tiny.npz") == 0
+    assert (here / weights.OWN / "films-tiny.npz").is_file()
+    assert run("get", "bit-films-tiny", "--from", sound / "photos-tiny.npz") == 2
+    assert "photos-tiny.npz: asked for was `films-tiny.npz`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (Path.mkdir, "is a folder"),
+        (os.mkfifo, "is no regular file"),
+        (lambda path: path.symlink_to("gone.npz"), "is a link to gone.npz, which is not there"),
+    ],
+)
+def test_what_is_no_file_is_said_to_be_what_it_is(here, capsys, make, what):
+    path = here / weights.OWN / "films-tiny.npz"
+    path.parent.mkdir(parents=True)
+    make(path)
+    assert run("check", "films-tiny.npz") == 2
+    error = capsys.readouterr().err
+    assert f"films-tiny.npz: {what}, expected a weight file." in error
+    assert "not found" not in error
 
 
 def test_a_missing_file_that_is_named_is_a_mistake(capsys):

@@ -40,7 +40,14 @@ _BUSY = (408, 429, 500, 502, 503, 504)
 
 
 def download(
-    url: str, into: Path, *, sha256: str = "", md5: str = "", most_bytes: int, report: Report
+    url: str,
+    into: Path,
+    *,
+    sha256: str = "",
+    md5: str = "",
+    most_bytes: int,
+    report: Report,
+    otherwise: str = "",
 ) -> str:
     """Download a file, going on where an earlier attempt broke off.
 
@@ -56,6 +63,7 @@ def download(
       md5: as `sha256`, for publishers that give no other.
       most_bytes: a larger file is refused, before it is fetched where the server says how large it is.
       report: progress, called at least once a megabyte.
+      otherwise: what to do by hand where there is no connection; by default to put the file at `into`.
 
     Returns:
       The hex SHA-256 of the file.
@@ -70,7 +78,7 @@ def download(
         with FileLock(into.with_name(f"{into.name}.lock")):
             if into.exists():
                 return _verified(into, sha256, md5, f"Take it away to have it fetched anew from {url}.")
-            return _Download(url, into, most_bytes, report).run(sha256, md5)
+            return _Download(url, into, most_bytes, report, otherwise).run(sha256, md5)
     except OSError as error:
         raise MedbenchError(
             f"{printable(str(into))}: cannot be written ({error.strerror or error}). "
@@ -98,6 +106,7 @@ class _Download:
     into: Path
     most_bytes: int
     report: Report
+    otherwise: str
 
     def run(self, sha256: str, md5: str) -> str:
         """Fetch, verify and move into place; returns the SHA-256."""
@@ -215,9 +224,10 @@ class _Download:
 
     def _failed(self, why: str) -> MedbenchError:
         kept = f" What has arrived ({self._arrived():,} bytes) is kept." if self._arrived() else ""
+        by_hand = self.otherwise or f"put it there by hand: {printable(str(self.into))}"
         return MedbenchError(
             f"{self.url}: cannot be downloaded ({printable(why)}). Try again later, or fetch it elsewhere "
-            f"and put it there by hand: {printable(str(self.into))}.{kept}"
+            f"and {by_hand}.{kept}"
         )
 
     def _arrived(self) -> int:

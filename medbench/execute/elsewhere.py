@@ -137,7 +137,11 @@ class Elsewhere:
             names = {name: examples.image for name, examples in told.items() if name != TRAIN}
             return read(job, names), seconds
         except MedbenchError as error:
-            raise MedbenchError(f"{job.file.run}: trainer `{self.trainer.identity.name}`: {error}") from error
+            what, line_break, tail = str(error).partition("\n")
+            raise MedbenchError(
+                f"{job.file.run}: trainer `{self.trainer.identity.name}`: {what} Its folder is kept until "
+                f"the run is tried again: {job.folder}{line_break}{tail}"
+            ) from error
 
     def _nameless(self, known: dict[str, Examples]) -> dict[str, Examples]:
         """As a trainer may see them: a file's name can hold a patient's id, so images are nameless too."""

@@ -3,13 +3,16 @@
 Each mistake is one message with the file, what was found there and what was expected. No jax here.
 """
 
+import csv
+import difflib
+import re
 import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 import numpy as np
@@ -27,13 +30,14 @@ ABOUT = "trainer.json"
 PROBE = 128
 """Features are kept of the first so many images of `id`, as medbench's own runs do."""
 
+_Platform = Literal["", "cpu", "gpu", "tpu"]
 _Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The file `trainer.json`, all of it optional: what a person will want to know of the run."""
 
-    platform: Literal["", "cpu", "gpu", "tpu"] = ""
+    platform: _Platform = ""
     """What it computed on; empty for what jax would, on the machine that medbench runs on."""
     device: str = ""
     """Name of the processor or accelerator; it tells GPUs apart, by whose class values are compared."""
@@ -95,9 +99,14 @@ def _predictions_files(job: Job, sets: Sequence[str]) -> dict[str, Path]:
         else:
             missing.append(table)
     if missing:
+        folder = missing[0].parent
+        known = {file.name for file in files.values()}
+        others = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        others = [printable(name) for name in others if name not in known]
+        found = f"; found there: {few(others)}" if others else ""
         raise MedbenchError(
             f"{len(missing)} of {len(sets)} files of predictions are missing: "
-            f"{few([path.name for path in missing])} (or .parquet) in {missing[0].parent}. Write one for "
+            f"{few([path.name for path in missing])} (or .parquet) in {folder}{found}. Write one for "
             "`validation` and for every evaluation set."
         )
     return files
@@ -105,7 +114,7 @@ def _predictions_files(job: Job, sets: Sequence[str]) -> dict[str, Path]:
 
 def _logits(file: Path, names: NDArray[np.str_], classes: Sequence[str]) -> NDArray[np.float32]:
     """(n, k), in the order of the names."""
-    columns = _parquet(file) if file.suffix == ".parquet" else read_table(file).columns
+    columns = _parquet(file) if file.suffix == ".parquet" else _csv(file)
     _require_columns(file, list(columns), [IMAGE, *(LOGIT + name for name in classes)])
     found = columns[IMAGE]
     _require_every_image_once(file, found, names)
@@ -114,15 +123,26 @@ def _logits(file: Path, names: NDArray[np.str_], classes: Sequence[str]) -> NDAr
     return np.stack(logits, axis=1)[[place[name] for name in names.tolist()]]
 
 
+def _csv(file: Path) -> dict[str, list[str]]:
+    columns = read_table(file).columns
+    with file.open(newline="", encoding="utf-8-sig") as text:  # a cohort's table may have equal ones twice
+        _require_no_column_twice(file, [name.strip() for name in next(csv.reader(text))])
+    return columns
+
+
 def _parquet(file: Path) -> dict[str, list[Any]]:
     try:
         table = pq.read_table(file, partitioning=None)
     except (OSError, pa.ArrowException) as error:
         raise MedbenchError(f"{file}: not a Parquet file that can be read ({error}).") from error
-    twice = [name for name, count in Counter(table.column_names).items() if count > 1]
-    if twice:
-        raise MedbenchError(f"{file}: column `{printable(twice[0])}` is there twice.")
+    _require_no_column_twice(file, table.column_names)
     return {name: table[name].to_pylist() for name in table.column_names}
+
+
+def _require_no_column_twice(file: Path, names: Sequence[str]) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise MedbenchError(f"{file}: column `{printable(twice[0])}` is there twice. Leave one of them.")
 
 
 def _require_columns(file: Path, found: Sequence[str], expected: Sequence[str]) -> None:
@@ -132,10 +152,11 @@ def _require_columns(file: Path, found: Sequence[str], expected: Sequence[str]) 
         return
     parts = [f"no column `{missing[0]}`"] if missing else []
     parts += [f"a column `{printable(surplus[0])}`, which has no meaning"] if surplus else []
-    hint = nearest(missing[0], surplus) if missing and len(surplus) == 1 else ""
+    meant = difflib.get_close_matches(surplus[0], missing, n=1) if surplus else []
+    hint = f"Did you mean `{meant[0]}`?" if meant else ""
     raise MedbenchError(
         f"{file}: there is {' and '.join(parts)}. Expected {', '.join(f'`{name}`' for name in expected)}. "
-        f"{printable(hint)}".rstrip()
+        f"{hint}".rstrip()
     )
 
 
@@ -164,11 +185,20 @@ def _numbers(file: Path, column: str, cells: Sequence[Any], images: Sequence[str
     for i, cell in enumerate(cells):
         values[i] = number = _number(cell)
         if number is None or not np.isfinite(values[i]):
-            raise MedbenchError(
-                f"{file}: `{column}` of image {images[i]} is `{printable(str(cell))}`, expected a finite "
-                "number. Has training diverged?"
-            )
+            raise MedbenchError(f"{file}: `{column}` of image {images[i]} {_not_a_number(cell)}")
     return values
+
+
+def _not_a_number(cell: Any) -> str:
+    if cell is None or cell == "":
+        return "is empty, expected a finite number."
+    found = f"is `{printable(str(cell))}`"
+    number = _number(cell)
+    if number is None:
+        return f"{found}, expected a finite number."
+    if np.isfinite(float(cell)):
+        return f"{found}, which does not fit 32 bits: expected a finite number of at most 3.4e38 in size."
+    return f"{found}, expected a finite number. Has training diverged?"
 
 
 def _number(cell: Any) -> np.float32 | None:
@@ -220,8 +250,26 @@ def _about(file: Path) -> About:
     if not file.exists():
         return About()
     try:
-        return msgspec.json.decode(file.read_bytes(), type=About)
-    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
+        content = file.read_bytes()
+    except OSError as error:
+        raise MedbenchError(f"{file}: cannot be read ({error.strerror}).") from error
+    try:
+        return msgspec.json.decode(content, type=About)
+    except msgspec.ValidationError as error:
         raise MedbenchError(
-            f"{file}: not as documented ({error}). NaN is no JSON; all of the file may be left out."
+            f"{file}: not as documented ({printable(str(error))}). {_expected(str(error))}"
         ) from error
+    except (UnicodeDecodeError, msgspec.DecodeError) as error:
+        constant = re.search(rb"NaN|Infinity", content)
+        hint = f" {constant[0].decode()} is none: leave such values out." if constant else ""
+        raise MedbenchError(f"{file}: no JSON that can be read ({printable(str(error))}).{hint}") from error
+
+
+def _expected(mistake: str) -> str:
+    """What should stand in the place of `trainer.json` that the mistake names."""
+    if mistake.endswith("`$.platform`"):
+        known = ", ".join(f"`{name}`" for name in get_args(_Platform) if name)
+        return f"Expected one of {known}, or no such field."
+    if (unknown := re.fullmatch(r"Object contains unknown field `(.*)`", mistake)) is not None:
+        return nearest(unknown[1], About.__struct_fields__)
+    return "Correct it or leave it out."

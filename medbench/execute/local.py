@@ -169,7 +169,7 @@ def _followed(spec: RunSpec, code: str, why: str, report: Sink, failures: Failur
         yield
     except BaseException as error:
         if failures is not None and isinstance(error, MedbenchError):
-            failures.add(run_id(spec, code), str(error))
+            failures.add(run_id(spec, code), str(error).partition("\n")[0])  # a log's end is told once
         kind: Literal["interrupted", "failed"] = (
             "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         )

@@ -27,7 +27,7 @@ _LOOK_EVERY = 0.5
 """Seconds between two looks at a script's progress."""
 _GRACE = 10.0
 """Seconds that an interrupted script has to end."""
-_LAST_LINES, _WIDEST, _LAST_BYTES = 5, 200, 16_384
+_LAST_LINES, _WIDEST, _LAST_BYTES = 10, 200, 16_384
 
 
 class Executes(Protocol):
@@ -58,8 +58,12 @@ def find(name: str, here: Path) -> Executes:
       here: what a relative path is relative to.
 
     Raises:
-      MedbenchError: there is no such trainer, or two; or the script cannot be executed.
+      MedbenchError: the name is empty; there is no such trainer, or two; or the script cannot be executed.
     """
+    if not name.strip():
+        raise MedbenchError(
+            '--trainer "": expected a name or the path of a script. Is a variable of the shell not set?'
+        )
     if "/" in name:
         return Script.at(here / Path(name).expanduser())
     installed = entry_points(group=GROUP)
@@ -138,7 +142,7 @@ def _kept_traceback(log: Path) -> str:
         log.write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         return f"The traceback could not be written to {log} ({error.strerror or error})."
-    return f"The traceback is in {log}."
+    return f"The traceback is in {log.name}."
 
 
 def _said(error: BaseException) -> str:
@@ -205,8 +209,8 @@ class Script:
         if status:
             how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"status {status}"
             lines = _last_lines(log)
-            said = f"; at last:\n{lines}" if lines else ": nothing."
-            raise MedbenchError(f"the script ended early ({how}). All that it printed is in {log}{said}")
+            said = f"All that it printed is in {LOG}.\n{lines}" if lines else "It printed nothing."
+            raise MedbenchError(f"the script ended early ({how}). {said}")
 
 
 def _followed(child: subprocess.Popen[bytes], job: Job) -> int:

@@ -19,13 +19,17 @@ def load(path: Path, *, blocks: Sequence[int], width: float) -> dict[str, Any]:
     return _format(path).load(path, blocks=blocks, width=width)
 
 
-def check(path: Path, *, blocks: Sequence[int], width: float) -> None:
+def check(path: Path, *, blocks: Sequence[int], width: float) -> int:
     """Hold the headers of a file's arrays against an architecture, reading none of them.
+
+    Returns:
+      The number of classes of the file's own head.
 
     Raises:
       MedbenchError: the file is absent, damaged, or not of the architecture.
     """
-    _format(path).check(path, blocks=blocks, width=width)
+    classes: int = _format(path).check(path, blocks=blocks, width=width)
+    return classes
 
 
 def _format(path: Path) -> Any:

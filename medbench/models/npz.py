@@ -45,7 +45,7 @@ def load(path: Path, *, blocks: Sequence[int], width: float) -> dict[str, Any]:
       MedbenchError: the file is absent, damaged, or an array is missing, surplus, misshapen or not
         of finite numbers; the message names the array.
     """
-    with _checked(path, tuple(blocks), width) as (archive, members):
+    with _checked(path, tuple(blocks), width) as (archive, members, _):
         tree = {
             tuple(name.split("/")[1:]): _array(path, archive, name, member)
             for name, member in members.items()
@@ -53,14 +53,17 @@ def load(path: Path, *, blocks: Sequence[int], width: float) -> dict[str, Any]:
     return traverse_util.unflatten_dict(tree)
 
 
-def check(path: Path, *, blocks: Sequence[int], width: float) -> None:
+def check(path: Path, *, blocks: Sequence[int], width: float) -> int:
     """Hold the header of every array against the architecture, reading no array.
+
+    Returns:
+      The number of classes of the file's own head.
 
     Raises:
       MedbenchError: as `load` does, but for values that are not finite and most damage to them.
     """
-    with _checked(path, tuple(blocks), width):
-        pass
+    with _checked(path, tuple(blocks), width) as (_, _, classes):
+        return classes
 
 
 def save(path: Path, params: Params, dtype: DTypeLike = np.float32) -> None:
@@ -110,8 +113,8 @@ def adapt_head(params: Params, classes: int) -> dict[str, Any]:
 @contextmanager
 def _checked(
     path: Path, blocks: tuple[int, ...], width: float
-) -> Iterator[tuple[zipfile.ZipFile, Mapping[str, str]]]:
-    """The open archive and its members by array, whose headers are the architecture's."""
+) -> Iterator[tuple[zipfile.ZipFile, Mapping[str, str], int]]:
+    """The open archive, its members by array, whose headers are the architecture's, and classes."""
     arrays.require_file(path)
     with _reading(path):
         archive = zipfile.ZipFile(path)
@@ -125,7 +128,7 @@ def _checked(
         for name, member in members.items():
             header = _header(path, archive, member)
             arrays.check_header(path, name, header, shape=shapes[name], dtypes=DTYPES)
-        yield archive, members
+        yield archive, members, classes
 
 
 def _reading(path: Path) -> AbstractContextManager[None]:

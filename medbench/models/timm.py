@@ -42,19 +42,22 @@ def load(path: Path, *, blocks: Sequence[int], width: float) -> dict[str, Any]:
       MedbenchError: the file is absent, damaged, or an array is missing, surplus, misshapen or not of
         finite numbers, and the message names it as the file does; or the package safetensors is absent.
     """
-    with _checked(path, tuple(blocks), width) as (file, names):
+    with _checked(path, tuple(blocks), width) as (file, names, _):
         tree = {names_in_tree: _array(path, file, name) for name, names_in_tree in names.items()}
     return traverse_util.unflatten_dict(tree)
 
 
-def check(path: Path, *, blocks: Sequence[int], width: float) -> None:
+def check(path: Path, *, blocks: Sequence[int], width: float) -> int:
     """Hold the header of every array against the architecture, reading no array.
+
+    Returns:
+      The number of classes of the file's own head.
 
     Raises:
       MedbenchError: as `load` does, but for values that are not finite.
     """
-    with _checked(path, tuple(blocks), width):
-        pass
+    with _checked(path, tuple(blocks), width) as (_, _, classes):
+        return classes
 
 
 def name_of(path: ParamPath) -> str:
@@ -81,8 +84,8 @@ def name_of(path: ParamPath) -> str:
 @contextmanager
 def _checked(
     path: Path, blocks: tuple[int, ...], width: float
-) -> Iterator[tuple[Any, Mapping[str, ParamPath]]]:
-    """The open file, whose headers are the architecture's, and the paths of its arrays in our tree."""
+) -> Iterator[tuple[Any, Mapping[str, ParamPath], int]]:
+    """The open file, whose headers are the architecture's, its arrays' paths in our tree, and classes."""
     arrays.require_file(path)
     try:
         from safetensors import SafetensorError, safe_open  # noqa: PLC0415
@@ -98,13 +101,14 @@ def _checked(
     ):
         headers = {name: _header(file, name) for name in file.keys()}  # noqa: SIM118  it is no dict
         bias = headers.get(HEAD_BIAS)
-        of_tree = arrays.shapes(blocks, width, arrays.classes_of(path, HEAD_BIAS, bias) if bias else 1)
+        classes = arrays.classes_of(path, HEAD_BIAS, bias) if bias else 1
+        of_tree = arrays.shapes(blocks, width, classes)
         names = {name_of(in_tree): in_tree for in_tree in of_tree}
         arrays.check_names(path, set(headers), set(names))
         for name, header in headers.items():
             shape = _turned(of_tree[names[name]])
             arrays.check_header(path, name, header, shape=shape, dtypes=DTYPES)
-        yield file, names
+        yield file, names, classes
 
 
 def _header(file: Any, name: str) -> Header:

@@ -29,12 +29,16 @@ def find(name: str, near: Path | None = None) -> Path:
       near: the folder of the YAML that names it.
 
     Raises:
-      NotHereError: it is in none of them; the message says where to put it and what is there.
+      NotHereError: it is in none of them, and the message says where to put it and what is there; or what
+        has its name there is no file.
     """
     searched = folders(near)
     for folder in searched:
         if (folder / name).is_file():
             return folder / name
+    for folder in searched:
+        if other := _what_else(folder / name):
+            raise NotHereError(f"{folder / name}: is {other}, expected a weight file.")
     places = ", ".join(map(str, searched))
     if name in released():
         raise NotHereError(f"weights `{name}` not found in {places}. {_how_to_get(name)}")
@@ -66,6 +70,15 @@ def sha256(path: Path) -> str:
     """Hex digest of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _what_else(path: Path) -> str:
+    """What is there in place of a file, in words; empty where nothing is."""
+    if path.is_symlink() and not path.exists():
+        return f"a link to {path.readlink()}, which is not there"
+    if path.is_dir():
+        return "a folder"
+    return "no regular file" if path.exists() else ""
 
 
 def _named() -> list[Path]:

@@ -42,7 +42,7 @@ def summary(report: Report) -> list[Line]:
         for check in report.expectations
         if check.id not in known
     ]
-    lines += [Line(f"{error.id}: {error.message}", {"red": True}) for error in report.errors]
+    lines += [Line(f"{error.id}: {_first_line(error.message)}", {"red": True}) for error in report.errors]
     lines += [Line(f"warning: {warning}", {"yellow": True}) for warning in report.warnings]
     if report.scope:
         lines.append(Line(report.scope, {"bold": True}))
@@ -51,6 +51,11 @@ def summary(report: Report) -> list[Line]:
     lines.append(Line(provenance(report), {}))
     lines.append(Line(closing(report), _markup(report.counts["red"] > 0, "passed")))
     return lines
+
+
+def _first_line(message: str) -> str:
+    """What follows, such as the end of a log, pytest has shown already."""
+    return message.partition("\n")[0]
 
 
 def row(claim: ClaimResult, check: Check | None) -> tuple[str, ...]:

@@ -324,6 +324,14 @@ def with_first_row_twice(content):
     return "\n".join([header, first, first, rest])
 
 
+def with_last_column_twice(content):
+    return "".join(f"{line},{line.rpartition(',')[2]}\n" for line in content.splitlines())
+
+
+def with_an_empty_cell(content):
+    return content.rstrip().rpartition(",")[0] + ",\n"
+
+
 def logits(value):
     """A trainer that leaves one value for all images of `id`."""
     return edited(lambda job, path: leave(job, "id", images_of(job, "id"), np.full((70, 2), value)))
@@ -337,6 +345,10 @@ def replaced(old, new):
     ("train", "message"),
     [
         (edited(lambda job, path: path.unlink()), r"1 of 3 .* are missing: id\.csv \(or \.parquet\) in /"),
+        (
+            edited(lambda job, path: path.rename(path.with_name("ID_test.csv"))),
+            r"id\.csv \(or \.parquet\) in /\S+; found there: ID_test\.csv\. Write one",
+        ),
         (edited(lambda job, path: shutil.rmtree(path.parent)), "3 of 3 files of predictions are missing"),
         (edited(lambda job, path: path.with_suffix(".parquet").touch()), r"id\.csv: there is a \.parquet"),
         (
@@ -346,12 +358,16 @@ def replaced(old, new):
         (text(with_first_row_twice), r"id\.csv: there are several rows for #\w{16}\. Expected one row"),
         (replaced("#", "id-"), "no row for .* and 67 more; rows for what is none of the set's images: id-"),
         (replaced("logit/malignant", "logit/x"), "no column `logit/malignant` and a column `logit/x`"),
-        (replaced("logit/malignant", "malignant"), "Did you mean `malignant`"),
+        (replaced("logit/malignant", "malignant"), r"Did you mean `logit/malignant`\?"),
+        (replaced("logit/malignant", "logit/maligna"), r"Did you mean `logit/malignant`\?"),
+        (text(with_last_column_twice), r"id\.csv: column `logit/malignant` is there twice\. Leave one"),
+        (text(with_an_empty_cell), r"`logit/malignant` of image #\w{16} is empty, expected a finite"),
+        (logits(1e300), r"is `1e\+300`, which does not fit 32 bits: expected a finite number of at most"),
         (replaced("image", "Image"), "no column `image`"),
         (replaced("logit/benign", "image"), "columns with the same name: `image`"),
         (edited(lambda job, path: leave(job, "id", ["#1"], [[0, 1]], p=[1])), "a column `p`, which has no"),
         (logits(np.nan), r"id\.csv: `logit/benign` of image #\w{16} is `nan`, expected a finite .* diverged"),
-        (logits(1e39), "is `1e\\+39`, expected a finite number"),
+        (logits(1e39), "is `1e\\+39`, which does not fit 32 bits"),
         (logits(-np.inf), "`-inf`, expected a finite"),
         (edited(lambda job, path: path.write_text("image,logit/benign,logit/malignant\n")), "no rows"),
         (edited(lambda job, path: path.write_text("")), "the first line is empty"),
@@ -360,7 +376,7 @@ def replaced(old, new):
         (parquet(**{"logit/malignant": ["high"] * 70}), "is `high`, expected a finite"),
         (parquet(**{"logit/malignant": [True] * 70}), "is `True`, expected a finite"),
         (parquet(**{"logit/malignant": [1.0] * 69 + [float("nan")]}), "is `nan`, expected a finite"),
-        (parquet(**{"logit/malignant": pa.nulls(70)}), "is `None`, expected a finite"),
+        (parquet(**{"logit/malignant": pa.nulls(70)}), "is empty, expected a finite"),
         (parquet(**{"logit/malignant": None}), "no column `logit/malignant`"),
         (parquet(image=lambda images: list(range(70))), "`image` of row 1 is 0, expected a name"),
         (parquet(image=lambda images: [images[0]] * 70), "several rows for"),
@@ -423,7 +439,7 @@ def boom(job):
 @pytest.mark.parametrize(
     ("train", "message"),
     [
-        (boom, r"fake`: raised ValueError: no GPU \(.*test_trainers\.py:\d+\)\. The traceback is in /"),
+        (boom, r"fake`: raised ValueError: no GPU \(.*\.py:\d+\)\. The traceback is in trainer\.log\. "),
         (lambda job: sys.exit(3), r"fake`: raised SystemExit: 3"),
         (lambda job: 1 / 0, "raised ZeroDivisionError: division by zero"),
         (lambda job: None, "3 of 3 files of predictions are missing"),
@@ -502,16 +518,40 @@ def test_what_the_trainer_does_not_say_is_of_this_machine_or_empty(bench, monkey
 
 
 @pytest.mark.parametrize(
-    "content",
-    ["", "{", "[]", '{"loss": 1}', '{"platform": "my machine"}', '{"timings": {"train": -1}}',
-     '{"timings": {"train": NaN}}', '{"trace": [{"step": 1}]}', '{"libraries": {"torch": 2}}', b"\xff"],
-)  # fmt: skip
-def test_a_trainer_json_that_is_not_as_documented_is_one_message(bench, content):
+    ("content", "message"),
+    [
+        ("", "no JSON that can be read (Input data was truncated)."),
+        ("{", "no JSON that can be read (Input data was truncated)."),
+        (b"\xff", "no JSON that can be read ("),
+        ('{"timings": {"train": NaN}}', " NaN is none: leave such values out."),
+        ('{"timings": {"train": -Infinity}}', " Infinity is none: leave such values out."),
+        ("[]", "not as documented (Expected `object`, got `array`)."),
+        (
+            '{"loss": 1}',
+            "unknown field `loss`). Expected `device`, `libraries`, `platform`, `timings`, `trace`.",
+        ),
+        ('{"timing": {}}', "unknown field `timing`). Did you mean `timings`?"),
+        (
+            '{"platform": "my machine"}',
+            "'my machine' - at `$.platform`). Expected one of `cpu`, `gpu`, `tpu`",
+        ),
+        ('{"timings": {"train": -1}}', "`$.timings[...]`). Correct it or leave it out."),
+        (
+            '{"trace": [{"step": 1}]}',
+            "missing required field `loss` - at `$.trace[0]`). Correct it or leave it out.",
+        ),
+        ('{"libraries": {"torch": 2}}', "at `$.libraries[...]`). Correct it or leave it out."),
+    ],
+)
+def test_a_trainer_json_that_is_not_as_documented_is_one_message(bench, content, message):
     def train(job):
         guess(job)
         (job.folder / "trainer.json").write_bytes(content if isinstance(content, bytes) else content.encode())
 
-    assert "trainer.json: not as documented (" in bench.failure(train)
+    said = bench.failure(train)
+    assert "trainer.json: " in said
+    assert message in said
+    assert ("NaN" in said) == ("NaN" in str(content)), "of NaN only where there is one"
 
 
 def with_features(arrays):
@@ -725,12 +765,13 @@ def test_a_script_that_changes_while_the_session_runs_is_refused(bench, script):
 @pytest.mark.parametrize(
     ("body", "messages"),
     [
-        ("echo one; echo two >&2; exit 7\n", ["ended early (status 7)", "log; at last:\n    one\n    two"]),
-        ("exit 1\n", ["(status 1)", "trainer.log: nothing."]),
+        ("echo one; echo two >&2; exit 7\n", ["(status 7). All that it printed is in trainer.log.",
+                                              "\n    one\n    two"]),
+        ("exit 1\n", ["(status 1). It printed nothing. Its folder is kept until the run is tried again: /"]),
         ("kill -9 $$\n", ["(was ended by SIGKILL)"]),
         ("exit 0\n", ["3 of 3 files of predictions are missing"]),
         ("printf '\\033[31mred\\n\\377'; exit 2\n", ["    \\x1b[31mred\n    \ufffd"]),
-        ("seq 1000; exit 2\n", ["at last:\n    996\n    997\n    998\n    999\n    1000"]),
+        ("seq 1000; exit 2\n", ["\n    991\n    992\n", "\n    1000"]),
         ("test -d \"$1\" && test $# = 1 && test -f \"$1/job.json\" && exit 44\n", ["(status 44)"]),
         ("cat; exit 9\n", ["(status 9)"]),
     ],
@@ -739,7 +780,16 @@ def test_a_script_that_fails_is_one_message_with_its_last_lines(bench, script, b
     said = bench.failure(Script.at(script(body)))
     for message in messages:
         assert message in said
-    assert "995" not in said, "the last lines alone"
+    assert str(bench.jobs[0]) in said.partition("\n")[0]
+    assert "\n    990" not in said, "the last lines alone"
+    assert len(said.partition("\n")[2]) <= 2100
+
+
+def test_the_end_of_a_log_is_told_once_however_many_items_ask_for_the_run(bench, script):
+    trainer, failures = Script.at(script("echo one; exit 7\n")), Failures()
+    first = bench.failure(trainer, failures=failures)
+    assert first.endswith("\n    one")
+    assert bench.failure(trainer, failures=failures) == first.removesuffix("\n    one")
 
 
 def test_a_file_that_is_no_script_is_said_so(bench, script, tmp_path):
