@@ -45,6 +45,8 @@ _BLOCK = 4096
 
 _OWNERS = 0o700
 """Of folders with patients' ids."""
+_IGNORED = "/.incoming/\n/.staging/\n/.*.lock\n/*/rows.parquet\n/*/*.array_record-*\n"
+"""Patients' ids and images stay out of git; whatever else lies beside prepared cohorts does not."""
 
 Report = Callable[[str, int, int], None]
 """Told the stage, the images done so far, and how many there are."""
@@ -328,7 +330,7 @@ def _only_one(source: Source, into: Path) -> Iterator[None]:
     try:
         into.mkdir(parents=True, exist_ok=True)
         if not (into / ".gitignore").exists():
-            (into / ".gitignore").write_text("*\n", encoding="utf-8")  # patients' ids will be in there
+            (into / ".gitignore").write_text(_IGNORED, encoding="utf-8")
         lock = filelock.FileLock(into / f".{source.name}.lock", timeout=0)
         with lock:
             home, old = into / source.name, stepped_aside(into / source.name)

@@ -568,17 +568,39 @@ def test_a_prepared_cohort_is_its_owners_alone(ward, into):
     assert (into / "ward").stat().st_mode & 0o777 == 0o700
 
 
+ABOUT = {
+    ".gitignore",
+    *(f"ward/{name}" for name in ("LICENSE", "cohort.json", "dataset_info.json", "features.json")),
+}
+"""What is said of a prepared cohort, without its images and patients."""
+
+
+def in_git(folder):
+    """What git would take of a folder: all that it does not ignore."""
+    git = ["git", "-C", str(folder)]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    listed = [*git, "ls-files", "--others", "--exclude-standard"]
+    return set(subprocess.run(listed, check=True, capture_output=True, text=True).stdout.split())
+
+
 def test_ids_of_patients_are_kept_out_of_git(ward, into):
     ward.write()
     prepared(ward, into)
-    assert (into / ".gitignore").read_text() == "*\n"
+    assert in_git(into) == ABOUT
 
 
 def test_ids_of_patients_are_kept_out_of_git_in_a_folder_that_was_there(ward, into):
     into.mkdir()
+    (into / "mine.txt").touch()
     ward.write()
     prepared(ward, into)
-    assert (into / ".gitignore").read_text() == "*\n"
+    assert in_git(into) == {
+        "mine.txt",
+        ".gitignore",
+        "ward/cohort.json",
+        "ward/dataset_info.json",
+        "ward/features.json",
+    }
     (into / ".gitignore").write_text("ward/\n")
     prepared(ward, into)
     assert (into / ".gitignore").read_text() == "ward/\n"
