@@ -594,13 +594,7 @@ def test_ids_of_patients_are_kept_out_of_git_in_a_folder_that_was_there(ward, in
     (into / "mine.txt").touch()
     ward.write()
     prepared(ward, into)
-    assert in_git(into) == {
-        "mine.txt",
-        ".gitignore",
-        "ward/cohort.json",
-        "ward/dataset_info.json",
-        "ward/features.json",
-    }
+    assert in_git(into) == ABOUT | {"mine.txt"}
     (into / ".gitignore").write_text("ward/\n")
     prepared(ward, into)
     assert (into / ".gitignore").read_text() == "ward/\n"
