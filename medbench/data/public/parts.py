@@ -5,6 +5,7 @@ Image files are looked for here, never opened.
 
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -96,9 +97,27 @@ def _require_files(source: Source, rows: SourceRows, folder: Path, findings: Fin
         if packed
         else ""
     )
+    hint += _in_other_letters([path for path, absent in zip(rows.path, missing, strict=True) if absent])
     findings.error(
         f"{counted(int(missing.sum()), 'image file')} of {len(rows):,} missing below {folder}: "
         f"{places(rows, np.flatnonzero(missing))}. {hint}{how_to(source)}"
+    )
+
+
+def _in_other_letters(missing: Sequence[Path]) -> str:
+    """The sentence for images that are there but for the case of their letters; "" where there are none."""
+    there = {
+        folder: {path.name.lower() for path in folder.iterdir()}
+        for folder in {path.parent for path in missing}
+        if os.path.isdir(folder)  # noqa: PTH112
+    }
+    found = [path for path in missing if path.name.lower() in there.get(path.parent, ())]
+    if not found:
+        return ""
+    suffix = found[0].suffix
+    return (
+        f"{len(found):,} of them are there with other capitals (such as "
+        f"`{suffix.swapcase()}` for `{suffix}`): rename them. "
     )
 
 

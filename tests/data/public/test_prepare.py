@@ -244,6 +244,15 @@ def test_a_file_that_goes_while_the_cohort_is_prepared_is_an_error_with_its_row(
     assert "space" not in str(caught.value)
 
 
+def test_an_image_whose_name_differs_in_the_case_of_its_letters_is_said_to_be_there(ward, into):
+    ward.write()
+    for number in (4, 6):
+        ward.image(number).rename(ward.image(number).with_suffix(".PNG"))
+    with pytest.raises(MedbenchError, match=r"2 image files of 80 missing.*2 of them are there") as caught:
+        prepared(ward, into)
+    assert "with other capitals (such as `.PNG` for `.png`): rename them." in str(caught.value)
+
+
 def test_archives_that_are_not_unpacked_are_named_where_images_are_missing(ward, into):
     ward.write()
     shutil.rmtree(ward.folder / "images")
