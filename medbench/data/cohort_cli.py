@@ -5,6 +5,7 @@ Patients are named by keyed hashes unless their ids are asked for.
 
 import argparse
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -21,6 +22,8 @@ from medbench.data.tag_table import write_table
 from medbench.errors import MedbenchError, printable
 from medbench.execute.progress import duration
 from medbench.store import Store
+
+_STORE = Path(".medbench")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,13 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     preparing.add_argument(
         "--from",
         dest="source",
-        type=Path,
+        type=_folder,
         metavar="DIR",
         help="the publisher's files; only read. Without it, a file of MedMNIST is downloaded",
     )
     preparing.add_argument(
         "--into",
-        type=Path,
+        type=_folder,
         metavar="DIR",
         help="where prepared cohorts are kept (default: $MEDBENCH_COHORTS, else `cohorts` in the store)",
     )
@@ -97,7 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--store",
             type=Path,
-            default=Path(".medbench"),
+            default=_STORE,
             metavar="DIR",
             help="where cohorts, digests of images and the key of the hashes are kept (default: .medbench)",
         )
@@ -113,7 +116,10 @@ def _list(args: argparse.Namespace) -> int:
     from medbench.data.public import listing  # noqa: PLC0415
 
     folder = prepared_in(args.store)
-    print(listing.one_in_words(args.name, folder) if args.name else listing.all_in_words(folder))
+    if args.name:
+        print(listing.one_in_words(args.name, folder, after=_store_named(args.store, folder)))
+    else:
+        print(listing.all_in_words(folder))
     return 0
 
 
@@ -148,9 +154,8 @@ def _fetch(args: argparse.Namespace, into: Path) -> int:
     finally:
         progress.clear()
     domain = open_cohort(args.name, prepared=into).domain
-    print(
-        f"{file}: there, and its checksum is right. Next: pytest benchmarks -k {domain} --cohort {args.name}"
-    )
+    following = _pytest(domain, args.name, before=_cohorts_named(args.store, into))
+    print(f"{file}: there, and its checksum is right. Next: {following}{_store_named(args.store, into)}")
     return 0
 
 
@@ -159,8 +164,7 @@ def _prepare(args: argparse.Namespace) -> int:
     from medbench.data.public.prepare import prepare  # noqa: PLC0415
     from medbench.data.public.prepared import how_to  # noqa: PLC0415
 
-    usual = prepared_in(args.store)
-    into = args.into or usual
+    into = args.into or prepared_in(args.store)
     if into == args.store / "cohorts":
         Store(args.store).cache("decoded")  # makes the store, which keeps itself out of git
     if args.name.startswith(MEDMNIST):
@@ -180,9 +184,9 @@ def _prepare(args: argparse.Namespace) -> int:
     record, reference = done.record, f"{PUBLIC}{source.name}"
     found = count(reference, open_cohort(reference, prepared=into))
     resumed = f", of which {done.found:,} were staged before" if done.found else ""
-    environment = "" if into == usual else f"MEDBENCH_COHORTS={into} "
+    before, after = _cohorts_named(args.store, into), _store_named(args.store, into)
     print(
-        f"{in_words(found, before=environment)}\n"
+        f"{in_words(found, before=before, after=after)}\n"
         f"Prepared in {duration(done.seconds)}: {counted(sum(record.images.values()), 'image')}{resumed}, "
         f"{record.bytes / 1e6:,.0f} MB in {done.folder}.\n"
         f"Licence: {record.licence.rstrip('.')}. To cite: {record.citation}"
@@ -193,15 +197,16 @@ def _prepare(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> int:
     store = Store(args.store)
     show = str if args.show_ids else store.pseudonyms().of
-    progress = _Progress(lines=False)
+    progress, after = _Progress(lines=False), ""
     reference = _reference(args.cohort)
     if reference.startswith((PUBLIC, MEDMNIST)):
-        cohort = open_cohort(reference, prepared=prepared_in(args.store))
+        folder = prepared_in(args.store)
+        cohort, after = open_cohort(reference, prepared=folder), _store_named(args.store, folder)
         found = check_opened(reference, cohort, report=progress.images)
     else:
         found = check(Path(reference), show=show, cache=store.cache("digests"), report=progress.images)
     progress.clear()
-    print(in_words(found))
+    print(in_words(found, after=after))
     return 1 if found.errors else 0
 
 
@@ -212,21 +217,41 @@ def _reference(given: str) -> str:
     return f"{PUBLIC}{given}" if given.partition("@")[0] in MODULES and not Path(given).exists() else given
 
 
+def _cohorts_named(store: Path, into: Path) -> str:
+    """What stands before a command that is to find cohorts elsewhere than it would look."""
+    return "" if into == prepared_in(store) else f"MEDBENCH_COHORTS={shlex.quote(str(into))} "
+
+
+def _store_named(store: Path, folder: Path) -> str:
+    """What stands behind a command that is to find cohorts in another store than it would look in."""
+    return f" --store {shlex.quote(str(store))}" if folder == store / "cohorts" and store != _STORE else ""
+
+
+def _pytest(domain: str, reference: str, *, before: str) -> str:
+    return f"{before}pytest benchmarks -k {domain} --cohort {shlex.quote(reference)}"
+
+
+def _folder(given: str) -> Path:
+    if not given:  # Path("") is the working folder
+        raise argparse.ArgumentTypeError("expected a folder")
+    return Path(given)
+
+
 def _at_least_one(given: str) -> int:
     if not given.isdecimal() or int(given) < 1:
         raise argparse.ArgumentTypeError(f"{given!r}: expected a whole number, at least 1")
     return int(given)
 
 
-def in_words(found: CohortCheck, *, before: str = "") -> str:
-    """The whole report as text; `before` stands before the command that is named at its end."""
+def in_words(found: CohortCheck, *, before: str = "", after: str = "") -> str:
+    """The whole report as text; `before` and `after` stand around the command that is named at its end."""
     blocks = [
         _heading(found),
         _sets(found),
         _groups(found),
         _findings(found.warnings, "warning"),
         _findings(found.errors, "error"),
-        _conclusion(found, before),
+        _conclusion(found, before, after),
     ]
     return "\n\n".join(block for block in blocks if block)
 
@@ -278,10 +303,10 @@ def _findings(messages: Sequence[str], noun: str) -> str:
     return "\n".join([f"{counted(len(messages), noun)}:", *(f"  - {message}" for message in messages)])
 
 
-def _conclusion(found: CohortCheck, before: str) -> str:
+def _conclusion(found: CohortCheck, before: str, after: str) -> str:
     if found.errors:
         return "The cohort cannot be used before the errors are put right."
-    return f"No errors. Next: {before}pytest benchmarks -k {found.domain} --cohort {found.reference}"
+    return f"No errors. Next: {_pytest(found.domain, found.reference, before=before)}{after}"
 
 
 def _unit(found: CohortCheck) -> str:

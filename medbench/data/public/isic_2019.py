@@ -29,7 +29,7 @@ import numpy as np
 
 from medbench.data.findings import Findings
 from medbench.data.public.source import Source, SourceRows
-from medbench.data.public.tables import Sheet, files_below, joined, noted, one_hot
+from medbench.data.public.tables import Sheet, joined, noted, one_hot
 from medbench.data.public.targets import DERMATOLOGY
 
 CLASSES = {
@@ -88,7 +88,7 @@ def _images(folder: Path, part: str, findings: Findings) -> SourceRows:
 
     lesion = told(facts["lesion_id"]) if lesions_told else [""] * len(image)
     archive = told(facts.understood("lesion_id", _archive, _hint, ids=True)) if lesions_told else lesion
-    files = files_below([folder / f"ISIC_2019_{part}_Input"], ".jpg")
+    files = truth.files_below([folder / f"ISIC_2019_{part}_Input"], ".jpg")
     return truth.rows(
         folder,
         image=image,

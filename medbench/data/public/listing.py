@@ -11,6 +11,7 @@ from medbench.data.public.catalogue import MODULES, source_named
 from medbench.data.public.prepared import PreparedRecord, how_to, read_record
 from medbench.data.public.source import Source
 from medbench.errors import MedbenchError, NotPreparedError
+from medbench.spec.loader import shown
 
 
 def all_in_words(folder: Path) -> str:
@@ -33,13 +34,14 @@ def all_in_words(folder: Path) -> str:
     )
 
 
-def one_in_words(name: str, folder: Path) -> str:
-    """All of one cohort.
+def one_in_words(name: str, folder: Path, *, after: str = "") -> str:
+    """All of one cohort; `after` stands behind the command that is named at its end.
 
     Raises:
       MedbenchError: there is none of that name.
     """
     source = source_named(name)
+    state, record = _state(source, folder)
     facts = {
         "target": f"{source.target.kind}: {', '.join(source.target.classes)}",
         "attributes": ", ".join(source.attributes) or "none",
@@ -51,7 +53,12 @@ def one_in_words(name: str, folder: Path) -> str:
         "cluster": source.cluster,
         "published": f"{counted(source.images, 'image')} of {counted(source.patients, source.cluster)}, "
         f"about {source.gigabytes:g} GB",
-        "prepared": _state(source, folder)[0],
+        "prepared": state + (f" in {shown(folder / source.name)}" if record else ""),
+        **(
+            {"sets": ", ".join(f"{name} {n:,}" for name, n in record.images.items()) + " images"}
+            if record
+            else {}
+        ),
         "homepage": source.homepage,
         "citation": source.citation,
         "licence": source.licence,
@@ -60,7 +67,9 @@ def one_in_words(name: str, folder: Path) -> str:
     lines = [f"public:{source.name} · {source.domain} · {source.title}"]
     lines += [f"  {name:<18}{value}" for name, value in facts.items()]
     lines += [f"  note: {warning}" for warning in source.warnings]
-    return "\n".join([*lines, f"Next: {how_to(source).rpartition('Then: ')[2]}"])
+    prepare = how_to(source).rpartition("Then: ")[2]
+    command = prepare if state == "no" else f"medbench cohort check {source.name}"
+    return "\n".join([*lines, f"Next: {command}{after}"])
 
 
 def _row(source: Source, sources: list[Source], folder: Path) -> list[str]:

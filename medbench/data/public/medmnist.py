@@ -4,9 +4,10 @@ Fetches the published files and opens them, or files of the user's own in the sa
 """
 
 import hashlib
+import itertools
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from medbench.data.cohort import ID, TRAIN, VALIDATION, Examples
 from medbench.data.download import CHUNK, digests, download
-from medbench.data.findings import Findings
+from medbench.data.findings import Findings, counted
 from medbench.data.images import resize
 from medbench.data.public.medmnist_published import CLUSTER, PREFIX, PUBLISHED, SIZES, Reference
 from medbench.data.public.npz import Npz
@@ -140,7 +141,7 @@ class MedMNIST:
         self._examples = {split: self._read_examples(split) for split in _SPLITS}
         self.fingerprint = self._fingerprint(sha256)
         self.warnings = (
-            *((_OWN.format(printable(path.name)),) if known is None else ()),
+            *((_OWN.format(printable(path.name)), *self._shared_images()) if known is None else ()),
             *self._published.warnings,
             _NO_PATIENTS.format(self.name),
             *self._rare_classes(),
@@ -253,6 +254,22 @@ class MedMNIST:
             add([split, examples.image.tolist(), examples.labels.tolist()])
         return digest.hexdigest()
 
+    def _shared_images(self) -> Iterator[str]:
+        """Warnings of sets that have images in common, byte for byte."""
+        digests = {split: list(map(_digest, self._every_image(split))) for split in _SPLITS}
+        for one, other in itertools.combinations(_SPLITS, 2):
+            of_one = set(digests[one])
+            shared = sum(digest in of_one for digest in digests[other])
+            if shared:
+                yield (
+                    f"{printable(self._file.path.name)}: {counted(shared, 'image')} of `{other}` "
+                    f"{'is' if shared == 1 else 'are'} byte for byte in `{one}`, too: results on them are no "
+                    "results on unseen images."
+                )
+
+    def _every_image(self, split: str) -> Iterator[NDArray[np.generic]]:
+        return itertools.chain.from_iterable(self._file.blocks(f"{_SPLITS[split]}_images", _BLOCK))
+
     def _rare_classes(self) -> list[str]:
         """Warnings of sets in which a class is too rare.
 
@@ -268,6 +285,10 @@ class MedMNIST:
         if findings.errors:
             raise MedbenchError(findings.errors[0])
         return findings.warnings
+
+
+def _digest(image: NDArray[np.generic]) -> bytes:
+    return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
 
 
 def _set_of(path: Path) -> str:

@@ -26,7 +26,7 @@ import numpy as np
 from medbench.data.cohort import ID, TRAIN
 from medbench.data.findings import Findings, counted
 from medbench.data.public.source import Source, SourceRows
-from medbench.data.public.tables import Sheet, files_below, first_there, joined, missing, noted
+from medbench.data.public.tables import Sheet, first_there, joined, missing, noted
 from medbench.data.public.targets import CHEST
 from medbench.errors import MedbenchError, nearest
 from medbench.spec.loader import shown
@@ -78,7 +78,7 @@ def _films(sheet: Sheet, listed: dict[str, list[str]], folder: Path, findings: F
     cells = sheet.understood("Finding Labels", _known, _hint)
     words = {cell: set(cell.split("|")) for cell in set(cells)}
     present = {cell: [word in words[cell] for word in FINDINGS.values()] for cell in words}
-    files = files_below(sorted(p for p in folder.iterdir() if _IMAGES.fullmatch(p.name)), ".png")
+    files = sheet.files_below(sorted(p for p in folder.iterdir() if _IMAGES.fullmatch(p.name)), ".png")
     split = _split(sheet, listed, findings)
     return sheet.rows(
         folder,

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from medbench.data.findings import Findings
 from medbench.data.public.source import Source, SourceRows
-from medbench.data.public.tables import Sheet, files_below, joined, noted, one_hot
+from medbench.data.public.tables import Sheet, joined, noted, one_hot
 from medbench.data.public.targets import DERMATOLOGY
 
 DIAGNOSES = {
@@ -51,7 +51,7 @@ def read(folder: Path, findings: Findings) -> SourceRows:
 
 def _images(sheet: Sheet, folder: Path) -> SourceRows:
     sheet.require("img_id", "patient_id", "diagnostic", "age", "gender", "fitspatrick")
-    files = files_below([folder / "images", *sorted(folder.glob("imgs_part_*"))], ".png")
+    files = sheet.files_below([folder / "images", *sorted(folder.glob("imgs_part_*"))], ".png")
     return sheet.rows(
         folder,
         image=sheet.names("img_id"),

@@ -4,6 +4,8 @@ Image files are looked for here, never opened.
 """
 
 import os
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +43,10 @@ def read_parts(source: Source, folder: Path, findings: Findings) -> dict[str, Pa
     if deal_out_the_rest(placed, rows.patient, rows.labels, SHARES, SEED):
         findings.warn("The source has no validation set: a part of the training patients is taken.")
     parts = _parts(source, rows, placed, folder)
+    if len(rows) < source.images:
+        findings.warn(
+            f"A part of {source.title}: {len(rows):,} of the {source.images:,} images that were published."
+        )
     if not findings.errors:  # what was not understood would be missed here again
         for name in SPLITS:
             if name not in parts:
@@ -86,10 +92,32 @@ def _require_files(source: Source, rows: SourceRows, folder: Path, findings: Fin
     if not missing.any():
         return
     packed = [path.name for path in archives_in(folder) if not unpacked(path).exists()]
-    hint = f"Not unpacked: {listed(packed)}. First: medbench cohort unpack {folder}. " if packed else ""
+    hint = (
+        f"Not unpacked: {listed(packed)}. First: medbench cohort unpack {shlex.quote(str(folder))}. "
+        if packed
+        else ""
+    )
+    hint += _in_other_letters([path for path, absent in zip(rows.path, missing, strict=True) if absent])
     findings.error(
         f"{counted(int(missing.sum()), 'image file')} of {len(rows):,} missing below {folder}: "
         f"{places(rows, np.flatnonzero(missing))}. {hint}{how_to(source)}"
+    )
+
+
+def _in_other_letters(missing: Sequence[Path]) -> str:
+    """The sentence for images that are there but for the case of their letters; "" where there are none."""
+    there = {
+        folder: {path.name.lower() for path in folder.iterdir()}
+        for folder in {path.parent for path in missing}
+        if os.path.isdir(folder)  # noqa: PTH112
+    }
+    found = [path for path in missing if path.name.lower() in there.get(path.parent, ())]
+    if not found:
+        return ""
+    suffix = found[0].suffix
+    return (
+        f"{len(found):,} of them are there with other capitals (such as "
+        f"`{suffix.swapcase()}` for `{suffix}`): rename them. "
     )
 
 

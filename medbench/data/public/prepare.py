@@ -24,7 +24,15 @@ from medbench.data.findings import Findings, counted
 from medbench.data.public.parts import read_parts
 from medbench.data.public.prepared import RECORD, ROWS, SCHEME, PreparedRecord, digest_of, stepped_aside
 from medbench.data.public.source import UNCERTAIN, Source
-from medbench.data.public.staging import Staged, Staging, Task, Workers, find_staged, workers
+from medbench.data.public.staging import (
+    Staged,
+    Staging,
+    Task,
+    Workers,
+    find_staged,
+    unwritable,
+    workers,
+)
 from medbench.data.soundness import Part, require_distinct_images
 from medbench.errors import MedbenchError, printable
 
@@ -34,6 +42,11 @@ SAMPLE = 64
 """Images that are staged first, spread over the cohort, to tell what room all of them need."""
 _BLOCK = 4096
 """Bytes that a file system gives a file at least, so that many small images take more than their bytes."""
+
+_OWNERS = 0o700
+"""Of folders with patients' ids."""
+_IGNORED = "/.incoming/\n/.staging/\n/.*.lock\n/*/rows.parquet\n/*/*.array_record-*\n"
+"""Patients' ids and images stay out of git; whatever else lies beside prepared cohorts does not."""
 
 Report = Callable[[str, int, int], None]
 """Told the stage, the images done so far, and how many there are."""
@@ -68,11 +81,16 @@ def prepare(source: Source, folder: Path, into: Path, *, processes: int, report:
 
     Raises:
       MedbenchError: files are missing, tables or images have errors (all of them are in the message), there
-        is not enough space, or another process prepares the same cohort. Nothing of what was prepared before
-        is changed then.
+        is not enough space, another process prepares the same cohort, or `into` lies inside `folder`. Nothing
+        of what was prepared before is changed then.
     """
     begun = time.monotonic()
     findings = Findings()
+    if into.resolve().is_relative_to(folder.resolve()):
+        raise MedbenchError(
+            f"{into}: lies inside {folder}, the publisher's folder, which is only read. Name another folder "
+            "by `--into`."
+        )
     parts = read_parts(source, folder, findings)
     _refuse(source, folder, findings)
     with _only_one(source, into):
@@ -265,7 +283,7 @@ def _write(
 
     incoming = into / ".incoming" / source.name
     try:
-        incoming.mkdir(parents=True)
+        incoming.mkdir(mode=_OWNERS, parents=True)
         packed = {
             name: builder.PackedSet(
                 part.examples, [task.target for task in tasks[name]], [known.length for known in staged[name]]
@@ -277,15 +295,13 @@ def _write(
         files = {path.name: digest_of(path) for path in sorted(aside.iterdir())}
         whole = msgspec.structs.replace(record, files=files)
         (aside / RECORD).write_bytes(msgspec.json.format(msgspec.json.encode(whole), indent=1) + b"\n")
+        aside.chmod(_OWNERS)
         for path in (*aside.iterdir(), aside):
             _flush(path)
         _swap_in(aside, into / source.name)
         return whole
     except OSError as error:
-        raise MedbenchError(
-            f"{error.filename or into}: cannot be written ({error.strerror or error}). Free some space; what "
-            "is staged is kept, and the same command goes on from there."
-        ) from error
+        raise unwritable(into, error) from error
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
 
@@ -314,7 +330,7 @@ def _only_one(source: Source, into: Path) -> Iterator[None]:
     try:
         into.mkdir(parents=True, exist_ok=True)
         if not (into / ".gitignore").exists():
-            (into / ".gitignore").write_text("*\n", encoding="utf-8")  # patients' ids will be in there
+            (into / ".gitignore").write_text(_IGNORED, encoding="utf-8")
         lock = filelock.FileLock(into / f".{source.name}.lock", timeout=0)
         with lock:
             home, old = into / source.name, stepped_aside(into / source.name)
@@ -326,10 +342,7 @@ def _only_one(source: Source, into: Path) -> Iterator[None]:
     except filelock.Timeout as error:
         raise MedbenchError(f"{into}: another process prepares {source.name} there. Wait for it.") from error
     except OSError as error:
-        raise MedbenchError(
-            f"{error.filename or into}: {error.strerror or error}. Free some space, or name another folder "
-            "by `--into`."
-        ) from error
+        raise unwritable(into, error) from error
 
 
 def _swap_in(aside: Path, home: Path) -> None:

@@ -19,7 +19,7 @@ from medbench.data.cohort import ID, TRAIN, VALIDATION, Examples
 from medbench.data.decoded import in_threads
 from medbench.data.images import decode, resize
 from medbench.data.public.source import UNCERTAIN, UNKNOWN, Policy, Source
-from medbench.errors import MedbenchError, NotPreparedError, nearest
+from medbench.errors import MedbenchError, NotPreparedError, nearest, printable
 from medbench.spec.runs import Aspect, Target
 
 SCHEME = 1
@@ -234,8 +234,11 @@ def open_prepared(reference: str, folder: Path) -> PreparedCohort:
       NotPreparedError: it is not there; the message says how to come by it.
       MedbenchError: there is no such source or policy, or what was prepared is damaged.
     """
-    name, _, wanted = reference.partition("@")
+    name, at, wanted = reference.partition("@")
     source = _source(name)
+    if at and not wanted:
+        hint = nearest(wanted, source.policies) or "Leave the `@` out: its labels are never uncertain."
+        raise MedbenchError(f"public:{reference}: no policy after `@`. {hint}")
     policy = _policy(source, wanted)
     home, place = read_record(source, folder), _place(source, folder)
     sets = {name: _decided(part, policy) for name, part in _sets(place, home).items()}
@@ -290,7 +293,7 @@ def read_record(source: Source, folder: Path) -> PreparedRecord:
 
     Raises:
       NotPreparedError: it is not there, or was prepared in another way than this version does.
-      MedbenchError: it is damaged, or a file beside it is missing or cut off.
+      MedbenchError: it is damaged, a file beside it is missing or cut off, or the rows were altered.
     """
     home = _place(source, folder)
     again = f"Prepare it again: medbench cohort prepare {source.name} --from DIR."
@@ -300,16 +303,29 @@ def read_record(source: Source, folder: Path) -> PreparedRecord:
         raise NotPreparedError(
             f"public:{source.name}: not prepared below {folder}. {how_to(source)}"
         ) from error
+    except NotADirectoryError as error:
+        raise MedbenchError(
+            f"{home if folder.is_dir() else folder}: no folder. Expected prepared cohorts there: name their "
+            "folder by $MEDBENCH_COHORTS or `--store`."
+        ) from error
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise MedbenchError(f"{home / RECORD}: damaged ({error}). {again}") from error
     if record.scheme != SCHEME:
         raise NotPreparedError(
             f"{home}: prepared in another way (scheme {record.scheme}; this version's is {SCHEME}). {again}"
         )
+    if record.source != source.name:
+        raise MedbenchError(
+            f"{home}: holds `{printable(record.source)}`; expected `{source.name}`. If it was moved by "
+            f"mistake, rename it `{printable(record.source)}`; else {again[0].lower()}{again[1:]}"
+        )
     for name, expected in record.files.items():
         file = home / name
         if not file.is_file() or file.stat().st_size != expected.bytes:
             raise MedbenchError(f"{file}: missing or cut off; expected {expected.bytes:,} bytes. {again}")
+    # Rows are few bytes and decide everything; `medbench cohort check` digests the images too.
+    if ROWS not in record.files or digest_of(home / ROWS) != record.files[ROWS]:
+        raise MedbenchError(f"{home / ROWS}: altered since it was prepared. {again}")
     return record
 
 

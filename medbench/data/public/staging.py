@@ -3,6 +3,7 @@
 Many processes at a time; an image is staged whole or not at all. No cohort, no label and no jax in here.
 """
 
+import errno
 import hashlib
 import io
 import multiprocessing
@@ -96,6 +97,16 @@ def find_staged(tasks: Sequence[Task]) -> list[Staged | None]:
         return list(pool.map(_find, [task.target for task in tasks]))
 
 
+def unwritable(place: Path, error: OSError) -> MedbenchError:
+    """The complaint, for the caller to raise, about a place that the system does not let us write to."""
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return MedbenchError(
+        f"{error.filename or place}: cannot be written ({error.strerror or error}). "
+        f"{'Free some space' if full else 'Make it a folder that you may write to'}, or name another folder "
+        "by `--into`. What is staged is kept, and the same command goes on from there."
+    )
+
+
 def staged_bytes(path: Path) -> bytes:
     """The image itself, PNG or JPEG."""
     return path.read_bytes().partition(b"\n")[2]
@@ -125,10 +136,7 @@ class Workers:
                 results.append(result)
                 report(len(results), len(tasks))
         except OSError as error:
-            raise MedbenchError(
-                f"{error.filename or tasks[0].target}: cannot be written ({error.strerror or error}). Free "
-                "some space; what is staged is kept, and the same command goes on from there."
-            ) from error
+            raise unwritable(tasks[0].target, error) from error
         except BrokenProcessPool as error:
             raise MedbenchError(
                 "A worker was killed, as the system does when memory runs out. What is staged is kept: "

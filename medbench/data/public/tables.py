@@ -3,6 +3,7 @@
 What a column or a value means is each source's business; no image is opened here.
 """
 
+import filecmp
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -168,6 +169,28 @@ class Sheet:
             self._findings.warn(f"{self.table.file}: {counted(int(sum(which)), what)} left out: {why}.")
             self.usable &= ~np.asarray(which, dtype=bool)
 
+    def files_below(self, folders: Iterable[Path], suffix: str) -> dict[str, Path]:
+        """Name -> path of the files at any depth; each folder is listed once.
+
+        Of two with the same name and content the first counts, in the order of the folders and then of the
+        alphabet; two that differ are an error. It names folders only, since files may be called by patients.
+        """
+        found: dict[str, Path] = {}
+        differing: dict[str, int] = defaultdict(int)
+        for folder in folders:
+            for parent, below, names in os.walk(folder):
+                below.sort()
+                for name in names:
+                    path = Path(parent, name)
+                    if name.lower().endswith(suffix) and not _same(found.setdefault(name, path), path):
+                        differing[f"{shown(found[name].parent)} and {shown(path.parent)}"] += 1
+        for pair, number in differing.items():
+            self._findings.error(
+                f"{pair}: {counted(number, 'image file')} in both, of the same name and with different "
+                "content. Keep the publisher's."
+            )
+        return found
+
     def rows(
         self,
         folder: Path,
@@ -254,21 +277,6 @@ def first_there(paths: Sequence[Path]) -> Path:
     return next((path for path in paths if path.exists()), paths[0])
 
 
-def files_below(folders: Iterable[Path], suffix: str) -> dict[str, Path]:
-    """Name -> path of the files at any depth; each folder is listed once and no file is looked at.
-
-    Of two with the same name the first counts, in the order of the folders and then of the alphabet.
-    """
-    found: dict[str, Path] = {}
-    for folder in folders:
-        for parent, below, names in os.walk(folder):
-            below.sort()
-            for name in names:
-                if name.lower().endswith(suffix):
-                    found.setdefault(name, Path(parent, name))
-    return found
-
-
 def places(rows: SourceRows, which: Iterable[int]) -> str:
     """Where some of the rows are: `train.csv: rows 3, 9`, or `train.csv: row 3, valid.csv: row 2`."""
     by_table: dict[str, list[int]] = defaultdict(list)
@@ -304,6 +312,14 @@ def _require_distinct(rows: SourceRows, findings: Findings) -> None:
             f"{counted(len(repeated), 'image is', 'images are')} listed more than once: "
             f"{_first_few(repeated)}. Keep one row per image."
         )
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two files are one, or hold the same bytes; no file is read that has no double."""
+    try:
+        return one == other or filecmp.cmp(one, other, shallow=False)
+    except OSError:
+        return False
 
 
 def _repeated(cells: Sequence[str]) -> list[list[int]]:

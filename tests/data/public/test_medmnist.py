@@ -135,6 +135,17 @@ def test_a_file_of_ones_own_is_opened_by_its_path_and_says_so(tmp_path):
     assert "one of your own making" in cohort.warnings[0]
 
 
+def test_images_of_ones_own_that_two_sets_share_are_counted_in_a_warning(tmp_path):
+    made = arrays()
+    made["test_images"][[1, 5, 6]] = made["train_images"][[0, 3, 3]]
+    path = write(tmp_path / "pneumoniamnist_subset.npz", made)
+    told = [w for w in open_medmnist(str(path), folder=tmp_path).warnings if "byte for byte" in w]
+    assert len(told) == 1
+    assert "subset.npz: 3 images of `id` are byte for byte in `train`, too: results on them are no" in told[0]
+    own = write(tmp_path / "pneumoniamnist_own.npz", arrays())
+    assert not any("byte for byte" in w for w in open_medmnist(str(own), folder=tmp_path).warnings)
+
+
 def test_another_file_under_a_published_name_is_an_error_with_both_digests(tmp_path):
     path = write(tmp_path / "pneumoniamnist.npz", arrays())
     found = hashlib.md5(path.read_bytes()).hexdigest()

@@ -66,6 +66,20 @@ def test_skin_types_are_in_pairs_and_what_is_not_recorded_is_empty(pad: Path) ->
     }
 
 
+@pytest.mark.parametrize("other", [b"first", b"other", b"longer"])
+def test_two_files_of_one_name_are_an_error_unless_they_are_the_same(pad: Path, other: bytes) -> None:
+    for place, content in {"images": b"first", "imgs_part_1": other}.items():
+        (pad / place).mkdir()
+        (pad / place / "PAT_9001_701_1.png").write_bytes(content)
+    findings = Findings()
+    read(pad, findings)
+    told = (
+        f"{pad}/images and {pad}/imgs_part_1: 1 image file in both, of the same name and with different "
+        "content. Keep the publisher's."
+    )
+    assert findings.errors == ([] if other == b"first" else [told])
+
+
 @pytest.mark.parametrize("place", ["images", "imgs_part_2", "images/imgs_part_1/imgs_part_1"])
 def test_images_are_found_however_the_archives_were_unpacked(pad: Path, place: str) -> None:
     (pad / place).mkdir(parents=True)

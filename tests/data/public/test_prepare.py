@@ -1,6 +1,8 @@
+import errno
 import hashlib
 import io
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -242,6 +244,15 @@ def test_a_file_that_goes_while_the_cohort_is_prepared_is_an_error_with_its_row(
     assert "space" not in str(caught.value)
 
 
+def test_an_image_whose_name_differs_in_the_case_of_its_letters_is_said_to_be_there(ward, into):
+    ward.write()
+    for number in (4, 6):
+        ward.image(number).rename(ward.image(number).with_suffix(".PNG"))
+    with pytest.raises(MedbenchError, match=r"2 image files of 80 missing.*2 of them are there") as caught:
+        prepared(ward, into)
+    assert "with other capitals (such as `.PNG` for `.png`): rename them." in str(caught.value)
+
+
 def test_archives_that_are_not_unpacked_are_named_where_images_are_missing(ward, into):
     ward.write()
     shutil.rmtree(ward.folder / "images")
@@ -468,7 +479,7 @@ def test_what_shapes_prepared_pixels_changes_with_the_scheme_only():
     files = ("public/staging.py", "breast.py", "dicom.py", "images.py")
     code = [identity._bare_code((package / file).read_text(encoding="utf-8")) for file in files]
     pinned = (SCHEME, hashlib.sha256(msgspec.json.encode(code)).hexdigest()[:12])
-    assert pinned == (1, "e70214124677"), (
+    assert pinned == (1, "e0500f45f9c3"), (
         f"{', '.join(files)} changed. If pixels of the same files change by it, raise SCHEME in "
         "medbench/data/public/prepared.py; then, or if they do not, write the new digest here."
     )
@@ -517,17 +528,82 @@ def test_two_cannot_prepare_the_same_cohort_at_once(ward, into):
         prepared(ward, into)
 
 
+@pytest.mark.parametrize("place", ["a file", "below a file"])
+def test_a_place_that_cannot_be_written_is_not_called_full(ward, tmp_path, place):
+    ward.write()
+    (tmp_path / "file").touch()
+    into = tmp_path / ("file" if place == "a file" else "file/cohorts")
+    with pytest.raises(MedbenchError, match=rf"{into}: cannot be written \(.*--into") as caught:
+        prepared(ward, into)
+    assert "space" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("number", "full"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EACCES, False)]
+)
+def test_space_is_asked_for_where_there_is_none_and_only_there(ward, into, monkeypatch, number, full):
+    def refused(*_):
+        raise OSError(number, os.strerror(number), str(into / "rows"))
+
+    ward.write()
+    monkeypatch.setattr(prepare, "_write_rows", refused)
+    with pytest.raises(
+        MedbenchError, match=re.escape(f"rows: cannot be written ({os.strerror(number)}).")
+    ) as told:
+        prepared(ward, into)
+    assert ("Free some space" in str(told.value)) == full
+
+
+@pytest.mark.parametrize("below", ["", "images/cohorts"])
+def test_nothing_is_prepared_into_the_publishers_folder(ward, below):
+    ward.write()
+    before = content(ward.folder)
+    with pytest.raises(MedbenchError, match=r"inside .*ward.*only read.*another folder by `--into`"):
+        prepared(ward, ward.folder / below)
+    assert content(ward.folder) == before
+
+
+def test_a_part_of_what_was_published_is_a_warning(ward):
+    del ward.rows[60:]
+    ward.write()
+    findings = Findings()
+    read_parts(SOURCE, ward.folder, findings)
+    assert findings.warnings == ["A part of Ward films: 60 of the 80 images that were published."]
+
+
+def test_a_prepared_cohort_is_its_owners_alone(ward, into):
+    ward.write()
+    prepared(ward, into)
+    assert (into / "ward").stat().st_mode & 0o777 == 0o700
+
+
+ABOUT = {
+    ".gitignore",
+    *(f"ward/{name}" for name in ("LICENSE", "cohort.json", "dataset_info.json", "features.json")),
+}
+"""What is said of a prepared cohort, without its images and patients."""
+
+
+def in_git(folder):
+    """What git would take of a folder: all that it does not ignore."""
+    git = ["git", "-C", str(folder)]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    listed = [*git, "ls-files", "--others", "--exclude-standard"]
+    return set(subprocess.run(listed, check=True, capture_output=True, text=True).stdout.split())
+
+
 def test_ids_of_patients_are_kept_out_of_git(ward, into):
     ward.write()
     prepared(ward, into)
-    assert (into / ".gitignore").read_text() == "*\n"
+    assert in_git(into) == ABOUT
 
 
 def test_ids_of_patients_are_kept_out_of_git_in_a_folder_that_was_there(ward, into):
     into.mkdir()
+    (into / "mine.txt").touch()
     ward.write()
     prepared(ward, into)
-    assert (into / ".gitignore").read_text() == "*\n"
+    assert in_git(into) == ABOUT | {"mine.txt"}
     (into / ".gitignore").write_text("ward/\n")
     prepared(ward, into)
     assert (into / ".gitignore").read_text() == "ward/\n"

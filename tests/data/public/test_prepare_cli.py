@@ -1,6 +1,7 @@
 import argparse
 import hashlib
 import re
+import shlex
 import shutil
 import zipfile
 from dataclasses import replace
@@ -52,6 +53,48 @@ def test_preparing_ends_with_counts_size_licence_and_the_next_command(ward, stor
 def test_another_folder_is_named_in_the_next_command(ward, into, cohort_command, capsys):
     cohort_command("prepare", "ward", "--from", ward.write(), "--into", into)
     assert f"Next: MEDBENCH_COHORTS={into} pytest benchmarks" in capsys.readouterr().out
+
+
+def test_a_command_that_is_named_can_be_pasted_whatever_the_folders_are_called(
+    ward, tmp_path, cohort_command, capsys
+):
+    into = tmp_path / "my cohorts; $HOME"
+    cohort_command("prepare", "ward", "--from", ward.write(), "--into", into)
+    (command,) = re.findall(r"Next: (.*)", capsys.readouterr().out)
+    assert shlex.split(command)[:2] == [f"MEDBENCH_COHORTS={into}", "pytest"]
+
+
+def test_the_store_is_named_where_the_cohort_lies_in_it(
+    ward, into, store, cohort_command, capsys, monkeypatch
+):
+    cohort_command("prepare", "ward", "--from", ward.write())
+    following = f"pytest benchmarks -k chest --cohort public:ward --store {store}\n"
+    assert f"Next: {following}" in capsys.readouterr().out
+    cohort_command("check", "ward")
+    assert f"Next: {following}" in capsys.readouterr().out
+    cohort_command("list", "annex")
+    assert f"Next: medbench cohort prepare annex --from DIR --store {store}\n" in capsys.readouterr().out
+    monkeypatch.setenv("MEDBENCH_COHORTS", str(into))
+    cohort_command("prepare", "ward", "--from", ward.folder)
+    assert "Next: pytest benchmarks -k chest --cohort public:ward\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--from", "--into"])
+def test_an_empty_folder_name_is_refused(ward, cohort_command, capsys, option, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        cohort_command("prepare", "ward", "--from", ward.write(), option, "")
+    assert f"argument {option}: expected a folder" in capsys.readouterr().err
+
+
+def test_one_that_is_prepared_is_told_with_its_sets_and_place(ward, store, cohort_command, capsys):
+    cohort_command("prepare", "ward", "--from", ward.write())
+    capsys.readouterr()
+    cohort_command("list", "ward")
+    text = capsys.readouterr().out
+    assert re.search(rf"^  prepared +\d{{4}}-\d\d-\d\d in {store}/cohorts/ward$", text, re.MULTILINE)
+    assert re.search(r"^  sets +train 48, validation 8, id 24 images$", text, re.MULTILINE)
+    assert text.endswith(f"Next: medbench cohort check ward --store {store}\n")
 
 
 def test_ctrl_c_says_how_to_go_on(ward, cohort_command, capsys, monkeypatch):

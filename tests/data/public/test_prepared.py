@@ -56,6 +56,8 @@ def test_an_unknown_name_or_policy_is_answered_with_the_nearest(ward, into):
     with pytest.raises(MedbenchError, match="Did you mean `ward`"):
         open_cohort("public:wadr", prepared=into)
     ward.write()
+    with pytest.raises(MedbenchError, match=r"public:ward@: no policy after `@`\. Expected `ignore`"):
+        open_cohort("public:ward@", prepared=into)
     with pytest.raises(MedbenchError, match=r"public:ward@zeroes: no such policy\. Did you mean `zeros`"):
         open_cohort("public:ward@zeroes", prepared=into)
 
@@ -175,6 +177,37 @@ def test_what_was_damaged_since_is_named_and_how_to_make_it_anew(ward, into, spo
 
 def _cut(path):
     path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("longer", [False, True])
+def test_rows_that_were_altered_since_are_never_used(ward, into, longer):
+    """Even where their size is right, or was made right in the record."""
+    ward.write()
+    record = prepared(ward, into)
+    rows, digest = into / "ward" / "rows.parquet", record.files["rows.parquet"]
+    data = bytearray(rows.read_bytes())
+    data[len(data) // 4] ^= 1
+    rows.write_bytes(data + b"0" * longer)
+    now = msgspec.structs.replace(digest, bytes=rows.stat().st_size)
+    changed = msgspec.structs.replace(record, files={**record.files, "rows.parquet": now})
+    (into / "ward" / "cohort.json").write_bytes(msgspec.json.encode(changed))
+    with pytest.raises(MedbenchError, match=r"rows\.parquet: altered since.*Prepare it again: medbench"):
+        open_prepared("ward", into)
+
+
+def test_a_cohort_in_the_folder_of_another_is_not_taken_for_it(ward, into):
+    ward.write()
+    prepared(ward, into)
+    (into / "ward").rename(into / "annex")
+    with pytest.raises(MedbenchError, match=r"annex: holds `ward`; expected `annex`.*rename it `ward`"):
+        open_prepared("annex", into)
+
+
+def test_a_place_that_is_no_folder_is_called_so_and_not_damaged(into):
+    into.write_text("a file")
+    with pytest.raises(MedbenchError, match=r"cohorts: no folder.*MEDBENCH_COHORTS") as caught:
+        open_prepared("ward", into)
+    assert "damaged" not in str(caught.value)
 
 
 def test_what_an_earlier_scheme_prepared_is_not_prepared(ward, into):
