@@ -290,20 +290,36 @@ class Store:
             note.unlink(missing_ok=True)
             lock.release()
 
-    def new_job(self, run_id: str) -> Path:
-        """An empty folder for what another trainer is given and leaves; earlier ones of the run are removed.
+    def new_job(self, run_id: str, attempt_at: str) -> Path:
+        """An empty folder for what another trainer is given and leaves; earlier attempts are removed.
 
         Each has a name of its own, so that what outlived an interrupted session writes into no other's. The
         run's lock is held; after a failure the folder stays, for a person to look at.
+
+        Args:
+          run_id: the run.
+          attempt_at: hex digits, the same for all versions of a trainer that make the same run.
 
         Raises:
           MedbenchError: the store cannot be written.
         """
         with _writing(self.root):
             jobs = self._folder("jobs")
-            for earlier in jobs.glob(f"{run_id}-*"):
-                shutil.rmtree(earlier, ignore_errors=True)
-            return Path(tempfile.mkdtemp(prefix=f"{run_id}-", dir=jobs))
+            for earlier in jobs.glob(f"{attempt_at}-*"):
+                self._clear_job(earlier, run_id)
+            return Path(tempfile.mkdtemp(prefix=f"{attempt_at}-{run_id}-", dir=jobs))
+
+    def _clear_job(self, folder: Path, run_id: str) -> None:
+        """Remove a job of the run, whose lock is held, or of another that nobody works on."""
+        other = folder.name.split("-")[1]
+        if other == run_id:
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        lock = self._filelock(other)
+        if lock.is_locked:
+            return
+        with suppress(filelock.Timeout), lock.acquire(timeout=0):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def require_space(self) -> None:
         """Refuse to train what could not be stored.

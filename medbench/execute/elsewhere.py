@@ -23,7 +23,7 @@ from medbench.errors import MedbenchError
 from medbench.execute.job import Job, write_job
 from medbench.execute.trainers import Executes
 from medbench.identity import code_fingerprint, run_id
-from medbench.record import Environment, Step, Validation
+from medbench.record import Environment, Step, Trainer, Validation
 from medbench.spec.runs import RunSpec
 from medbench.store import Store
 from medbench.training import streams
@@ -103,7 +103,9 @@ class Elsewhere:
             known[TRAIN].patient, spec.fraction, streams.sequence(spec.seed, streams.SUBSET)
         )
         told = self._nameless(known)
-        folder = self.store.new_job(run_id(spec, code_fingerprint(self.trainer.identity)))
+        by = self.trainer.identity
+        of_any_version = run_id(spec, code_fingerprint(Trainer(name=by.name, version="")))
+        folder = self.store.new_job(run_id(spec, code_fingerprint(by)), of_any_version[:8])
         file = write_job(folder, spec, weights=weights, examples=told, images=files, subset=subset)
         decode = time.perf_counter() - begin
         left, train = self._executed(Job(folder, file, report), told)

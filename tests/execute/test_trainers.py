@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -404,6 +405,26 @@ def test_a_failed_run_is_not_tried_again_in_the_session_and_begins_anew_in_the_n
     bench.obtain(again)
     assert again.jobs[0].folder != train.jobs[0].folder
     assert bench.jobs == [], "what is stored needs no job"
+
+
+def test_what_a_failed_script_left_is_removed_when_it_was_corrected_and_no_other_trainers_is(bench, script):
+    bench.failure(Script.at(script("exit 1\n")))
+    bench.failure(Script.at(script("exit 1\n", name="other.sh")))
+    first, other = sorted(bench.jobs, key=lambda folder: folder.stat().st_mtime_ns)
+    bench.failure(Script.at(script("exit 2\n")))
+    assert other in bench.jobs
+    assert first not in bench.jobs
+    assert len(bench.jobs) == 2
+
+
+def test_what_another_version_of_a_trainer_works_on_is_left_alone(bench):
+    def meanwhile(job):
+        with ThreadPoolExecutor() as pool:
+            pool.submit(bench.failure, InHand(lambda job: None, version="2")).result()
+        assert job.folder.is_dir()
+        guess(job)
+
+    bench.obtain(InHand(meanwhile))
 
 
 def test_what_a_trainer_left_is_there_until_the_run_is_stored(bench, monkeypatch):
@@ -857,9 +878,9 @@ def alive(pid):
 
 def test_a_run_that_another_process_was_killed_in_is_made_anew(bench, script):
     """What the killed one left, or still writes, is in a folder of its own."""
-    orphan = bench.store.new_job("0" * 20)
-    again = bench.store.new_job("0" * 20)
-    other = bench.store.new_job("1" * 20)
+    orphan = bench.store.new_job("0" * 20, "a")
+    again = bench.store.new_job("0" * 20, "a")
+    other = bench.store.new_job("1" * 20, "b")
     assert not orphan.exists()
     assert again.is_dir()
     assert other.is_dir()
