@@ -331,3 +331,15 @@ def test_published_values_stand_beside_real_images_of_their_domain_alone(suite):
     mine.mkdir()
     (mine / "domain").write_text("chest")
     assert [anchor.domain for anchor in open_study(suite, cohort=str(mine)).anchors()] == ["chest"]
+
+
+def test_a_folder_that_a_task_names_is_relative_to_its_suite_wherever_one_stands(
+    suite, monkeypatch, tmp_path
+):
+    mine = suite.parent / "mine"
+    mine.mkdir()
+    (mine / "domain").write_text("chest")
+    task = suite / "tasks/chest.yaml"
+    task.write_text(task.read_text().replace("phantoms:chest", "../mine"))
+    monkeypatch.chdir(tmp_path)
+    assert open_study(suite).cohorts["folder:mine"] == "chest"

@@ -298,6 +298,17 @@ def test_the_examples_of_the_docs_are_a_suite(tmp_path):
     assert suite.tiers["private"].recipe == "ours"
 
 
+def test_the_private_tier_of_the_docs_is_a_suite_with_arms_for_inherited_claims(tmp_path):
+    text = (Path(__file__).parents[2] / "docs/tiers.md").read_text()
+    examples = dict(re.findall(r"```yaml\n# benchmarks/(\S+)\n(.*?)```", text, flags=re.DOTALL))
+    assert set(examples) == {"suite.yaml", "tasks/chest.yaml", "tiers.yaml"}
+    add(tmp_path, examples)
+    suite = load_suite(tmp_path)
+    assert suite.tasks["chest"].cohorts["private"] == "../cohorts/wards"
+    arms = suite.arms(suite.claims["scale-data"], "private")
+    assert [arm.backbone for arm in arms.values()] == ["bit-s-r50x1", "bit-m-r50x1"]
+
+
 def test_a_claim_with_the_name_of_an_inherited_synthesis_is_refused_in_its_own_file(team):
     small = SYNTHESIS.replace("own, small", "scale-data, small")
     add(packaged.suite(), {"syntheses/both.yaml": small})
