@@ -5,6 +5,7 @@ A command's module is imported when that command is asked for, so that none wait
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -51,7 +52,10 @@ the road:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0, 2 for what a person can put right, 130 interrupted."""
+    """Run a command; returns the exit status.
+
+    0; 1 or 2 for what a person can put right; 130 interrupted; 141 where nobody reads on.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):  # a console that lacks a character still gets the rest
         sys.stdout.reconfigure(errors="backslashreplace")
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -63,12 +67,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         status: int = args.run(args)
+        sys.stdout.flush()
     except MedbenchError as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # such as `| head`, which has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     return status
 
 

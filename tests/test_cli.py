@@ -65,3 +65,11 @@ def test_an_unknown_command_is_refused(capsys):
         cli.main(["trian"])
     assert exit_.value.code == 2
     assert "trian" in capsys.readouterr().err
+
+
+def test_who_has_read_enough_gets_no_traceback():
+    command = f"set -o pipefail; {sys.executable} -m medbench.cli weights list | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stdout.count("\n") == 1
+    assert "Traceback" not in done.stderr
+    assert done.returncode in (0, 141), "it may have written all before the reader left"
