@@ -70,10 +70,10 @@ def in_words(by_device: Mapping[str, float], *, on_cpu: bool = False) -> str:
 
     Args:
       by_device: hours by accelerator.
-      on_cpu: whether there is none here, which is said, as it then takes far longer.
+      on_cpu: whether none is used here, which is said, as it then takes far longer.
     """
     each = ", ".join(f"{_in_words(value)} on one {name}" for name, value in by_device.items())
-    here = ". This machine has none: on its CPU it would take days" if on_cpu else ""
+    here = ". None is used here: on the CPU it would take days" if on_cpu else ""
     return f"about {each} (counted operations at {SHARE:.0%} of the peak, nothing measured){here}"
 
 

@@ -204,7 +204,7 @@ def _state(shelf: _Shelf, file: str) -> tuple[str, str]:
         known = released().get(file)
         return (f"~{known.bytes / 1e6:,.0f}", "missing") if known else ("", "missing, and not released")
     size = f"{path.stat().st_size / 1e6:,.1f}"
-    if path.parent == weights.SHIPPED:
+    if weights.is_shipped(path):
         return size, "shipped"
     entry = lock.recorded(path)
     if entry is None:
@@ -292,7 +292,10 @@ def _is_there(target: Path, source: Released | Path) -> bool:
         return False
     found = lock.digest(target)
     if isinstance(source, Path):
-        found, given = weights.sha256(target), weights.sha256(source)
+        try:
+            found, given = weights.sha256(target), weights.sha256(source)
+        except OSError as error:
+            raise MedbenchError(f"{error.filename}: cannot be read ({error.strerror}).") from error
         if found != given:
             raise MedbenchError(
                 f"{target}: there already, and not the file that --from gives: sha256 {found[:12]}…, "
@@ -339,7 +342,10 @@ def _bring(source: Released | Path, target: Path, net: _Net) -> str:
     with TemporaryDirectory(prefix=f"{target.name}-", dir=incoming) as own:
         copied = Path(own) / target.name
         _copy(source, copied)
-        return _take(copied, target, net)
+        try:
+            return _take(copied, target, net)
+        except MedbenchError as error:
+            raise MedbenchError(str(error).replace(str(copied), str(source))) from error
 
 
 def _take(incoming: Path, target: Path, net: _Net) -> str:
@@ -408,7 +414,7 @@ def _as_before(shelf: _Shelf, path: Path) -> str:
         return f"{weights.sha256(path)}, in no folder that is searched"
     before = lock.recorded(path)
     sha256 = lock.verify(path)
-    if path.parent == weights.SHIPPED:
+    if weights.is_shipped(path):
         return sha256
     same = f"as on {before.recorded}" if before and before.sha256 == sha256 else "not used before"
     return f"{sha256}, {same}"

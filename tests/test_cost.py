@@ -64,9 +64,7 @@ def test_what_takes_minutes_is_not_estimated():
 
 
 def test_on_a_cpu_it_is_said_that_there_is_no_accelerator():
-    assert in_words({"H100": 1.5}, on_cpu=True).endswith(
-        ". This machine has none: on its CPU it would take days"
-    )
+    assert in_words({"H100": 1.5}, on_cpu=True).endswith(". None is used here: on the CPU it would take days")
 
 
 def test_hours_are_said_with_what_they_rest_on():

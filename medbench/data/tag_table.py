@@ -39,6 +39,8 @@ def write_table(
     Raises:
       MedbenchError: no such folder, no such file in it, or the table is there already or cannot be written.
     """
+    if table.exists():
+        raise MedbenchError(f"{table}: is there already, and is not written over. Name another.")
     files = _files(folder)
     findings, rows = Findings(), []
     with ThreadPoolExecutor() as pool:
@@ -49,14 +51,22 @@ def write_table(
             else:
                 rows.append([path.relative_to(folder).as_posix(), *told])
             report(done, len(files))
+    if rows:
+        _write(table, [["file", *keywords], *rows])
+    return len(rows), findings
+
+
+def _write(table: Path, rows: Sequence[Sequence[str]]) -> None:
+    """The table, whole or not at all, and for its owner alone: it has patients' ids."""
+    partial = table.with_name(f".{table.name}.{os.getpid()}.partial")
     try:
-        with table.open("x", encoding="utf-8", newline="") as opened:
-            csv.writer(opened).writerows([["file", *keywords], *rows])
-    except FileExistsError as error:
-        raise MedbenchError(f"{table}: is there already, and is not written over. Name another.") from error
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT, 0o600), "w", newline="") as opened:
+            csv.writer(opened).writerows(rows)
+        partial.replace(table)
     except OSError as error:
         raise MedbenchError(f"{table}: cannot be written ({error.strerror}).") from error
-    return len(rows), findings
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -45,7 +45,7 @@ def digest(path: Path) -> str:
         and what to do. Or the record cannot be read.
     """
     status = path.stat()
-    if path.parent == weights.SHIPPED:
+    if weights.is_shipped(path):
         return _sha256(path, status.st_size, status.st_mtime_ns)
     known = recorded(path)
     return known.sha256 if known and known.unchanged(path) else verify(path)
@@ -59,7 +59,7 @@ def verify(path: Path) -> str:
     """
     status, known = path.stat(), recorded(path)
     found = _expected(path, known, of=path)
-    if path.parent != weights.SHIPPED:
+    if not weights.is_shipped(path):
         _record(path, found, status, known)
     return found
 

@@ -66,6 +66,11 @@ def there_in(folder: Path) -> list[Path]:
     return sorted(file for suffix in SUFFIXES for file in folder.glob(f"*{suffix}"))
 
 
+def is_shipped(path: Path) -> bool:
+    """Whether a file travels with medbench, however its path is written."""
+    return path.resolve().parent == SHIPPED.resolve()
+
+
 def sha256(path: Path) -> str:
     """Hex digest of a file's bytes."""
     with path.open("rb") as file:

@@ -1,6 +1,8 @@
 """Tables from DICOM tags: every file a row, whatever it is called."""
 
 import csv
+import errno
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,3 +54,18 @@ def test_a_table_is_never_written_over(tmp_path):
 def test_a_folder_without_films_is_refused(tmp_path, folder):
     with pytest.raises(MedbenchError, match=r"no such folder|no DICOM file"):
         write_table(tmp_path / folder, tmp_path / "t.csv", report=quiet)
+
+
+def test_a_table_is_its_owners_alone_and_whole_or_not_there(tmp_path, monkeypatch):
+    (tmp_path / "good.dcm").write_bytes(dicoms.file_of(FILM))
+    with monkeypatch.context() as full:
+        full.setattr(Path, "replace", no_space)
+        with pytest.raises(MedbenchError, match=r"t\.csv: cannot be written \(No space"):
+            write_table(tmp_path, tmp_path / "t.csv", report=quiet)
+    assert {path.name for path in tmp_path.iterdir()} == {"good.dcm"}
+    write_table(tmp_path, tmp_path / "t.csv", report=quiet)
+    assert (tmp_path / "t.csv").stat().st_mode & 0o777 == 0o600
+
+
+def no_space(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")

@@ -2,6 +2,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -79,3 +80,10 @@ def test_the_digest_is_of_the_bytes(tmp_path):
 def test_looking_for_weights_imports_no_jax():
     code = "import sys, medbench.models.weights; sys.exit('jax' in sys.modules or 'flax' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_file_that_travels_is_known_however_its_path_is_written(folders, monkeypatch):
+    shipped = folders["shipped"]
+    monkeypatch.chdir(shipped.parent)
+    assert weights.is_shipped(Path(shipped.name, "a.npz"))
+    assert not weights.is_shipped(folders["near"] / "a.npz")

@@ -160,6 +160,7 @@ SOURCE = Source(
     domain="chest",
     target=CHEST,
     attributes=("age", "sex", "view"),
+    complete=191_027,  # the frontal films of train.csv; laterals are passed over
     images=224_316,
     patients=65_240,
     gigabytes=471,

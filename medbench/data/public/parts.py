@@ -6,6 +6,7 @@ Image files are looked for here, never opened.
 import os
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -43,10 +44,8 @@ def read_parts(source: Source, folder: Path, findings: Findings) -> dict[str, Pa
     if deal_out_the_rest(placed, rows.patient, rows.labels, SHARES, SEED):
         findings.warn("The source has no validation set: a part of the training patients is taken.")
     parts = _parts(source, rows, placed, folder)
-    if len(rows) < source.images:
-        findings.warn(
-            f"A part of {source.title}: {len(rows):,} of the {source.images:,} images that were published."
-        )
+    if len(rows) < (whole := source.complete or source.images):
+        findings.warn(f"A part of {source.title}: {len(rows):,} of the {whole:,} images that were published.")
     if not findings.errors:  # what was not understood would be missed here again
         for name in SPLITS:
             if name not in parts:
@@ -106,19 +105,17 @@ def _require_files(source: Source, rows: SourceRows, folder: Path, findings: Fin
 
 def _in_other_letters(missing: Sequence[Path]) -> str:
     """The sentence for images that are there but for the case of their letters; "" where there are none."""
-    there = {
-        folder: {path.name.lower() for path in folder.iterdir()}
-        for folder in {path.parent for path in missing}
-        if os.path.isdir(folder)  # noqa: PTH112
-    }
-    found = [path for path in missing if path.name.lower() in there.get(path.parent, ())]
-    if not found:
-        return ""
-    suffix = found[0].suffix
-    return (
-        f"{len(found):,} of them are there with other capitals (such as "
-        f"`{suffix.swapcase()}` for `{suffix}`): rename them. "
+    there: dict[Path, set[str]] = {}
+    for folder in {path.parent for path in missing}:
+        with suppress(OSError):
+            there[folder] = {path.name for path in folder.iterdir()}
+    lowered = {folder: {name.lower() for name in names} for folder, names in there.items()}
+    found = sum(
+        path.name not in there[path.parent] and path.name.lower() in lowered[path.parent]
+        for path in missing
+        if path.parent in there
     )
+    return f"{found:,} of them are there with other capitals: rename them. " if found else ""
 
 
 def _require_one_set_a_patient(rows: SourceRows, findings: Findings) -> None:

@@ -241,13 +241,13 @@ def _record(
 
 
 def _fingerprint(source: Source, parts: Mapping[str, Part], staged: Mapping[str, Sequence[Staged]]) -> str:
-    """SHA-256 over the scheme, the target, the rows as they are used and the bytes of their files."""
+    """SHA-256 over scheme, decoders, target, the rows as they are used and the bytes of their files."""
     digest = hashlib.sha256()
 
     def add(value: object) -> None:
         digest.update(msgspec.json.encode(value) + b"\n")
 
-    add([SCHEME, source.reading, source.domain, source.target, source.cluster])
+    add([SCHEME, versions(), source.reading, source.domain, source.target, source.cluster])
     for name, part in parts.items():
         examples = part.examples
         add([name, examples.image.tolist(), examples.patient.tolist(), examples.labels.tolist()])

@@ -192,8 +192,10 @@ class PreparedCohort:
         self.require_unchanged()
         try:
             in_threads(len(images.examples), decode_one, done)
-        finally:
-            self.require_unchanged()
+        except MedbenchError:
+            self.require_unchanged()  # explains what went wrong, if it was that
+            raise
+        self.require_unchanged()
 
     def require_unchanged(self) -> None:
         """Make sure that what is on disk is what was opened.
@@ -307,6 +309,11 @@ def read_record(source: Source, folder: Path) -> PreparedRecord:
         raise MedbenchError(
             f"{home if folder.is_dir() else folder}: no folder. Expected prepared cohorts there: name their "
             "folder by $MEDBENCH_COHORTS or `--store`."
+        ) from error
+    except PermissionError as error:
+        raise NotPreparedError(
+            f"{home}: somebody else's, and not to be read by you. Ask its owner, or prepare your own in "
+            "another $MEDBENCH_COHORTS."
         ) from error
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise MedbenchError(f"{home / RECORD}: damaged ({error}). {again}") from error

@@ -62,6 +62,7 @@ class Source:
       attributes: names of the sub-group attributes.
       images: number of images that the whole set has, as published.
       patients: number of patients (or of clusters) that it has.
+      complete: images of them that a complete release leaves after what `read` passes over; 0 for all.
       gigabytes: of the files that its publisher gives out, about.
       licence: its name, and what it forbids.
       citation: authors, title, year, identifier.
@@ -94,5 +95,6 @@ class Source:
     own_shifts: tuple[str, ...] = ()
     shifts_from: tuple[str, ...] = ()
     policies: tuple[Policy, ...] = ()
+    complete: int = 0
     reading: Literal["plain", "mammogram"] = "plain"
     warnings: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -250,7 +251,7 @@ def test_an_image_whose_name_differs_in_the_case_of_its_letters_is_said_to_be_th
         ward.image(number).rename(ward.image(number).with_suffix(".PNG"))
     with pytest.raises(MedbenchError, match=r"2 image files of 80 missing.*2 of them are there") as caught:
         prepared(ward, into)
-    assert "with other capitals (such as `.PNG` for `.png`): rename them." in str(caught.value)
+    assert "2 of them are there with other capitals: rename them." in str(caught.value)
 
 
 def test_archives_that_are_not_unpacked_are_named_where_images_are_missing(ward, into):
@@ -569,6 +570,30 @@ def test_a_part_of_what_was_published_is_a_warning(ward):
     findings = Findings()
     read_parts(SOURCE, ward.folder, findings)
     assert findings.warnings == ["A part of Ward films: 60 of the 80 images that were published."]
+
+
+def test_links_that_lead_nowhere_are_missing_and_have_no_other_capitals(ward, into):
+    ward.write()
+    ward.image(3).unlink()
+    ward.image(3).symlink_to("nowhere")
+    with pytest.raises(MedbenchError, match="1 image file of 80 missing") as caught:
+        prepared(ward, into)
+    assert "capitals" not in str(caught.value)
+
+
+def test_images_that_a_reader_passes_over_do_not_make_a_set_a_part(ward):
+    ward.write()
+    whole = replace(SOURCE, images=200, complete=80)
+    findings = Findings()
+    read_parts(whole, ward.folder, findings)
+    assert not any("A part of" in warning for warning in findings.warnings)
+
+
+def test_a_cohort_of_other_decoders_is_another(ward, into, monkeypatch):
+    ward.write()
+    first = prepared(ward, into).record.fingerprint
+    monkeypatch.setattr(prepare, "versions", lambda: ("pillow 0.1",))
+    assert prepared(ward, into).record.fingerprint != first
 
 
 def test_a_prepared_cohort_is_its_owners_alone(ward, into):
