@@ -20,6 +20,7 @@ COMMANDS = {
     "cohort": ("medbench.data.cohort_cli", "check a folder of your own images; prepare public cohorts"),
     "weights": ("medbench.weights_cli", "list, fetch and check files of pre-trained weights"),
     "schema": ("medbench.spec.schema", "write JSON Schema, so that editors complete and check YAML"),
+    "store": ("medbench.store_cli", "bring finished runs of several machines together"),
     "judge": ("medbench.judge_cli", "judge results that some other code produced"),
     "validate-gate": ("medbench.gate_cli", "measure false alarms, detections and coverage by simulation"),
     "validate-claims": ("medbench.claims_cli", "plant harm in simulated runs, and see which claims react"),
@@ -61,11 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     chosen = next((word for word in given if not word.startswith("-")), None)
     parser = _parser(chosen)
-    args = parser.parse_args(given)
-    if chosen is None:
-        parser.print_help()
-        return 2
     try:
+        args = parser.parse_args(given)
+        if chosen is None:
+            parser.print_help()
+            return 2
         status: int = args.run(args)
         sys.stdout.flush()
     except MedbenchError as error:

@@ -3,14 +3,19 @@
 An estimate before the first run, to choose between an evening and a month; runs that were timed come first.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from medbench.execute.progress import duration
-from medbench.spec.runs import RunSpec
+from medbench.models import shape
+from medbench.spec.runs import Precision, RunSpec
 
-PEAKS = {"A100": 156.0, "H100": 494.7, "TPU v5e": 197.0}
-"""Tera operations per second of one device in the precision in which jax multiplies float32 there: TF32 on
-the GPUs (NVIDIA's datasheets of the SXM variants, without sparsity), bfloat16 on the TPU
+PEAKS: dict[Precision, dict[str, float]] = {
+    "float32": {"A100": 156.0, "H100": 494.7, "TPU v5e": 197.0},
+    "bfloat16": {"A100": 312.0, "H100": 989.4, "TPU v5e": 197.0},
+}
+"""Tera operations per second of one device by the recipe's precision. Products of float32 are jax's own: TF32
+on the GPUs (NVIDIA's datasheets of the SXM variants, without sparsity), bfloat16 on the TPU
 (cloud.google.com/tpu/docs/v5e)."""
 SHARE = 0.25
 """Of the peak that is assumed to be reached; an assumption, nothing measured."""
@@ -31,18 +36,11 @@ def forward_operations(blocks: Iterable[int], width: float, size: int) -> int:
     Returns:
       Twice the multiply-accumulates: R50x1 at 224 pixels has 4.1 billion of these.
     """
-    side, channels = _strided(size), int(64 * width)
-    products = side**2 * 7 * 7 * 3 * channels
-    side = _strided(side)
-    incoming = channels
-    for index, units in enumerate(blocks):
-        middle = channels * 2**index
-        for unit in range(units):
-            first = unit == 0
-            out = _strided(side) if first and index else side
-            products += side**2 * incoming * middle + out**2 * (9 * middle**2 + 4 * middle**2)
-            products += out**2 * incoming * 4 * middle if first else 0
-            side, incoming = out, 4 * middle
+    root = shape.root(width, size)
+    products = root.side**2 * 7 * 7 * 3 * root.channels
+    for unit in shape.units(blocks, width, size):
+        products += unit.side**2 * unit.incoming * unit.middle + unit.out**2 * (9 + 4) * unit.middle**2
+        products += unit.out**2 * unit.incoming * 4 * unit.middle if unit.projects else 0
     return 2 * products
 
 
@@ -59,10 +57,16 @@ def operations(run: RunSpec, scored: int) -> float | None:
     return float(one) * ((1 + BACKWARD) * run.recipe.steps * run.recipe.batch_size + scored)
 
 
-def hours(total: float) -> dict[str, float]:
-    """Hours of one device of each kind for so many operations; none where they are too few to matter."""
-    found = {name: total / (SHARE * peak * 1e12) / 3600 for name, peak in PEAKS.items()}
-    return found if min(found.values()) >= LEAST_HOURS else {}
+def hours(totals: Mapping[Precision, float]) -> dict[str, float]:
+    """Hours of one device of each kind for so many operations; none where they are too few to matter.
+
+    Args:
+      totals: operations by the precision that they are done in.
+    """
+    found: Counter[str] = Counter()
+    for precision, total in totals.items():
+        found.update({name: total / (SHARE * peak * 1e12) / 3600 for name, peak in PEAKS[precision].items()})
+    return dict(found) if min(found.values(), default=0.0) >= LEAST_HOURS else {}
 
 
 def in_words(by_device: Mapping[str, float], *, on_cpu: bool = False) -> str:
@@ -79,8 +83,3 @@ def in_words(by_device: Mapping[str, float], *, on_cpu: bool = False) -> str:
 
 def _in_words(value: float) -> str:
     return f"{value:,.0f} h" if value >= 10 else duration(3600 * value)
-
-
-def _strided(size: int) -> int:
-    """Pixels after a step of two with padding: half, rounded up."""
-    return -(-size // 2)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 _GPU = re.compile(r"GPU (\d+): (.*?)(?: \(UUID: .*\))?")
 _SLICE = re.compile(r"\s+MIG (\S+)\s+Device\s+\d+: \(UUID: (MIG-\S+)\)")
 _USABLE = re.compile(r"\d+|(GPU|MIG)-\S+")
-_FOR_ALL = 0.9
+FOR_ALL = 0.9
 """Share of a GPU's memory that the processes on it take together; the driver needs the rest."""
 
 
@@ -93,4 +93,4 @@ def share(devices: Sequence[str], worker: int, workers: int) -> tuple[str, float
       workers: number of all workers.
     """
     mine = worker % len(devices)
-    return devices[mine], _FOR_ALL / len(range(mine, workers, len(devices)))
+    return devices[mine], FOR_ALL / len(range(mine, workers, len(devices)))

@@ -74,6 +74,7 @@ def code_fingerprint(trainer: Trainer | None = None) -> str:
     return f"{_sources_digest()}-{_digest(surroundings)[:12]}"
 
 
+@functools.cache
 def judging_fingerprint() -> str:
     """What shapes a judgement beside its runs: the modules that judging imports, numpy and scipy."""
     libraries = {name: version(name) for name in ("numpy", "scipy", "scikit-learn")}
@@ -90,12 +91,7 @@ def why_new(spec: RunSpec, store: "Store", trainer: Trainer | None = None) -> st
 
     Empty where the store has no run of the same trainer, task, cohort, backbone, fraction and seed.
     """
-    wanted = (trained_by(trainer), spec.label, spec.cohort)
-    known = [
-        record
-        for record in store.records()
-        if (trained_by(record.trainer), record.spec.label, record.spec.cohort) == wanted
-    ]
+    known = [record for record in store.alike(spec) if trained_by(record.trainer) == trained_by(trainer)]
     if not known:
         return ""
     nearest = min(known, key=lambda record: len(_spec_changes(record.spec, spec)))

@@ -137,6 +137,14 @@ def judge(
     return _with_sum(judgement, claim, evidence)
 
 
+def evaluation_sets(planned: PlannedItem) -> frozenset[str]:
+    """The sets whose predictions are looked at when an item is judged."""
+    metric = metric_named(planned.item.metric, planned.metrics)
+    beside = {VALIDATION: metric.needs_validation, ID: metric.pools_home}
+    looked_at = {term.evaluation_set for term in planned.terms}
+    return frozenset(looked_at | {name for name, needed in beside.items() if needed})
+
+
 def not_run(item: Item, claim: Claim, metrics: Mapping[str, AnyMetric], reason: str = "") -> Judgement:
     """All that can be said of an item that has no runs.
 

@@ -10,10 +10,12 @@ from pathlib import Path
 import msgspec
 
 from medbench.identity import judging_fingerprint
+from medbench.judge import evaluation_sets
 from medbench.judgement import Judgement
 from medbench.spec.records import Claim
 from medbench.spec.runs import PlannedItem
-from medbench.store import StoredRun, write_aside
+from medbench.store import StoredRun
+from medbench.writing import write_aside
 
 
 class Judged:
@@ -66,14 +68,15 @@ def key_of(
     And whether runs were loaded; those that one session trained and the next one reuses are the same.
 
     Raises:
-      MedbenchError: predictions of a run are missing or altered.
+      MedbenchError: predictions that the judgement looks at are missing or altered.
     """
+    looked_at = evaluation_sets(planned)
     made_of = {
         "code": judging_fingerprint(),
         "claim": claim,
         "planned": planned,
         "runs": [
-            (arm, seed, run and (run.digest(), run.origin == "loaded"))
+            (arm, seed, run and (run.digest(looked_at), run.origin == "loaded"))
             for arm, by_seed in runs.items()
             for seed, run in by_seed.items()
         ],

@@ -16,7 +16,7 @@ from medbench.models import backbones, lock, weights
 from medbench.spec.effects import BASELINE, TREATMENT, Gain, Robustness, terms
 from medbench.spec.metrics import AnyMetric, resolved
 from medbench.spec.records import PRIMARY, Arm, Claim, Suite, Task, Tier
-from medbench.spec.runs import BackboneSpec, Item, Plan, PlannedItem, RunSpec, Target
+from medbench.spec.runs import BackboneSpec, Item, Plan, PlannedItem, ResolvedRecipe, RunSpec, Target
 from medbench.spec.suite import backbone_named
 from medbench.spec.units import PATIENT, Unit
 from medbench.training import streams
@@ -116,8 +116,10 @@ class Planner:
         self._seeds = tier_named(suite, tier).seeds
         self._cohorts = cohorts
         self._backbones = backbones
-        self._run = cache(self._resolved)
+        self._of_arm = cache(self._resolved)
         self._backbone = cache(partial(backbone_spec, suite))
+        self._recipe = cache(self._resolved_recipe)
+        self._n_train = cache(self._images_in)
 
     def plan(self, items: Iterable[Item]) -> Plan:
         """The runs that items need, each distinct one once.
@@ -150,14 +152,15 @@ class Planner:
             terms=terms(claim.effect, list(arms), item.evaluation_set),
             units=units_of(task, cohort.attributes, cohort.target),
             runs={
-                name: {seed: self._run(item.task, arm, seed) for seed in seeds} for name, arm in arms.items()
+                name: {seed: self._of_arm(item.task, arm, seed) for seed in seeds}
+                for name, arm in arms.items()
             },
         )
 
     def _require_here(self, cohort: Cohort, item: Item, arms: Mapping[str, Arm]) -> None:
         """All that an item lacks on this machine is told at once: cohorts, then weights, a line each."""
         missing = dict.fromkeys(filter(None, [cohort.absent.get(item.evaluation_set)]))
-        needed: list[Callable[[], object]] = [partial(cohort.examples, TRAIN)]
+        needed: list[Callable[[], object]] = [partial(self._n_train, item.task)]
         needed += [partial(self._backbone, arm.backbone) for arm in arms.values()]
         for get in needed:
             try:
@@ -167,17 +170,46 @@ class Planner:
         if missing:
             raise NotHereError("\n".join(missing))
 
-    def _resolved(self, task: str, arm: Arm, seed: int) -> RunSpec:
-        return run_spec(
-            self._suite,
+    def run(self, *, task: str, backbone: str, seed: int, fraction: float = 1.0, recipe: str = "") -> RunSpec:
+        """One fine-tuning; see `run_spec`."""
+        seed, fraction = _whole_seed(seed), _share(fraction)
+        usual = self._suite.tasks[task].recipes.get(self._tier) or tier_named(self._suite, self._tier).recipe
+        recipe = recipe or usual
+        if recipe not in self._suite.recipes:
+            raise MedbenchError(f"unknown recipe `{recipe}`. {nearest(recipe, self._suite.recipes)}")
+        cohort = self._cohorts[task]
+        n_train = self._n_train(task, fraction, seed)
+        return RunSpec(
             tier=self._tier,
             task=task,
-            cohort=self._cohorts[task],
-            backbone=arm.backbone,
+            cohort=cohort.name,
+            cohort_fingerprint=cohort.fingerprint,
+            target=cohort.target,
+            evaluation_sets=(ID, *cohort.shifts),
+            backbone=self._backbone(backbone),
+            recipe=self._recipe(task, recipe, self._backbone(backbone).architecture, n_train),
+            own_recipe=recipe != usual,
+            fraction=fraction,
             seed=seed,
-            fraction=arm.fraction,
-            recipe=arm.recipe,
         )
+
+    def _resolved(self, task: str, arm: Arm, seed: int) -> RunSpec:
+        return self.run(task=task, backbone=arm.backbone, seed=seed, fraction=arm.fraction, recipe=arm.recipe)
+
+    def _resolved_recipe(self, task: str, recipe: str, architecture: str, n_train: int) -> ResolvedRecipe:
+        return resolve(
+            self._suite.recipes[recipe],
+            name=recipe,
+            architecture=self._suite.architectures[architecture],
+            n_train=n_train,
+            image_area=self._cohorts[task].image_area,
+            horizontal_flip=self._suite.tasks[task].horizontal_flip,
+        )
+
+    def _images_in(self, task: str, fraction: float = 1.0, seed: int = 0) -> int:
+        """How many images there are to train on."""
+        patients = self._cohorts[task].examples(TRAIN).patient
+        return len(nested_subset(patients, fraction, streams.sequence(seed, streams.SUBSET)))
 
 
 def _require_units(task: Task, cohort: Cohort) -> None:
@@ -238,32 +270,8 @@ def run_spec(
       MedbenchError: no such tier, recipe or backbone, its weight file is missing, or the seed or the
         fraction is out of range.
     """
-    seed, fraction = _whole_seed(seed), _share(fraction)
-    usual = suite.tasks[task].recipes.get(tier) or tier_named(suite, tier).recipe
-    recipe = recipe or usual
-    if recipe not in suite.recipes:
-        raise MedbenchError(f"unknown recipe `{recipe}`. {nearest(recipe, suite.recipes)}")
-    patients = cohort.examples(TRAIN).patient
-    return RunSpec(
-        tier=tier,
-        task=task,
-        cohort=cohort.name,
-        cohort_fingerprint=cohort.fingerprint,
-        target=cohort.target,
-        evaluation_sets=(ID, *cohort.shifts),
-        backbone=backbone_spec(suite, backbone),
-        recipe=resolve(
-            suite.recipes[recipe],
-            name=recipe,
-            architecture=suite.architectures[backbone_named(suite, backbone).architecture],
-            n_train=len(nested_subset(patients, fraction, streams.sequence(seed, streams.SUBSET))),
-            image_area=cohort.image_area,
-            horizontal_flip=suite.tasks[task].horizontal_flip,
-        ),
-        own_recipe=recipe != usual,
-        fraction=fraction,
-        seed=seed,
-    )
+    planner = Planner(suite, tier=tier, cohorts={task: cohort})
+    return planner.run(task=task, backbone=backbone, seed=seed, fraction=fraction, recipe=recipe)
 
 
 def backbone_spec(suite: Suite, name: str) -> BackboneSpec:

@@ -13,12 +13,14 @@ from medbench.errors import MedbenchError
 from medbench.execute.progress import duration
 from medbench.execute.trainers import find
 from medbench.expect import beside
+from medbench.forecast import Forecast
 from medbench.identity import spec_id
 from medbench.packaged import chosen
 from medbench.record import Trainer
 from medbench.selection import holds, left_out_of, names_of, why_nothing
 from medbench.spec.runs import Plan
-from medbench.study import Forecast, Options, Study
+from medbench.store import store_at
+from medbench.study import Options, Study
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,10 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--store",
-        type=Path,
-        default=Path(".medbench"),
+        type=store_at,
+        default=".medbench",
         metavar="DIR",
-        help="where finished runs are kept (default: .medbench)",
+        help="where finished runs are kept (default: .medbench), or the URL of a store that machines share",
     )
     parser.add_argument(
         "--expectations",
@@ -83,7 +85,8 @@ def run(args: argparse.Namespace) -> int:
         suite,
         Options(
             tier=args.tier,
-            store=args.store,
+            store=args.store.home,
+            remote=args.store.remote.url if args.store.remote else "",
             expectations=_expectations(args.expectations, suite),
             cohort=args.cohort,
             backbones=args.backbones,
@@ -132,7 +135,7 @@ def _why_nothing(study: Study, args: argparse.Namespace) -> str:
 def _described(plan: Plan, forecast: Forecast, trainer: Trainer | None) -> str:
     """One line a run, and the sum; by whom, where it is not medbench."""
     to_train = set(map(spec_id, forecast.to_train))
-    loaded = {spec_id(record.spec) for record in forecast.loaded}
+    loaded = {run.spec_id for run in forecast.loaded}
     width = max(len(run.label) for run in plan.runs)
     lines = []
     for run in plan.runs:

@@ -4,6 +4,8 @@ Loaded at the start of every pytest session once medbench is installed, so it im
 heavier. What a session with claims does is in `pytest_session`, registered when the first one asks for it.
 """
 
+import argparse
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +13,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from medbench.execute.processes import Company
     from medbench.pytest_session import Bench
     from medbench.study import Study
 
 SUITES = "medbench_suites"
 BENCH = "medbench-session"
+COMPANY: "pytest.StashKey[Company]" = pytest.StashKey()
+"""Of the first of several processes that train together."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -69,6 +74,36 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "medbench.trainers, or a script by its path, as in ./train.sh (docs/own-trainer.md)",
     )
     group.addoption(
+        "--distributed",
+        action="store_true",
+        help="train every run on the devices of several processes together, each of which was started with "
+        "this same command (by srun, mpirun, on every host of a TPU pod, ...); the first one judges and "
+        "reports (docs/large-runs.md)",
+    )
+    group.addoption(
+        "--executor",
+        choices=("local", "ray"),
+        default="local",
+        help="local: a run is trained here when the first item needs it; ray: all are trained on a Ray "
+        "cluster before the first item (the one that RAY_ADDRESS names or that runs on this machine, else "
+        "one that is started here). Same runs, same ids; see docs/many-machines.md",
+    )
+    group.addoption(
+        "--per-run",
+        type=float,
+        metavar="N",
+        help="with --executor=ray, what a run takes of a machine: CPU cores (default: as many as this "
+        "machine has, which gives the same bytes as training here), or GPUs (default: 1; 0.5 puts two runs "
+        "on one), or TPU chips (default: all)",
+    )
+    group.addoption(
+        "--shard",
+        type=_shard,
+        metavar="I/N",
+        help="make one of N parts of the runs and judge nothing: for N machines that share a store, or whose "
+        "stores are brought together afterwards. Give all N the same selection; then judge with --runs=never",
+    )
+    group.addoption(
         "--report",
         metavar="DIR",
         help="write report.json and a self-contained report.html into this folder",
@@ -76,8 +111,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--store",
         metavar="DIR",
-        help="where finished runs are kept (default: .medbench beside the ini file). It holds patients' ids: "
-        "treat it as you treat the images",
+        help="where finished runs are kept (default: .medbench beside the ini file), or the URL of a store "
+        "that machines share, such as s3://bucket/prefix (docs/store.md). It holds patients' ids: treat it "
+        "as you treat the images",
     )
     group.addoption(
         "--expectations",
@@ -124,6 +160,7 @@ def pytest_configure(config: pytest.Config) -> None:
             )
     elif option.reason:
         raise pytest.UsageError("--reason is for --expect=new or --expect=update, which was not given.")
+    _refuse_what_excludes(config)
     if option.report:
         folder = given_path(config, option.report)
         if any(path.is_file() for path in (folder, *folder.parents)):
@@ -143,6 +180,57 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError("--backbones takes two names, as in --backbones BASELINE,TREATMENT.")
         if names[0] == names[1]:
             raise pytest.UsageError(f"--backbones compares two backbones, and both are `{names[0]}`.")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Meet the other processes, if there are to be any; all but the first follow it and have no session.
+
+    Raises:
+      pytest.UsageError: they do not meet, or the options do not go together.
+    """
+    if not config.option.distributed:
+        return None
+    option = config.option
+    if option.trainer or option.shard or option.executor == "ray" or config.getoption("numprocesses", None):
+        raise pytest.UsageError("--distributed does not go with --trainer, --executor=ray, --shard or -n.")
+    from medbench.pytest_company import take_part  # noqa: PLC0415
+
+    return take_part(config, _suites(config))
+
+
+def _shard(text: str) -> tuple[int, int]:
+    """`2/5` as numbers."""
+    number, slash, machines = text.partition("/")
+    if not (slash and number.isdecimal() and machines.isdecimal() and 1 <= int(number) <= int(machines)):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected I/N with I from 1 to N, as in 2/5 for the second of five machines"
+        )
+    return int(number), int(machines)
+
+
+def _refuse_what_excludes(config: pytest.Config) -> None:
+    """Options of which one leaves nothing to the other."""
+    option = config.option
+    if option.executor == "ray" and (getattr(option, "numprocesses", None) or getattr(option, "tx", None)):
+        raise pytest.UsageError(
+            "--executor=ray and -n exclude each other: the cluster's workers train, and this process judges."
+        )
+    if option.store == "":
+        raise pytest.UsageError("--store: expected a folder or a URL, found nothing. Is a variable not set?")
+    if option.per_run is not None and option.executor != "ray":
+        raise pytest.UsageError("--per-run is for --executor=ray, which was not given.")
+    if option.per_run is not None and not 0 < option.per_run < math.inf:
+        raise pytest.UsageError(f"--per-run {option.per_run:g}: expected more than 0.")
+    if option.shard is None:
+        return
+    if option.runs == "never":
+        raise pytest.UsageError("--shard makes runs, and --runs=never makes none. Judge without --shard.")
+    for name in ("report", "expect"):
+        if getattr(option, name) not in (None, "check"):
+            raise pytest.UsageError(
+                f"--shard judges nothing, so there is nothing for --{name}: judge when all parts are made."
+            )
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -7,11 +7,14 @@ controller, which reports, and one in each worker, which judges.
 import os
 import platform
 import shlex
+import socket
 import sys
+import time
 from collections import Counter
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,9 +22,11 @@ import msgspec
 import pytest
 
 from medbench import __version__, environment, policy
+from medbench.campaign import Campaign
 from medbench.cost import in_words
 from medbench.data.sources import names_source
 from medbench.errors import MedbenchError, NotInSessionError
+from medbench.execute import ahead, errand
 from medbench.execute.progress import (
     Console,
     Event,
@@ -34,18 +39,21 @@ from medbench.execute.progress import (
 )
 from medbench.execute.trainers import Executes, find
 from medbench.expect import file_of
+from medbench.failures import Failures
+from medbench.forecast import Forecast
 from medbench.pytest_items import ClaimFile, ResultItem, VanishedItem
-from medbench.pytest_plugin import backbone_names, given_path, given_paths
+from medbench.pytest_plugin import COMPANY, backbone_names, given_path, given_paths
 from medbench.pytest_workers import Instructions, Workers
+from medbench.remote import is_url
 from medbench.report import terminal
 from medbench.report.record import ItemResult, Report, Session, build, merge_runs
 from medbench.report.terminal import count
 from medbench.selection import LeftOut, left_out_of, name_of, names_of, why_nothing
 from medbench.spec.layers import HEAD
 from medbench.spec.loader import concerns
-from medbench.spec.runs import Plan
-from medbench.store import Campaign, Failures, Store
-from medbench.study import Forecast, Options, Study
+from medbench.spec.runs import Plan, RunSpec
+from medbench.store import Store
+from medbench.study import Options, Study
 
 
 class Planned(NamedTuple):
@@ -87,7 +95,9 @@ class Bench:
         if self._told is not None:
             self._told.follow()
         else:
-            self._workers = Workers(config, self._store.root / "progress" / str(os.getpid()))
+            # By host too: on a store that machines share, another's process may have the same number.
+            own = f"{socket.gethostname()}-{os.getpid()}"
+            self._workers = Workers(config, self._store.root / "progress" / own)
 
     # What the collectors and items ask for.
 
@@ -145,7 +155,7 @@ class Bench:
             parts += sorted({f"{name} ({domain})" for s in studies for name, domain in s.cohorts.items()})
         parts += [f"trainer {trainer}"] if (trainer := self._trainer()) else []
         parts.append(f"{environment.device_class()}, {environment.usable_cores()} cores")
-        parts.append(f"store {self._shown_path(self._store.root)}")
+        parts.append(f"store {self._shown_store()}")
         self._warned = True
         return [" · ".join(parts), *self._warnings()]
 
@@ -154,7 +164,8 @@ class Bench:
         """Add a failing item for each that was accepted and that a suite, collected whole, no longer has."""
         for suite in self._suites:
             study = self._studies.get(suite)
-            if isinstance(study, Study) and self._asked_whole(suite):
+            judging = self._config.option.shard is None
+            if judging and isinstance(study, Study) and self._asked_whole(suite):
                 items += [
                     VanishedItem.of(session, check, file_of(study.accepted_in, study.options.tier, check.id))
                     for check in study.vanished()
@@ -173,8 +184,40 @@ class Bench:
             self._refuse_what_cannot_be_accepted()
 
     def pytest_report_collectionfinish(self) -> list[str]:
-        """The plan, once it is known."""
-        return self._plan_lines()
+        """The plan, once it is known; workers of xdist leave it to their controller."""
+        return self._plan_lines() if self._told is None else []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Make runs ahead, if another executor than this process is to make them."""
+        option = self._config.option
+        stopped = session.testsfailed and not option.continue_on_collection_errors
+        if option.executor == "local" or option.collectonly or stopped:
+            return
+        for study, plan, _ in self._plans:
+            try:
+                self._make_ahead(study, study.to_make(plan))
+            except MedbenchError as error:
+                raise pytest.UsageError(str(error)) from error
+
+    def _make_ahead(self, study: Study, specs: Sequence[RunSpec]) -> None:
+        if not specs:
+            return
+        from medbench.execute import ray_cluster  # noqa: PLC0415 (nobody else needs it)
+
+        need = ray_cluster.Need.of(environment.device_class(), self._config.option.per_run)
+        terms = msgspec.json.encode(study.terms(self._workers.folder / "sign"))
+        start = time.monotonic()
+        with ray_cluster.connected(
+            errand.ENTRY, terms, need=need, at_most=len(specs), notice=self._write
+        ) as pool:
+            shown, study.report = study.report, self._console(live=False, total=len(specs), workers=pool.size)
+            try:
+                outcome = study.make_ahead(specs, pool, self._write)
+            finally:
+                study.report = shown
+        took = duration(time.monotonic() - start)
+        self._write(f"cluster: {ahead.in_words(outcome)} in {took}")
 
     def instruct(self, node: Any) -> None:
         """Tell a worker of xdist, which is about to start, its share of the session."""
@@ -251,6 +294,7 @@ class Bench:
             self._follower.stop()
         if self._told is not None or self._config.option.collectonly:
             return
+        self._tell_of_shares(session)
         self._workers.clear()
         if not self._broken_off(session, exitstatus):
             self._end_campaign()
@@ -272,7 +316,8 @@ class Bench:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _conclude(self, session: pytest.Session, exitstatus: int) -> None:
-        for step in (self._report_results, self._accept_results, self._say_how_to_go_on):
+        steps = (self._report_results, self._accept_results, self._push_runs, self._say_how_to_go_on)
+        for step in steps:
             try:
                 step()
             except MedbenchError as error:
@@ -281,6 +326,7 @@ class Bench:
         self._require_whole(session, exitstatus)
         nothing_ran = exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
         judging = exitstatus == pytest.ExitCode.OK and bool(self._selected)  # else only tests in Python ran
+        judging &= self._config.option.shard is None
         if nothing_ran or (judging and not self._judged):
             text = "nothing was judged: no item was selected, or none had its runs. That is never a success."
             self._closing.append(terminal.Line(text, {"red": True, "bold": True}))
@@ -310,6 +356,33 @@ class Bench:
             self._closing += terminal.summary(msgspec.structs.replace(report, warnings=unsaid))
             self._write_report(report)
 
+    def _tell_of_shares(self, session: pytest.Session) -> None:
+        """What has become of this machine's part; red if any of it is not there."""
+        if (shard := self._config.option.shard) is None:
+            return
+        number, machines = shard
+        for study, plan, _ in self._plans:
+            made, missing = study.made_of_share(plan)
+            text = (
+                f"shard {number} of {machines}: {made + missing} of {count(len(plan.runs), 'run')} are this "
+                f"machine's: {made} made, {missing} not. "
+            )
+            text += f"When all parts are made, judge: {self._judging()}"
+            self._closing.append(terminal.Line(text, {"red": True} if missing else {}))
+            if missing and session.exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _judging(self) -> str:
+        """The command that judges what the machines have made."""
+        arguments = [str(argument) for argument in self._config.invocation_params.args]
+        making = ("--shard", "--executor", "--per-run", "--runs")
+        kept = [
+            argument
+            for before, argument in zip(["", *arguments], arguments, strict=False)
+            if before not in making and argument.partition("=")[0] not in making
+        ]
+        return shlex.join(["pytest", *kept, "--runs=never"])
+
     def _end_campaign(self) -> None:
         """The next forced session trains all anew, unless a worker's death cost this one some of its runs."""
         if (campaign := self._campaign()) is not None and not self._workers.died:
@@ -323,10 +396,22 @@ class Bench:
             why = "the session was interrupted" if self._interrupted else "no selected item was judged"
             self._closing.append(terminal.Line(f"nothing was accepted: {why}.", {"yellow": True}))
 
+    def _push_runs(self) -> None:
+        """Once more what could not be pushed when it was made; the rest waits for the next session."""
+        try:
+            self._store.push()
+        except MedbenchError as error:
+            kept, url = self._store.unpushed(), shlex.quote(self._store.name)
+            raise MedbenchError(
+                f"{count(len(kept), 'run')} could not be pushed: {error} Until then they are kept in "
+                f"{self._shown_path(self._store.root)}, and the next session pushes them, or: "
+                f"medbench store push --store {url}"
+            ) from error
+
     def _say_how_to_go_on(self) -> None:
         if self._interrupted:
             command = shlex.join(["pytest", *map(str, self._config.invocation_params.args)])
-            kept = f"finished runs are kept in {self._shown_path(self._store.root)}"
+            kept = f"finished runs are kept in {self._shown_store()}"
             text = f"interrupted: {kept}. Continue with: {command}"
             self._closing.append(terminal.Line(text, {"yellow": True}))
 
@@ -410,12 +495,15 @@ class Bench:
         studies = {suite: study for suite, study in self._studies.items() if isinstance(study, Study)}
         for study in studies.values():
             study.campaign = self._campaign()
-        if self._told is None:  # only who reports needs the plan
+        shard = self._config.option.shard
+        if self._told is None or shard:  # only who reports, or makes a part of it, needs the plan
             self._plans = [
                 _planned(study, selected)
                 for suite, study in studies.items()
                 if (selected := [item_id for place, item_id in self._selected.values() if place == suite])
             ]
+        for study, plan, _ in self._plans if shard else ():
+            study.share = study.part_of(plan, *shard)
 
     def _refuse_what_cannot_be_accepted(self) -> None:
         """Before training; workers leave it to their controller."""
@@ -485,6 +573,12 @@ class Bench:
             try:
                 if plan.runs:
                     lines.append(plan_line(plan, study.forecast(plan), self._workers.count))
+                if study.share is not None:
+                    number, machines = self._config.option.shard
+                    lines.append(
+                        f"plan: shard {number} of {machines}: {count(len(study.share), 'run')} of it, "
+                        f"{len(study.to_make(plan))} to train here; nothing is judged"
+                    )
             except MedbenchError as error:
                 lines.append(f"plan: {error}")
             reasons = Counter(line for reason in left_out.values() for line in reason.splitlines())
@@ -518,10 +612,11 @@ class Bench:
         if event.kind not in {"started", "stage"}:
             self._shown.close()
 
-    def _console(self, *, live: bool | None) -> Sink:
+    def _console(self, *, live: bool | None, total: int | None = None, workers: int = 0) -> Sink:
         """A console that leaves pytest's own line before it prints."""
-        to_train = sum(_to_train(planned) for planned in self._plans)
-        console = Console(sys.stdout, total=to_train, workers=self._workers.count, live=live)
+        if total is None:
+            total = sum(len(planned.study.to_make(planned.plan)) for planned in self._plans)
+        console = Console(sys.stdout, total=total, workers=workers or self._workers.count, live=live)
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
 
         def show(event: Event) -> None:
@@ -548,9 +643,15 @@ class Bench:
         refusal = self._told.refusal if self._told is not None else self._workers.refusal
         if refusal:
             raise MedbenchError(refusal)
+        if self._told is None:
+            self._store.connect()
         study = Study.open(suite, self._options())
         study.report = self._progress()
         study.campaign = self._campaign()
+        if company := self._config.stash.get(COMPANY, None):
+            from medbench.execute.processes import Leader  # noqa: PLC0415
+
+            study.train = Leader(company, suite, self._store)
         if self._told is not None:
             study.failures = Failures(Path(self._told.folder) / "failed")
         return study
@@ -562,7 +663,8 @@ class Bench:
         given = self._given(option.expectations) if option.expectations else None
         return Options(
             tier=option.tier,
-            store=self._store.root,
+            store=self._store.home,
+            remote=self._store.remote.url if self._store.remote else "",
             expectations=given,
             compare=bool(given) or not own,
             runs=option.runs,
@@ -594,14 +696,19 @@ class Bench:
                 continue
         return studies
 
-    @property
+    @cached_property
     def _store(self) -> Store:
-        given = self._config.option.store
-        return Store(self._given(given) if given else self._config.rootpath / ".medbench")
+        given, usual = self._config.option.store, self._config.rootpath / ".medbench"
+        if given and is_url(given):
+            return Store(usual, given)
+        return Store(self._given(given) if given else usual)
 
     def _given(self, path: str) -> Path:
         """A path from the command line."""
         return given_path(self._config, path)
+
+    def _shown_store(self) -> str:
+        return self._store.name if self._store.remote else self._shown_path(self._store.root)
 
     def _shown_path(self, path: Path) -> str:
         here = self._config.invocation_params.dir
@@ -612,10 +719,8 @@ def plan_line(plan: Plan, forecast: Forecast, workers: int = 1) -> str:
     """`plan: 48 runs for 11 items (161 without sharing): 42 loaded (…), 6 to train, about 3 min`."""
     parts = []
     if forecast.loaded:
-        newest = max(forecast.loaded, key=lambda record: record.finished)
-        parts.append(
-            f"{len(forecast.loaded)} loaded (trained {newest.finished[:10]}, {newest.environment.device})"
-        )
+        newest = max(forecast.loaded, key=lambda run: run.finished)
+        parts.append(f"{len(forecast.loaded)} loaded (trained {newest.finished[:10]}, {newest.device})")
     if forecast.reused:
         parts.append(f"{forecast.reused} reused")
     if forecast.not_run:
@@ -635,14 +740,6 @@ def plan_line(plan: Plan, forecast: Forecast, workers: int = 1) -> str:
 def _planned(study: Study, item_ids: Sequence[str]) -> Planned:
     left_out = study.unplannable(item_ids)
     return Planned(study, study.plan(item for item in item_ids if item not in left_out), left_out)
-
-
-def _to_train(planned: Planned) -> int:
-    """How many runs will be trained; all of them at most where a damaged run keeps that from being known."""
-    try:
-        return len(planned.study.forecast(planned.plan).to_train)
-    except MedbenchError:  # said in place of the plan, and by the items that need the run
-        return len(planned.plan.runs)
 
 
 def _leave_out_frames(

@@ -4,39 +4,44 @@ pytest's items, the `study` fixture and plain scripts go through here. Importing
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
-import numpy as np
-
-from medbench import expect, policy
+from medbench import expect, policy, spread
+from medbench.accepting import require_one_code, same_predictions
 from medbench.anchors import Anchor, load_anchors
+from medbench.campaign import Campaign
 from medbench.cost import hours, operations
 from medbench.data.cohort import VALIDATION, Cohort
 from medbench.data.sources import absent_cohort, names_source, open_cohort, prepared_in
 from medbench.environment import CPU, device_class
 from medbench.errors import MedbenchError, NotHereError, NotInSessionError, NotPreparedError, nearest
-from medbench.execute.local import locate, obtain
+from medbench.execute.ahead import Outcome, Pool
+from medbench.execute.errand import Errand, Terms
+from medbench.execute.local import Train, Whence, locate, obtain, require_as_planned
 from medbench.execute.progress import Event, Sink
 from medbench.execute.trainers import Executes, identity_of
+from medbench.failures import Failures
+from medbench.forecast import Durations, Forecast, LoadedRun
 from medbench.identity import code_fingerprint, run_id, spec_id, trained_by
 from medbench.judge import judge, not_run
 from medbench.judged import Judged, key_of
 from medbench.judgement import Check, Judgement
 from medbench.models import weights
-from medbench.plan import Planner, arms_of, items, resolved_metrics, run_spec
+from medbench.obtained import Obtained
+from medbench.plan import Planner, arms_of, items, resolved_metrics
 from medbench.pseudonym import Pseudonyms
-from medbench.record import RunRecord, Trainer
+from medbench.record import Trainer
 from medbench.reference import References
 from medbench.report.record import Asked, ItemResult, RunOrigin
 from medbench.spec.records import Claim, Suite, Synthesis, label
-from medbench.spec.runs import Item, Plan, PlannedItem, RunSpec
+from medbench.spec.runs import Item, Plan, PlannedItem, Precision, RunSpec
 from medbench.spec.suite import load_suite
-from medbench.store import Campaign, Failures, Store, StoredRun
+from medbench.store import Origin, Store, StoredRun
 from medbench.training.hyperrule import VALIDATED_AT
 
 if TYPE_CHECKING:
@@ -49,7 +54,8 @@ class Options:
 
     Attributes:
       tier: name of the tier.
-      store: folder of finished runs.
+      store: folder of finished runs; with a remote store, of what this machine has of it.
+      remote: URL of a remote store; see `medbench.store.Store`.
       expectations: folder of accepted values and reference runs, which need not exist; None for that beside
         the suite, laid over what medbench accepted where the suite extends medbench's.
       compare: whether to compare with the accepted values; they say nothing about a cohort or backbones
@@ -68,6 +74,7 @@ class Options:
 
     tier: str
     store: Path
+    remote: str = ""
     expectations: Path | None = None
     compare: bool = True
     runs: Literal["auto", "never", "force"] = "auto"
@@ -104,30 +111,6 @@ class NamelessRun(StoredRun):
         return replace(found, patient=each(found.patient), image=each(found.image))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Forecast:
-    """Where the runs of a plan will come from.
-
-    Attributes:
-      reused: number of runs in the store.
-      loaded: records of the reference runs that will be loaded.
-      to_train: specs of the runs to train.
-      not_run: number of runs that will not be made (`--runs=never`).
-      seconds: expected time of training, one run after another; None where nothing like it was timed.
-      hours: where nothing was timed, hours of one accelerator of each kind, by counted operations; none
-        where a net's operations are not known, or are few.
-      on_cpu: whether training would take place on a CPU.
-    """
-
-    reused: int
-    loaded: Sequence[RunRecord]
-    to_train: Sequence[RunSpec]
-    not_run: int
-    seconds: float | None
-    hours: Mapping[str, float] = field(default_factory=dict)
-    on_cpu: bool = False
-
-
 def quiet(event: Event) -> None:
     """Report nothing."""
 
@@ -145,6 +128,9 @@ class Study:
       report: where progress goes; may be replaced.
       campaign: with `--runs=force`, which runs the session trained already; may be replaced.
       failures: why runs of this session could not be made; may be replaced.
+      train: trains a run in place of this process alone, if anything.
+      share: ids of the specs that this machine is to make, where several make a part each and none judges;
+        None for the usual session, which makes what it judges.
 
     The cohorts and the store name patients in clear and are not for tests.
     """
@@ -156,7 +142,7 @@ class Study:
         self.options = options
         self._cohorts = cohorts
         self.report = report
-        self._store = Store(options.store)
+        self._store = Store(options.store, options.remote)
         self.accepted_in = options.expectations or expect.beside(Path(suite.root))
         self.expectations = self._load_expectations() if options.compare else expect.Expectations()
         self.references = self._references()
@@ -165,7 +151,10 @@ class Study:
         self._planner = Planner(suite, tier=options.tier, cohorts=cohorts, backbones=options.backbones)
         self.campaign: Campaign | None = None
         self.failures = Failures()
-        self._obtained: dict[str, StoredRun | None] = {}
+        self.train: Train | None = None
+        self._obtained = Obtained(self._read)
+        self.share: frozenset[str] | None = None
+        self._made_ahead: set[str] = set()
         self._judged = Judged(self._store.cache("judged"))
 
     @classmethod
@@ -269,23 +258,19 @@ class Study:
         Raises:
           MedbenchError: a stored or reference run is damaged.
         """
-        whence = {
-            spec: locate(
-                spec,
-                store=self._store,
-                references=self.references,
-                mode=self.options.runs,
-                sentinel=self._is_sentinel(spec),
-                campaign=self.campaign,
-                trainer=self.options.trainer,
-            )
-            for spec in plan.runs
-        }
-        counts = Counter(whence.values())
-        references = [self.references.get(spec) for spec in plan.runs if whence[spec] == "loaded"]
-        loaded = [run.record for run in references if run is not None]
-        to_train = [spec for spec in plan.runs if whence[spec] == "to-train"]
-        seconds = _expected_seconds(to_train, [*self._store.records(), *loaded], self.trainer)
+        counts: Counter[Whence] = Counter()
+        loaded, to_train, durations = [], [], Durations(self.trainer)
+        for spec in plan.runs:
+            whence = self._whence(spec)
+            counts[whence] += 1
+            if whence == "to-train":
+                to_train.append(spec)
+            elif whence == "loaded" and (run := self.references.get(spec)) is not None:
+                loaded.append(LoadedRun.of(run.record))
+                durations.add(run.record)
+        for record in self._store.records() if to_train else ():
+            durations.add(record)
+        seconds = durations.expected(to_train)
         return Forecast(
             reused=counts["reused"],
             loaded=loaded,
@@ -296,10 +281,111 @@ class Study:
             on_cpu=device_class() == CPU,
         )
 
+    def _whence(self, spec: RunSpec) -> Whence:
+        return locate(
+            spec,
+            store=self._store,
+            references=self.references,
+            mode=self.options.runs,
+            sentinel=self._is_sentinel(spec),
+            campaign=self.campaign,
+            trainer=self.options.trainer,
+        )
+
+    def to_make(self, plan: Plan) -> list[RunSpec]:
+        """The runs of a plan that this session is to train; what is damaged, the items that need it say."""
+        found = []
+        for spec in plan.runs:
+            with suppress(MedbenchError):
+                if self._is_shared(spec) and self._whence(spec) == "to-train":
+                    found.append(spec)
+        return found
+
+    def part_of(self, plan: Plan, number: int, machines: int) -> frozenset[str]:
+        """The share of one of several machines in what somebody has to train, whatever is trained already.
+
+        Args:
+          plan: of the selected items.
+          number: of the machine, from 1.
+          machines: how many there are.
+
+        Returns:
+          Ids of specs.
+        """
+        force = self.options.runs == "force"
+        needed = (
+            spec
+            for spec in plan.runs
+            if force or self._is_sentinel(spec) or self.references.get(spec) is None
+        )
+        return spread.part_of(needed, number, machines)
+
+    def made_of_share(self, plan: Plan) -> tuple[int, int]:
+        """How many of the runs of this machine's share are in the store, and how many are not."""
+        mine = [spec for spec in plan.runs if self.share is not None and self._is_shared(spec)]
+        missing = len(self.to_make(plan)) if mine else 0
+        return len(mine) - missing, missing
+
+    def _is_shared(self, spec: RunSpec) -> bool:
+        return self.share is None or spec_id(spec) in self.share
+
+    def terms(self, sign: Path) -> Terms:
+        """What workers on other machines must know to make runs of this study.
+
+        Args:
+          sign: a file in the store, which is made: a machine that does not see it has another store.
+
+        Raises:
+          MedbenchError: the trainer cannot be found by name on another machine.
+        """
+        return Terms.of(
+            store=self._store.home,
+            remote=self.options.remote,
+            sign=sign,
+            near=Path(self.suite.root).absolute(),
+            force=self.options.runs == "force",
+            trainer=self.options.trainer,
+        )
+
+    def make_ahead(self, specs: Iterable[RunSpec], pool: Pool, notice: Callable[[str], None]) -> Outcome:
+        """Make runs on the workers of a pool; items then find them in the store, or why they failed.
+
+        Args:
+          specs: of the runs, in the order in which they are wanted.
+          pool: of workers that follow `terms`.
+          notice: told what a person should know beside the progress.
+
+        Raises:
+          MedbenchError: no worker is left; what is done stays done.
+        """
+        outcome = spread.make_ahead(
+            [spread.task_of(spec, self._code, self._errand(spec)) for spec in specs],
+            pool,
+            store=self._store,
+            campaign=self.campaign,
+            failures=self.failures,
+            report=self.report,
+            notice=notice,
+        )
+        self._made_ahead.update(outcome.done)
+        return outcome
+
+    def _errand(self, spec: RunSpec) -> Errand:
+        file = _weights(spec, Path(self.suite.root))
+        return Errand(
+            spec=spec,
+            cohort=_reference(self.suite, self.options, spec.task),
+            weights=str(file.absolute()) if file else "",
+        )
+
     def _hours(self, specs: Iterable[RunSpec]) -> dict[str, float]:
-        counted = [operations(spec, self._scored(spec)) for spec in specs]
-        known = [each for each in counted if each is not None]
-        return hours(sum(known)) if len(known) == len(counted) else {}
+        totals: Counter[Precision] = Counter()
+        for spec in specs:
+            counted = operations(spec, self._scored(spec))
+            if counted is None:
+                return {}
+            totals.update({spec.recipe.precision: counted})
+        return hours(totals)
 
     def _scored(self, spec: RunSpec) -> int:
         """Images that a run scores, about: every evaluation set once, and the validation set as it goes."""
@@ -323,15 +409,9 @@ class Study:
         Raises:
           MedbenchError: an unknown name, missing weights, or `--runs=never` and the run is nowhere.
         """
-        spec = run_spec(
-            self.suite,
-            tier=self.options.tier,
-            task=task,
-            cohort=self._cohort(task),
-            backbone=backbone,
-            seed=seed,
-            fraction=fraction,
-        )
+        self._cohort(task)
+        spec = self._planner.run(task=task, backbone=backbone, seed=seed, fraction=fraction)
+        self._require_judging()
         found = self._obtain(spec)
         if found is None:
             raise MedbenchError(f"{spec.label}: neither in the store nor a reference run, and --runs=never.")
@@ -361,11 +441,11 @@ class Study:
         Raises:
           MedbenchError: an unknown item, a run that cannot be made, or runs that do not match.
         """
+        self._require_judging()
         planned = self._planned(item_id)
-        self._obtain_all(planned.all_runs)
+        obtained = self._obtain_all(planned.all_runs)
         runs = {
-            arm: {seed: self._obtained[spec_id(spec)] for seed, spec in specs.items()}
-            for arm, specs in planned.runs.items()
+            arm: {seed: obtained[spec] for seed, spec in specs.items()} for arm, specs in planned.runs.items()
         }
         cohort, claim = self._cohort(planned.item.task), self.suite.claims[planned.item.claim]
         key = key_of(planned, claim, runs, generated=cohort.generated, cluster=cohort.cluster)
@@ -400,6 +480,18 @@ class Study:
             runs=self.origins(item_id),
         )
 
+    def make(self, item_id: str) -> None:
+        """Make those runs of an item that are this machine's share; nothing is judged.
+
+        Raises:
+          MedbenchError: an unknown item, or a run that cannot be made.
+        """
+        self._obtain_all([spec for spec in self._planned(item_id).all_runs if self._is_shared(spec)])
+
+    def _require_judging(self) -> None:
+        if self.share is not None:
+            raise NotInSessionError("with --shard a machine makes its runs and looks at none")
+
     def _not_run(self, item_id: str, reason: str) -> Judgement:
         item = self._item(item_id)
         metrics = resolved_metrics(self.suite, self.suite.tasks[item.task], item)
@@ -411,7 +503,7 @@ class Study:
             planned = self._planned(item_id)
         except MedbenchError:  # a weight file is not there, so that no run could be asked for
             return []
-        return [_origin(spec, run) for spec in planned.all_runs if (run := self._obtained.get(spec_id(spec)))]
+        return [_origin(spec, run) for spec in planned.all_runs if (run := self._obtained.get(spec))]
 
     def vanished(self) -> list[Check]:
         """A check for each accepted item that the suite no longer has.
@@ -432,15 +524,17 @@ class Study:
 
         A task that only asks another's claims of another cohort is passed over where that has no part.
         """
+        found: dict[tuple[str, str], list[Item]] = {}
+        for item in self.items.values():
+            found.setdefault((item.claim, item.task), []).append(item)
         return [
-            self._asked(claim, task)
+            self._asked(claim, task, found.get((claim.claim, task), []))
             for claim in self.suite.claims.values()
             for task in claim.tasks
             if task in self._cohorts or not self.suite.tasks[task].claims_of
         ]
 
-    def _asked(self, claim: Claim, task: str) -> Asked:
-        found = [item for item in self.items.values() if (item.claim, item.task) == (claim.claim, task)]
+    def _asked(self, claim: Claim, task: str, found: Sequence[Item]) -> Asked:
         return Asked(
             claim=claim.claim,
             task=task,
@@ -522,13 +616,12 @@ class Study:
             reference run is damaged; or the folder cannot be written.
         """
         expect.require_writable(self.accepted_in)
-        loaded = {record.run_id: record.code for record in self.forecast(plan).loaded}
+        loaded = {run.spec_id: run.code for run in self.forecast(plan).loaded}
         for planned in plan.items:
             if self.options.expect == "new" and self._accepted_here(planned.item.id):
                 continue
-            references = [self.references.get(spec) for spec in planned.all_runs]
-            codes = [loaded.get(run.record.run_id, self._code) if run else self._code for run in references]
-            _require_one_code(planned.item.id, codes, self._code)
+            codes = [loaded.get(spec_id(spec), self._code) for spec in planned.all_runs]
+            require_one_code(planned.item.id, codes, self._code)
 
     def _accepted_here(self, item_id: str) -> bool:
         """Whether the item has accepted values on this class of device."""
@@ -547,7 +640,7 @@ class Study:
                 f"{item_id}: {len(runs) - len(records)} of its {len(runs)} runs are no longer in the store, "
                 "so that nobody could tell where its values came from. Nothing was accepted; judge it again."
             )
-        _require_one_code(item_id, [record.code for record in records], code)
+        require_one_code(item_id, [record.code for record in records], code)
         return expect.Accepted(
             date=date,
             commit=", ".join(sorted({record.environment.commit for record in records})),
@@ -561,7 +654,7 @@ class Study:
         taken, code = 0, self._code
         for spec in self.plan(item_ids).runs:
             run = self._store.get(run_id(spec, code)) if self._cohort(spec.task).generated else None
-            if run is not None and not _same_predictions(run, self.references.get(spec)):
+            if run is not None and not same_predictions(run, self.references.get(spec)):
                 self.references.accept(run)
                 taken += 1
         return taken
@@ -582,29 +675,51 @@ class Study:
             detail="as accepted before, so nothing changed" if same else "accepted by this session",
         )
 
-    def _obtain_all(self, specs: Sequence[RunSpec]) -> None:
+    def ingredients(self, spec: RunSpec) -> tuple[Cohort, Path | None]:
+        """The cohort and the weights of a run that another process planned.
+
+        Raises:
+          MedbenchError: they are not here, or not those that were planned with.
+        """
+        cohort, found = self._cohort(spec.task), _weights(spec, Path(self.suite.root))
+        require_as_planned(spec, cohort, found)
+        return cohort, found
+
+    def _obtain_all(self, specs: Sequence[RunSpec]) -> dict[RunSpec, StoredRun | None]:
         """Obtain runs; each of several workers begins elsewhere, so that none waits without need."""
+        if self.options.runs != "force":
+            code = self._code
+            self._store.fetch(run_id(spec, code) for spec in specs)
         first = len(specs) * self.options.worker // self.options.workers
-        for spec in (*specs[first:], *specs[:first]):
-            self._obtain(spec)
+        return {spec: self._obtain(spec) for spec in (*specs[first:], *specs[:first])}
 
     def _obtain(self, spec: RunSpec) -> StoredRun | None:
-        key = spec_id(spec)
-        if key not in self._obtained:
-            self._obtained[key] = obtain(
-                spec,
-                cohort=self._cohort(spec.task),
-                store=self._store,
-                references=self.references,
-                mode=self.options.runs,
-                sentinel=self._is_sentinel(spec),
-                weights=_weights(spec, Path(self.suite.root)),
-                report=self.report,
-                campaign=self.campaign,
-                failures=self.failures,
-                trainer=self.options.trainer,
-            )
-        return self._obtained[key]
+        return self._obtained.get_or(spec, self._obtain_now)
+
+    def _obtain_now(self, spec: RunSpec) -> StoredRun | None:
+        found = obtain(
+            spec,
+            cohort=self._cohort(spec.task),
+            store=self._store,
+            references=self.references,
+            mode=self.options.runs,
+            sentinel=self._is_sentinel(spec),
+            weights=_weights(spec, Path(self.suite.root)),
+            report=self.report,
+            campaign=self.campaign,
+            failures=self.failures,
+            trainer=self.options.trainer,
+            train=self.train,
+        )
+        if found is not None and found.record.run_id in self._made_ahead:
+            return replace(found, origin="trained")  # by this session, though not by this process
+        return found
+
+    def _read(self, spec: RunSpec, origin: Origin) -> StoredRun | None:
+        """A run that was obtained already, from where it is."""
+        if origin == "loaded":
+            return self.references.get(spec)
+        return self._store.get(run_id(spec, self._code))
 
     def _planned(self, item_id: str) -> PlannedItem:
         return self.plan([item_id]).items[0]
@@ -629,41 +744,12 @@ class Study:
         return named and spec.seed in tier.sentinels
 
 
-def _require_one_code(item_id: str, codes: Sequence[str], now: str) -> None:
-    """Values are accepted together only if one version of the code, libraries and settings made them."""
-    if len(set(codes)) > 1:
-        older = sum(code != now for code in codes)
-        raise MedbenchError(
-            f"{item_id}: {older} of its {len(codes)} runs are reference runs that other code, "
-            "libraries or settings made, and values of one code only can be accepted. Nothing was "
-            "accepted; train them all with --runs=force."
-        )
-
-
-def _expected_seconds(
-    specs: Sequence[RunSpec], timed: Iterable[RunRecord], trainer: Trainer | None
-) -> float | None:
-    """The median of like runs, summed; None where there is none to go by.
-
-    Like are those of the trainer; of medbench's own, those on this class of device.
-    """
-    here = device_class()
-    seconds: dict[tuple[object, ...], list[float]] = {}
-    for record in timed:
-        alike = trained_by(record.trainer) == trained_by(trainer)
-        if alike and (trainer is not None or record.environment.device_class == here):
-            seconds.setdefault(_cost(record.spec), []).append(sum(record.timings.values()))
-    if any(_cost(spec) not in seconds for spec in specs):
-        return None
-    return sum(median(seconds[_cost(spec)]) for spec in specs)
-
-
 def _open_cohorts(suite: Suite, options: Options) -> dict[str, Cohort]:
     """By task: the tier's own cohorts, or the user's for the tasks of its domain."""
     cache, prepared = Store(options.store).cache("digests"), prepared_in(options.store)
     if options.cohort is None:
         references = {
-            name: _placed(task.cohorts[options.tier], Path(suite.root))
+            name: _reference(suite, options, name)
             for name, task in suite.tasks.items()
             if options.tier in task.cohorts
         }
@@ -678,6 +764,11 @@ def _open_cohorts(suite: Suite, options: Options) -> dict[str, Cohort]:
             f"there are tasks for {domains}."
         )
     return dict.fromkeys(tasks, cohort)
+
+
+def _reference(suite: Suite, options: Options, task: str) -> str:
+    """What the cohort of a task is opened by."""
+    return options.cohort or _placed(suite.tasks[task].cohorts[options.tier], Path(suite.root))
 
 
 def _placed(reference: str, root: Path) -> str:
@@ -711,35 +802,3 @@ def _origin(spec: RunSpec, run: StoredRun) -> RunOrigin:
         seconds=sum(record.timings.values()),
         trainer="" if record.trainer is None else str(record.trainer),
     )
-
-
-def _same_predictions(run: StoredRun, reference: StoredRun | None) -> bool:
-    """Whether all values are the same, whichever version of Parquet's writer they were written by."""
-    if reference is None:
-        return False
-    names, accepted = ({e.evaluation_set for e in r.record.evaluations} for r in (run, reference))
-    try:
-        return names == accepted and all(
-            _equal(run.predictions(name), reference.predictions(name)) for name in names
-        )
-    except MedbenchError:  # a damaged reference is put right by accepting the run again
-        return False
-
-
-def _equal(one: "Predictions", other: "Predictions") -> bool:
-    return (
-        one.target == other.target
-        and one.attributes.keys() == other.attributes.keys()
-        and all(
-            np.array_equal(getattr(one, name), getattr(other, name))
-            for name in ("image", "patient", "labels")
-        )
-        and np.array_equal(one.logits, other.logits, equal_nan=True)
-        and all(np.array_equal(groups, other.attributes[name]) for name, groups in one.attributes.items())
-    )
-
-
-def _cost(spec: RunSpec) -> tuple[object, ...]:
-    """What the duration of a run depends on, near enough."""
-    recipe, backbone = spec.recipe, spec.backbone
-    return (backbone.module, backbone.blocks, backbone.width, recipe.steps, recipe.batch_size, recipe.crop)

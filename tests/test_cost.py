@@ -56,11 +56,15 @@ def test_a_net_that_is_no_bit_has_no_estimate():
 
 
 def test_hours_are_operations_over_the_assumed_share_of_the_peak():
-    assert hours(SHARE * PEAKS["H100"] * 1e12 * 7200)["H100"] == pytest.approx(2)
+    single, half = (SHARE * PEAKS[precision]["H100"] * 1e12 * 7200 for precision in ("float32", "bfloat16"))
+    assert hours({"float32": single})["H100"] == pytest.approx(2)
+    assert hours({"bfloat16": half})["H100"] == pytest.approx(2)
+    assert hours({"float32": single, "bfloat16": half})["H100"] == pytest.approx(4)
 
 
 def test_what_takes_minutes_is_not_estimated():
-    assert hours(SHARE * PEAKS["H100"] * 1e12 * 359) == {}
+    assert hours({"float32": SHARE * PEAKS["float32"]["H100"] * 1e12 * 359}) == {}
+    assert hours({}) == {}
 
 
 def test_on_a_cpu_it_is_said_that_there_is_no_accelerator():

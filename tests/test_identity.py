@@ -49,7 +49,7 @@ def dotted(path):
     return ".".join(key for key in path if isinstance(key, str))
 
 
-CHOICES = {"kind": "multi-label", "aspect": "kept"}
+CHOICES = {"kind": "multi-label", "aspect": "kept", "precision": "bfloat16"}
 ALL = list(leaves(json.loads(msgspec.json.encode(runs.spec()))))
 
 
@@ -103,28 +103,29 @@ class LaterSpec(RunSpec, frozen=True, kw_only=True):
     """With a field of its own and with others in a record that it holds."""
 
     recipe: LaterRecipe
-    precision: int = 32
+    replicas: int = 32
 
 
 def later(**changes):
     """A spec of today as the later version reads it, and what is new in it."""
     spec = msgspec.convert(json.loads(msgspec.json.encode(runs.spec())), LaterSpec)
     recipe = {name: value for name, value in changes.items() if name in ("aspect", "layers")}
-    own = {name: value for name, value in changes.items() if name == "precision"}
+    own = {name: value for name, value in changes.items() if name == "replicas"}
     return msgspec.structs.replace(spec, recipe=msgspec.structs.replace(spec.recipe, **recipe), **own)
 
 
 def test_fields_that_came_later_count_only_where_they_differ_from_their_default():
-    new = [later(aspect="kept"), later(layers=("a",)), later(precision=16)]
+    new = [later(aspect="kept"), later(layers=("a",)), later(replicas=16)]
     assert spec_id(later()) == spec_id(runs.spec())
     assert len({spec_id(spec) for spec in [later(), *new]}) == 4
-    assert spec_id(later(aspect="squashed", layers=(), precision=32)) == spec_id(later())
+    assert spec_id(later(aspect="squashed", layers=(), replicas=32)) == spec_id(later())
 
 
 DEFAULTS = {
     "backbone.module": "",
     "backbone.distribution": "",
     "recipe.aspect": "squashed",
+    "recipe.precision": "float32",
     "own_recipe": False,
 }
 """What a spec was before it had these fields. Lines are added, and none is ever changed or removed."""

@@ -424,6 +424,7 @@ def test_a_run_is_resolved_to_what_shapes_its_numbers(suite):
             "crop": 32,
             "horizontal_flip": True,
             "aspect": "squashed",
+            "precision": "float32",
         },
         "own_recipe": False,
         "fraction": 1.0,

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from medbench.cli import main
-from medbench.study import Forecast, Study
+from medbench.forecast import Forecast
+from medbench.study import Study
 
 SUITE = str(Path(__file__).parents[1] / "benchmarks")
 

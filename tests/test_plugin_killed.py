@@ -71,7 +71,11 @@ RUNS = [
 
 @pytest.fixture
 def project(pytester, monkeypatch):
-    project = Project(pytester, monkeypatch)
+    return set_up(Project(pytester, monkeypatch))
+
+
+def set_up(project):
+    """Put the suite that really trains into a project."""
     shutil.rmtree(project.suite)
     for name, text in SUITE.items():
         (project.suite / name).parent.mkdir(parents=True, exist_ok=True)

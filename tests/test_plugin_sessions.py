@@ -2,12 +2,14 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 
 import pytest
 
+from medbench import pytest_session
 from tests.suites.project import REFUTED, Project
 
 pytest_plugins = ["pytester"]
@@ -399,13 +401,29 @@ def test_a_damaged_run_is_no_internal_error_under_xdist(project):
 
 
 def test_progress_that_a_killed_session_of_the_same_number_left_is_not_shown(project):
-    left = project.path / ".medbench/progress" / str(os.getpid())  # as every session has it in a container
+    host = socket.gethostname()
+    left = project.path / f".medbench/progress/{host}-{os.getpid()}"  # as every session has it in a container
     left.mkdir(parents=True)
     (left / "gw0.jsonl").write_text('{"kind":"started","run":"an old run"}\n')
     result = project.run("benchmarks", "-n1", "-k", "chest and id")
-    result.stdout.fnmatch_lines(["*chest · bit-small-r14x0.5 · all patients · seed 1: trains"])
+    result.stdout.fnmatch_lines(["*chest · bit-small-r14x0.5 · all patients · seed 1: trains on gw0"])
     assert "an old run" not in result.stdout.str()
     assert result.ret == 0
+
+
+def test_sessions_of_the_same_number_on_two_machines_have_a_folder_each_in_the_store(project, monkeypatch):
+    """Each clears its own when it starts, and workers on other machines look into it."""
+    folders = []
+
+    class Seen(pytest_session.Workers):
+        def clear(self):
+            folders.append(self.folder)
+
+    monkeypatch.setattr(pytest_session, "Workers", Seen)
+    for machine in ("node-a", "node-b"):
+        monkeypatch.setattr(socket, "gethostname", lambda machine=machine: machine)
+        project.run("benchmarks", "--collect-only")
+    assert len(set(folders)) == 2
 
 
 # Accelerators

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from medbench import store as store_module
 from medbench.errors import MedbenchError
-from medbench.store import LEAST_FREE, Failures, Store
+from medbench.store import LEAST_FREE, Store
 from tests import runs
 
 ROOT = Path(__file__).parents[1]
@@ -288,31 +288,6 @@ def test_what_another_process_is_writing_is_left_alone(store):
     assert (store.root / "incoming" / ("1" * 20)).exists()
     done.set()
     thread.join()
-
-
-def test_a_campaign_remembers_what_it_trained_until_it_ends(store):
-    ids = frozenset({"0" * 20, "1" * 20})
-    store.campaign(ids).add("0" * 20)
-    assert store.campaign(ids).finished == {"0" * 20}
-    assert store.campaign(ids | {"2" * 20}).finished == frozenset()
-    store.campaign(ids).end()
-    assert store.campaign(ids).finished == frozenset()
-
-
-def test_what_failed_is_known_to_all_processes_of_a_session(tmp_path):
-    one, other = Failures(tmp_path / "failed"), Failures(tmp_path / "failed")
-    assert other.get("0" * 20) is None
-    one.add("0" * 20, "diverged · at step 7 of \udcff")
-    assert other.get("0" * 20) == "diverged · at step 7 of \\udcff"
-    assert other.get("1" * 20) is None
-    assert Failures().get("0" * 20) is None
-
-
-def test_a_failure_that_cannot_be_written_is_known_to_its_own_process(tmp_path):
-    (tmp_path / "file").touch()
-    failures = Failures(tmp_path / "file" / "failed")
-    failures.add("0" * 20, "diverged")
-    assert failures.get("0" * 20) == "diverged"
 
 
 KILLED_WHILE_PUTTING = """

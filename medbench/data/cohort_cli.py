@@ -21,7 +21,7 @@ from medbench.data.sources import MEDMNIST, PUBLIC, open_cohort, prepared_in
 from medbench.data.tag_table import write_table
 from medbench.errors import MedbenchError, printable
 from medbench.execute.progress import duration
-from medbench.store import Store
+from medbench.store import Store, store_at
 
 _STORE = Path(".medbench")
 
@@ -99,15 +99,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for command in (listing, preparing, checking):
         command.add_argument(
             "--store",
-            type=Path,
-            default=_STORE,
+            default=str(_STORE),
             metavar="DIR",
-            help="where cohorts, digests of images and the key of the hashes are kept (default: .medbench)",
+            help="where cohorts, digests of images and the key of the hashes are kept (default: .medbench); "
+            "or the URL of a store that machines share, whose key it is then",
         )
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns 1 if a check found errors."""
+    if "store" in args:
+        args.key_in = store_at(args.store)
+        args.store = _STORE if args.key_in.remote else Path(args.store)
     commands = {"list": _list, "unpack": _unpack, "prepare": _prepare, "table": _table, "check": _check}
     return commands[args.cohort_command](args)
 
@@ -196,7 +199,7 @@ def _prepare(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    show = str if args.show_ids else store.pseudonyms().of
+    show = str if args.show_ids else args.key_in.pseudonyms().of
     progress, after = _Progress(lines=False), ""
     reference = _reference(args.cohort)
     if reference.startswith((PUBLIC, MEDMNIST)):

@@ -3,6 +3,7 @@
 One process trains a run, the others wait for it. jax is imported only when a run is really trained.
 """
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,21 +12,24 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from medbench.campaign import Campaign
 from medbench.data.cohort import Cohort
-from medbench.environment import capture
+from medbench.environment import CPU, capture, device_class
 from medbench.errors import MedbenchError
 from medbench.execute.elsewhere import Elsewhere
 from medbench.execute.progress import Event, Sink
 from medbench.execute.trainers import Executes, identity_of
+from medbench.failures import Failures
 from medbench.identity import code_fingerprint, run_id, spec_id, why_new
 from medbench.models.weights import sha256
 from medbench.record import Environment, RunRecord
 from medbench.reference import References
 from medbench.spec.runs import RunSpec
-from medbench.store import Campaign, Failures, Holder, Store, StoredRun
+from medbench.store import Holder, Store, StoredRun
 from medbench.training.progress import Progress, Report
 
 if TYPE_CHECKING:
@@ -61,20 +65,18 @@ def locate(
 ) -> Whence:
     """How `obtain` would come by a run, without doing it; the arguments are the same.
 
+    A run that only a remote store has is not fetched.
+
     Raises:
-      MedbenchError: the record of the stored or the reference run is damaged.
+      MedbenchError: the record of the stored or the reference run is damaged; a remote store cannot be read.
     """
-    found = _find(
-        spec,
-        code_fingerprint(identity_of(trainer)),
-        store=store,
-        references=references,
-        mode=mode,
-        sentinel=sentinel,
-        campaign=campaign,
-    )
-    if found is not None:
-        return "loaded" if found.origin == "loaded" else "reused"
+    name = run_id(spec, code_fingerprint(identity_of(trainer)))
+    if (mode != "force" or (campaign is not None and name in campaign)) and store.has(name):
+        return "reused"
+    if mode == "force" or (sentinel and mode == "auto"):
+        return "to-train"
+    if references.get(spec) is not None:
+        return "loaded"
     return "not-run" if mode == "never" else "to-train"
 
 
@@ -191,7 +193,7 @@ def _find(
     """The run as it may be used without training."""
     name = run_id(spec, code)
     if mode == "force":
-        return store.get(name) if campaign is not None and name in campaign.finished else None
+        return store.get(name) if campaign is not None and name in campaign else None
     stored = store.get(name)
     if stored is not None or (sentinel and mode == "auto"):
         return stored
@@ -222,7 +224,7 @@ class Here:
         environment = capture()
         tuned = self.train(spec, cohort, weights=weights, images=images, report=report)
         _require_finite(spec, tuned)
-        yield environment, tuned
+        yield msgspec.structs.replace(environment, devices=tuned.devices), tuned
 
 
 def _make(
@@ -236,14 +238,14 @@ def _make(
     tune: Here | Elsewhere,
 ) -> StoredRun:
     """Fine-tune and store; the run's lock is held."""
-    _require_as_planned(spec, cohort, weights)
+    require_as_planned(spec, cohort, weights)
     store.require_space()
     started = _now()
     tuning = tune(
         spec,
         cohort,
         weights=weights,
-        images=_decoded(spec, cohort, store, report),
+        images=decoded(spec, cohort, store, report),
         report=lambda progress: report(_staged(spec, progress)),
     )
     with tuning as (environment, tuned):  # until it is stored: what another trainer left is kept so long
@@ -265,7 +267,9 @@ def _make(
             feature_reuse=_reuse(tuned.features),
             evaluations=[],
         )
-        return store.put(record, tuned.predictions, tuned.features)
+        stored = store.put(record, tuned.predictions, tuned.features)
+    shutil.rmtree(store.checkpoints(record.run_id), ignore_errors=True)
+    return stored
 
 
 def _reuse(features: Mapping[str, NDArray[np.float16]]) -> dict[str, float | None]:
@@ -278,14 +282,26 @@ def _reuse(features: Mapping[str, NDArray[np.float16]]) -> dict[str, float | Non
 
 def _fine_tune(store: Store) -> Train:
     """The real thing, which imports jax."""
+    from medbench.training import heap  # noqa: PLC0415
+
+    if device_class() == CPU:
+        heap.keep()
     from medbench.training.cache import enable  # noqa: PLC0415
     from medbench.training.loop import fine_tune  # noqa: PLC0415
 
     enable(store.cache("xla"))
-    return fine_tune
+
+    def train(
+        spec: RunSpec, cohort: Cohort, *, weights: Path | None, images: ImageSource, report: Report
+    ) -> "FineTuned":
+        checkpoints = store.checkpoints(run_id(spec, code_fingerprint()))
+        return fine_tune(spec, cohort, weights=weights, images=images, report=report, checkpoints=checkpoints)
+
+    return train
 
 
-def _decoded(spec: RunSpec, cohort: Cohort, store: Store, report: Sink) -> ImageSource:
+def decoded(spec: RunSpec, cohort: Cohort, store: Store, report: Sink) -> ImageSource:
+    """A cohort's images as a run needs them, kept in the store's cache; decoding them is reported."""
     from medbench.data.decoded import DecodedImages  # noqa: PLC0415
 
     def decoding(split: str, done: int, total: int) -> None:
@@ -295,11 +311,22 @@ def _decoded(spec: RunSpec, cohort: Cohort, store: Store, report: Sink) -> Image
 
 
 def _staged(spec: RunSpec, progress: Progress) -> Event:
-    return Event(kind="stage", run=spec.label, stage=progress.stage, done=progress.done, total=progress.total)
+    return Event(
+        kind="stage",
+        run=spec.label,
+        stage=progress.stage,
+        done=progress.done,
+        total=progress.total,
+        text=progress.text,
+    )
 
 
-def _require_as_planned(spec: RunSpec, cohort: Cohort, weights: Path | None) -> None:
-    """What the run's id stands for must be what is trained."""
+def require_as_planned(spec: RunSpec, cohort: Cohort, weights: Path | None) -> None:
+    """What the run's id stands for must be what is trained.
+
+    Raises:
+      MedbenchError: the cohort or the weights are others.
+    """
     if cohort.fingerprint != spec.cohort_fingerprint:
         raise MedbenchError(
             f"{spec.label}: cohort `{cohort.name}` is not the one that was planned with. Did its files "

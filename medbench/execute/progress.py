@@ -22,13 +22,14 @@ BEFORE_EVALUATION = 0.9
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """What happened to a run."""
 
-    kind: Literal["waiting", "started", "stage", "finished", "interrupted", "failed"]
+    kind: Literal["waiting", "started", "stage", "finished", "interrupted", "failed", "lost"]
+    """`lost`: with its worker, so that another makes it."""
     run: str
     """The run in words (`RunSpec.label`)."""
     worker: str = ""
-    """Of pytest-xdist, such as `gw1`; empty outside it."""
+    """Of pytest-xdist, such as `gw1`, or of a cluster, such as `node-a/1`; empty in the session's process."""
     text: str = ""
-    """Why a run starts, or for whom it waits."""
+    """Why a run starts, for whom it waits, how it was lost, or what a stage has to say."""
     stage: str = ""
     """`decode …`, `compile`, `train` or `evaluate`."""
     done: int = 0
@@ -79,6 +80,11 @@ class Estimate:
         """Runs that are done."""
         return len(self._seconds)
 
+    @property
+    def begun(self) -> int:
+        """Runs that are done or under way."""
+        return self.finished + len(self._started)
+
     def start(self, run: str) -> None:
         """A run begins."""
         self._started[run], self._fraction[run] = self._clock(), 0.0
@@ -98,10 +104,10 @@ class Estimate:
         """Whether a run has begun and not ended."""
         return run in self._started
 
-    def drop(self, run: str) -> None:
-        """A run failed or was interrupted, and counts no longer."""
+    def drop(self, run: str, *, again: bool = False) -> None:
+        """A run failed or was interrupted, and counts no longer, unless it is to begin again."""
         del self._started[run], self._fraction[run]
-        self._total -= 1
+        self._total -= not again
 
     def left(self) -> float | None:
         """Seconds until all runs are done; None while nothing is known."""
@@ -172,18 +178,24 @@ class Console:
                 self._estimate.start(event.run)
                 self._show_start(event)
             case "stage":
+                if event.text:
+                    self._print(f"{event.run}: {event.text}")
                 self._show_stage(event)
             case "finished":
                 self._show_end(event, f"{duration(self._estimate.finish(event.run))}{self._rest()}")
             case "interrupted" | "failed":
                 self._estimate.drop(event.run)
                 self._show_end(event, event.kind)
+            case "lost":
+                self._estimate.drop(event.run, again=True)
+                self._show_end(event, f"lost with {event.worker}, begins again ({event.text})")
 
     def _show_start(self, event: Event) -> None:
         if not self._live:
+            where = f" on {event.worker}" if event.worker else ""
             reason = f" ({event.text})" if event.text else ""
-            number = self._estimate.finished + 1
-            self._print(f"[{number}/{max(number, self._total)}] {event.run}: trains{reason}")
+            number = self._estimate.begun
+            self._print(f"[{number}/{max(number, self._total)}] {event.run}: trains{where}{reason}")
             return
         if self._bars is None:
             self._bars = Progress(
@@ -224,6 +236,29 @@ class Console:
         self._console.print(line, markup=False)
 
 
+class Seldom:
+    """Passes on events, but of one stage no more than a person can follow.
+
+    Args:
+      sink: receives the others.
+      every: least seconds between two events of the same stage.
+    """
+
+    def __init__(self, sink: Sink, every: float = 0.5) -> None:
+        self._sink, self._every = sink, every
+        self._last: tuple[str, str] = ("", "")
+        self._passed = 0.0
+
+    def __call__(self, event: Event) -> None:
+        """Pass on one event, unless the same stage was passed on a moment ago and this one says no more."""
+        step, bare = (event.run, event.stage), event.kind == "stage" and not event.text
+        now = time.monotonic()
+        if bare and step == self._last and now - self._passed < self._every:
+            return
+        self._last, self._passed = step, now
+        self._sink(event)
+
+
 class Journal:
     """Writes a worker's events to a file, one JSON line each; what cannot be written is lost, not fatal.
 
@@ -234,17 +269,14 @@ class Journal:
     """
 
     def __init__(self, path: Path, worker: str, every: float = 0.5) -> None:
-        self._path, self._worker, self._every = path, worker, every
-        self._last: tuple[str, str] = ("", "")
-        self._written = 0.0
+        self._path, self._worker = path, worker
+        self._seldom = Seldom(self._write, every)
 
     def __call__(self, event: Event) -> None:
-        """Write one event, unless the same stage was written a moment ago."""
-        step = (event.run, event.stage)
-        now = time.monotonic()
-        if event.kind == "stage" and step == self._last and now - self._written < self._every:
-            return
-        self._last, self._written = step, now
+        """Write one event, unless it says no more than one of a moment ago."""
+        self._seldom(event)
+
+    def _write(self, event: Event) -> None:
         line = msgspec.json.encode(msgspec.structs.replace(event, worker=self._worker)) + b"\n"
         with suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -172,7 +172,8 @@ class Script:
         """
         path = path.absolute()
         if not path.is_file():
-            siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+            others = path.parent.iterdir() if path.parent.is_dir() else ()
+            siblings = [p.name for p in others if p.is_file()]
             raise MedbenchError(f"{path}: no such script. {printable(nearest(path.name, siblings))}".rstrip())
         if not os.access(path, os.X_OK | os.R_OK):
             raise MedbenchError(f"{path}: may not be executed. Allow it: chmod +x {path}")

@@ -385,8 +385,9 @@ def _events(spec: CalibrationError, sample: Sample) -> list[Event] | str:
 def _binned_distance(event: Event, spec: CalibrationError, weights: NDArray[np.float64]) -> Estimates:
     """The calibration error of one event."""
     within = _membership(event, spec.binning, spec.bins)
-    apart = np.abs(weights @ (within * (event.probability - event.happened)[:, None])).sum(axis=1)
-    total = weights @ event.known.astype(np.float64)
+    apart = within * (event.probability - event.happened)[:, None]
+    summed = weights @ np.column_stack([apart, event.known])  # weights are read once
+    apart, total = np.abs(summed[:, :-1]).sum(axis=1), summed[:, -1]
     return of_defined(apart / np.where(total > 0, total, 1.0), total > 0, no_example(event.name))
 
 

@@ -43,8 +43,9 @@ def resting_on(spec: MetricSpec, sample: Sample, inner: MetricSpec | None = None
     Raises:
       MedbenchError: the predictions lack an attribute; the message names the nearest.
     """
-    patients = sample.predictions.patient
-    return min((len(np.unique(patients[cell])) for cell in _cells(spec, sample, inner)), default=0)
+    _, patients = np.unique(sample.predictions.patient, return_inverse=True)
+    cells = _cells(spec, sample, inner)
+    return min((int((np.bincount(patients[cell]) > 0).sum()) for cell in cells), default=0)
 
 
 def _cells(

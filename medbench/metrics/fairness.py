@@ -5,7 +5,7 @@ Which groups are compared is decided once, on the full sample, never by a bootst
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ NOISE_REPLICATES = 100
 """Of the patients of each group: a variance is then known to some 14 %, and the correction takes its root."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # told apart by identity: what is found out of one is kept
 class Group:
     """The examples that share a value of every attribute.
 
@@ -98,14 +98,18 @@ def groups(sample: Sample, attributes: Sequence[str], smallest: int) -> Groups:
     lacking = _lacking(sample, attributes)
     if lacking:
         raise MedbenchError(lacking)
-    columns = np.stack([sample.predictions.attributes[name] for name in attributes], axis=1)
-    recorded = np.flatnonzero((columns != "").all(axis=1))
-    values, group_of = np.unique(columns[recorded], axis=0, return_inverse=True)
+    columns = [sample.predictions.attributes[name] for name in attributes]
+    recorded = np.flatnonzero(np.logical_and.reduce([column != "" for column in columns]))
+    value_of = [np.unique(column[recorded], return_inverse=True) for column in columns]
+    shape = tuple(len(values) for values, _ in value_of)
+    _, first, group_of = np.unique(
+        np.ravel_multi_index(tuple(of for _, of in value_of), shape), return_index=True, return_inverse=True
+    )
     patients = sample.predictions.patient
     found = []
-    for i, value in enumerate(values):
-        rows = recorded[group_of.ravel() == i]
-        found.append(Group(" & ".join(value), rows, len(np.unique(patients[rows]))))
+    for i, example in enumerate(recorded[first]):
+        rows, name = recorded[group_of == i], " & ".join(column[example] for column in columns)
+        found.append(Group(name, rows, len(np.unique(patients[rows]))))
     return Groups(
         kept=tuple(group for group in found if group.patients >= smallest),
         too_small=tuple(group for group in found if group.patients < smallest),
@@ -185,12 +189,12 @@ def group_gap(
       groups are left; the reason names what was left out.
     """
     of_rows = partial(_inner_of_rows, inner_values, sample)
-    kept, reason = _comparable([of_rows], sample, spec.attributes, spec.smallest)
+    kept, reason = _compared(inner_values, sample, tuple(spec.attributes), spec.smallest)
     if reason:
         return undefined(weights, reason)
     values, defined, reason = _values(of_rows, kept, weights)
     if spec.corrected:
-        values = drawn_together(values, _variances(of_rows, kept, sample.predictions.patient))
+        values = drawn_together(values, _noise(inner_values, sample, kept))
     if spec.statistic == "max-min":
         gaps = np.ptp(values, axis=1)
     else:
@@ -219,7 +223,7 @@ def worst_group(
       (b,) values, in the other metric's range; undefined as `group_gap` is.
     """
     of_rows = partial(_inner_of_rows, inner_values, sample)
-    kept, reason = _comparable([of_rows], sample, spec.attributes, spec.smallest)
+    kept, reason = _compared(inner_values, sample, tuple(spec.attributes), spec.smallest)
     if reason:
         return undefined(weights, reason)
     values, defined, reason = _values(of_rows, kept, weights)
@@ -314,6 +318,12 @@ def drawn_together(values: NDArray[np.float64], variances: NDArray[np.float64]) 
     return centre + np.sqrt(between * weight) * (values - centre)
 
 
+@lru_cache(maxsize=32)  # the seeds of an item: one correction serves all replicates of a run
+def _noise(inner_values: InnerValues, sample: Sample, kept: tuple[Group, ...]) -> NDArray[np.float64]:
+    """The variances by which the values of a sample's groups are drawn together."""
+    return _variances(partial(_inner_of_rows, inner_values, sample), kept, sample.predictions.patient)
+
+
 def _variances(of_rows: _OfRows, kept: Sequence[Group], patients: NDArray[np.str_]) -> NDArray[np.float64]:
     """The variance of each group's value over its patients: (k,), all positive or all 0."""
     variances = np.array([_variance(of_rows, group, patients[group.rows]) for group in kept])
@@ -334,13 +344,21 @@ def _variance(of_rows: _OfRows, group: Group, patients: NDArray[np.str_]) -> flo
     return float(np.var(values, ddof=1)) if len(values) > 1 else 0.0
 
 
+@lru_cache(maxsize=32)  # the seeds of an item, as above
+def _compared(
+    inner_values: InnerValues, sample: Sample, attributes: tuple[str, ...], smallest: int
+) -> tuple[tuple[Group, ...], str]:
+    """The groups that can be compared in one metric, or why there are none."""
+    return _comparable([partial(_inner_of_rows, inner_values, sample)], sample, attributes, smallest)
+
+
 def _comparable(
     metrics: Iterable[_OfRows], sample: Sample, attributes: Sequence[str], smallest: int
-) -> tuple[list[Group], str]:
+) -> tuple[tuple[Group, ...], str]:
     """The groups that are large enough and in which all metrics are defined; why that is no comparison."""
     lacking = _lacking(sample, attributes)
     if lacking:
-        return [], lacking
+        return (), lacking
     found = groups(sample, attributes, smallest)
     kept: list[Group] = []
     left_out = [f"{group.name} has {group.patients} of {smallest} patients" for group in found.too_small]
@@ -353,11 +371,11 @@ def _comparable(
         else:
             kept.append(group)
     if len(kept) > 1:
-        return kept, ""
+        return tuple(kept), ""
     if found.unrecorded:
         left_out.append(f"examples without {' or '.join(attributes)}: {found.unrecorded}")
     why = "; ".join([f"{group.name} can" for group in kept] + left_out) or "there is none"
-    return [], f"fewer than two groups by {' & '.join(attributes)} can be compared: {why}"
+    return (), f"fewer than two groups by {' & '.join(attributes)} can be compared: {why}"
 
 
 def _values(

@@ -9,7 +9,7 @@ from medbench.predictions import Predictions
 from medbench.record import RunRecord
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # what is found out of one is kept by its identity
 class Sample:
     """One run's predictions, as a metric sees them.
 

@@ -19,6 +19,7 @@ from medbench.metrics.calibration import (
 )
 from medbench.metrics.discrimination import binary_roc_auc, undefined
 from medbench.metrics.estimates import Estimates, mean_over
+from medbench.metrics.running import running_sums
 from medbench.metrics.sample import Sample
 from medbench.predictions import Predictions
 from medbench.spec.metrics import MisclassificationAuc, OutOfDistributionAuc, RiskCoverageArea
@@ -118,25 +119,28 @@ def risk_coverage_curve(sample: Sample) -> tuple[NDArray[np.float64], NDArray[np
 
 
 def _area(event: Event, weights: NDArray[np.float64]) -> Estimates:
-    """The area of one event; m ties after M examples with E errors, e among them, add by expectation.
+    """The area of one event: what each error adds to the risk at its own place and at all later ones.
 
-    sum over j = 1 ... m of (E + j e / m) / (M + j) = e + (E - M e / m) (H(M + m) - H(M)).
+    An error at place k of N adds 1 / k + ... + 1 / N = H(N) - H(k - 1). Of m ties at the places after M
+    each is an error with e / m, so that together they add, with G(k) = H(0) + ... + H(k - 1) = k (H(k) - 1),
+    e H(N) - e / m (G(M + m) - G(M)).
     """
     order, starts = _tie_groups(event)
-    total = weights @ event.known.astype(np.float64)
     if not len(order):
         return undefined(weights, no_example(event.name))
-    drawn = weights[:, order]
-    tied = np.add.reduceat(drawn, starts, axis=1)
-    errors = np.add.reduceat(drawn * (1 - event.happened[order]), starts, axis=1)
-    up_to = np.cumsum(tied, axis=1)
-    before, errors_before = up_to - tied, np.cumsum(errors, axis=1) - errors
-    rate = np.divide(errors, tied, out=np.zeros_like(tied), where=tied > 0)
+    wrong = event.happened[order] == 0
+    with_error = np.logical_or.reduceat(wrong, starts)
+    first, end = starts[with_error], np.append(starts[1:], len(order))[with_error]
+    weight, errors_to = running_sums(weights, order), running_sums(weights, order[wrong])
+    nth = np.append(0, np.cumsum(wrong))
+    errors = errors_to[nth[end]] - errors_to[nth[first]]
+    before, up_to, total = (places.astype(np.intp) for places in (weight[first], weight[end], weight[-1]))
     harmonic = _harmonic_numbers(int(total.max()))
-    between = harmonic[up_to.astype(np.intp)] - harmonic[before.astype(np.intp)]
-    summed = (errors + (errors_before - before * rate) * between).sum(axis=1)
-    # Of many cancelling terms, the sum may leave [0, 1] by rounding.
-    area = np.clip(summed / np.where(total > 0, total, 1.0), 0.0, 1.0)
+    summed_to = np.arange(len(harmonic)) * (harmonic - 1)
+    share = errors / np.maximum(up_to - before, 1)
+    earlier = np.einsum("ij,ij->j", share, summed_to[up_to] - summed_to[before])
+    # Of cancelling terms, the sum may leave [0, 1] by rounding.
+    area = np.clip((errors_to[-1] * harmonic[total] - earlier) / np.maximum(total, 1), 0.0, 1.0)
     return of_defined(area, total > 0, no_example(event.name))
 
 

@@ -6,6 +6,8 @@ A network is a pure function of a parameter tree, named as in the released files
 import functools
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import flax.linen as nn
@@ -17,16 +19,38 @@ from jax import lax
 from jax.typing import DTypeLike
 
 from medbench.errors import MedbenchError
+from medbench.models import on_accelerator, on_cpu
 
 Params = Mapping[str, Any]
 """Nested names down to float32 arrays: `params["block1"]["unit01"]["a"]["group_norm"]["gamma"]`."""
 
-GROUPS = 32
-NORM_EPSILON = 1e-5
 KERNEL_EPSILON = 1e-10
-LARGEST_PATCHED_MAP = 4
 
 
+@dataclass(frozen=True)
+class Program:
+    """How a net is computed; what it computes is the same up to rounding.
+
+    Attributes:
+      prepared: kernels are standardized already and as products take them: see `prepared`.
+      rematerialized: for the gradient every unit keeps its input alone and computes the rest once more.
+      platform: what is compiled for, as jax names it (`cpu`, `cuda`, `tpu`); empty for jax's default here.
+    """
+
+    prepared: bool = False
+    rematerialized: bool = False
+    platform: str = ""
+
+    @property
+    def parts(self) -> ModuleType:
+        """What the net is made of: maps, convolutions and norms in the forms that the platform is fast at."""
+        return on_cpu if (self.platform or jax.default_backend()) == "cpu" else on_accelerator
+
+
+PLAIN = Program()
+
+
+@jax.custom_vjp
 def standardized(kernel: jax.Array) -> jax.Array:
     """A kernel with mean 0 and variance 1 per output channel (weight standardisation, Qiao et al. 2019).
 
@@ -36,109 +60,43 @@ def standardized(kernel: jax.Array) -> jax.Array:
     Returns:
       The same shape: (w - mean) / sqrt(var + 1e-10), with the biased variance over all but `out`.
     """
-    centred = kernel - jnp.mean(kernel, axis=(0, 1, 2), keepdims=True)
-    variance = jnp.mean(jnp.square(centred), axis=(0, 1, 2), keepdims=True)
-    return centred * lax.rsqrt(variance + KERNEL_EPSILON)
+    return _standardized(kernel)[0]
 
 
-def group_norm_coefficients(x: jax.Array, gamma: jax.Array, beta: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Scale and shift that normalise each group of channels over its group and space (Wu and He 2018).
-
-    The statistics are taken per channel and then joined over the group, so that the large map is
-    reduced without regrouping it and normalised in a single pass: `x * scale + shift`.
-
-    Args:
-      x: (n, height, width, c).
-      gamma: (c,) gain.
-      beta: (c,) offset.
-
-    Returns:
-      `(scale, shift)`, each (n, 1, 1, c) float32.
-    """
-    n, _, _, channels = x.shape
-    groups = math.gcd(GROUPS, channels)
-    x = x.astype(jnp.float32)
-    channel_mean = jnp.mean(x, axis=(1, 2), keepdims=True)
-    # The derivative of a variance by its centre is zero, so the centre needs no gradient.
-    channel_variance = jnp.mean(jnp.square(x - lax.stop_gradient(channel_mean)), axis=(1, 2))
-    channel_mean = channel_mean.reshape(n, groups, -1)
-    mean = jnp.mean(channel_mean, axis=2, keepdims=True)
-    variance = jnp.mean(
-        channel_variance.reshape(n, groups, -1) + jnp.square(channel_mean - mean), axis=2, keepdims=True
-    )
-    scale = lax.rsqrt(variance + NORM_EPSILON) * gamma.reshape(groups, -1)
-    shift = beta.reshape(groups, -1) - mean * scale
-    return scale.reshape(n, 1, 1, channels), shift.reshape(n, 1, 1, channels)
+def _standardized(kernel: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    flat = kernel.reshape(-1, kernel.shape[-1])
+    centred = flat - jnp.mean(flat, axis=0)
+    rate = lax.rsqrt(jnp.mean(jnp.square(centred), axis=0) + KERNEL_EPSILON)
+    flat = centred * rate
+    return flat.reshape(kernel.shape), (flat, rate)
 
 
-def convolve(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
-    """A convolution without bias, written as the matrix product it is wherever XLA on CPUs is slow at it.
-
-    Args:
-      x: (n, height, width, in).
-      kernel: (k, k, in, out), of the same dtype.
-      stride: in both directions.
-      padding: zeros on every side.
-
-    Returns:
-      (n, out_height, out_width, out).
-    """
-    size = kernel.shape[0]
-    if jax.default_backend() == "cpu":  # measured on CPUs alone; accelerators keep their own convolutions
-        if size == 1:
-            return _product(x[:, ::stride, ::stride], kernel)
-        if max(x.shape[1:3]) <= LARGEST_PATCHED_MAP:
-            return _product(_patches(x, size, stride, padding), kernel)
-    pads = [(padding, padding)] * 2
-    return lax.conv_general_dilated(
-        x, kernel, (stride, stride), pads, dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
+def _standardized_gradient(kept: tuple[jax.Array, jax.Array], g: jax.Array) -> tuple[jax.Array]:
+    """With s the standardized kernel: rate * (g - mean(g) - s * mean(g * s))."""
+    flat, rate = kept
+    of_flat = g.reshape(flat.shape)
+    # Apart: XLA on CPUs is far slower at a sum over rows that it joins with the product.
+    along = jnp.mean(lax.optimization_barrier(of_flat * flat), axis=0)
+    return ((rate * (of_flat - jnp.mean(of_flat, axis=0) - flat * along)).reshape(g.shape),)
 
 
-def _product(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Every place times the kernel's matrix, as *one* product: XLA's gradients of batched ones are slower."""
-    matrix = kernel.reshape(-1, kernel.shape[-1])
-    return (x.reshape(-1, len(matrix)) @ matrix).reshape(*x.shape[:-1], -1)
-
-
-def _patches(x: jax.Array, size: int, stride: int, padding: int) -> jax.Array:
-    """(n, out_height, out_width, size * size * in): what each output sees, in the kernel's order."""
-    rows = _windows(_pad(x, padding), size, stride, axis=1)
-    return jnp.concatenate([place for row in rows for place in _windows(row, size, stride, axis=2)], axis=3)
-
-
-def max_pool(x: jax.Array) -> jax.Array:
-    """3x3 maximum with stride 2 after padding with one row of *zeros*, as the released weights expect.
-
-    Taken over rows, then over columns: XLA's gradient of a windowed maximum is twenty times slower on CPUs.
-    """
-    for axis in (1, 2):
-        x = functools.reduce(jnp.maximum, _windows(_pad(x, 1, axes=(axis,)), 3, 2, axis))
-    return x
-
-
-def _windows(x: jax.Array, size: int, stride: int, axis: int) -> list[jax.Array]:
-    """What a window that slides along an axis sees at each of its `size` places."""
-    steps = (x.shape[axis] - size) // stride + 1
-    return [
-        lax.slice_in_dim(x, place, place + stride * (steps - 1) + 1, stride, axis) for place in range(size)
-    ]
-
-
-def _pad(x: jax.Array, padding: int, axes: tuple[int, ...] = (1, 2)) -> jax.Array:
-    return jnp.pad(x, [(padding, padding) if axis in axes else (0, 0) for axis in range(x.ndim)])
+standardized.defvjp(_standardized, _standardized_gradient)
 
 
 class GroupNormRelu(nn.Module):
     """Group normalisation and ReLU: 32 groups, or the most that divide both 32 and a small net's channels."""
 
+    program: Program = PLAIN
+
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps (n, height, width, c) to the same shape and dtype."""
-        gamma = self.param("gamma", nn.initializers.ones, (x.shape[-1],))
-        beta = self.param("beta", nn.initializers.zeros, (x.shape[-1],))
-        scale, shift = group_norm_coefficients(x, gamma, beta)
-        return nn.relu(x * scale + shift).astype(x.dtype)
+        """Maps a map to the same shape and dtype."""
+        parts = self.program.parts
+        channels = x.shape[parts.CHANNELS]
+        gamma = self.param("gamma", nn.initializers.ones, (channels,))
+        beta = self.param("beta", nn.initializers.zeros, (channels,))
+        normalised: jax.Array = parts.norm_relu(x, gamma, beta)
+        return normalised
 
 
 class StandardizedConv2D(nn.Module):
@@ -147,13 +105,25 @@ class StandardizedConv2D(nn.Module):
     channels: int
     size: int = 1
     stride: int = 1
+    program: Program = PLAIN
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps (n, height, width, in) to (n, height / stride, width / stride, channels), rounded up."""
-        shape = (self.size, self.size, x.shape[-1], self.channels)
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
-        return convolve(x, standardized(kernel).astype(x.dtype), self.stride, self.size // 2)
+        parts = self.program.parts
+        shape = (self.size, self.size, x.shape[parts.CHANNELS], self.channels)
+        y: jax.Array
+        if self.program.prepared:
+            as_prepared = jax.eval_shape(
+                functools.partial(parts.prepared, stride=self.stride),
+                jax.ShapeDtypeStruct(shape, jnp.float32),
+            )
+            kernel = self.param("kernel", nn.initializers.zeros, as_prepared.shape)
+            y = parts.convolve_prepared(x, kernel.astype(x.dtype), self.size, self.stride)
+        else:
+            kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
+            y = parts.convolve(x, standardized(kernel).astype(x.dtype), self.stride)
+        return y
 
 
 class Convolution(nn.Module):
@@ -162,11 +132,15 @@ class Convolution(nn.Module):
     channels: int
     size: int
     stride: int
+    program: Program = PLAIN
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps (n, height, width, in) to (n, height / stride, width / stride, channels), rounded up."""
-        return StandardizedConv2D(self.channels, self.size, self.stride, name="standardized_conv2d")(x)
+        convolution = StandardizedConv2D(
+            self.channels, self.size, self.stride, self.program, name="standardized_conv2d"
+        )
+        return convolution(x)
 
 
 class Layer(nn.Module):
@@ -175,12 +149,16 @@ class Layer(nn.Module):
     channels: int
     size: int = 1
     stride: int = 1
+    program: Program = PLAIN
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps (n, height, width, in) to (n, height / stride, width / stride, channels), rounded up."""
-        x = GroupNormRelu(name="group_norm")(x)
-        return StandardizedConv2D(self.channels, self.size, self.stride, name="standardized_conv2d")(x)
+        x = GroupNormRelu(self.program, name="group_norm")(x)
+        convolution = StandardizedConv2D(
+            self.channels, self.size, self.stride, self.program, name="standardized_conv2d"
+        )
+        return convolution(x)
 
 
 class ProjectingLayer(nn.Module):
@@ -189,13 +167,15 @@ class ProjectingLayer(nn.Module):
     channels: int
     projected: int
     projection_stride: int
+    program: Program = PLAIN
 
     @nn.compact
     def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Maps (n, height, width, in) to the layer's output and to the shortcut."""
-        x = GroupNormRelu(name="group_norm")(x)
-        shortcut = Convolution(self.projected, 1, self.projection_stride, name="proj")(x)
-        return StandardizedConv2D(self.channels, name="standardized_conv2d")(x), shortcut
+        x = GroupNormRelu(self.program, name="group_norm")(x)
+        shortcut = Convolution(self.projected, 1, self.projection_stride, self.program, name="proj")(x)
+        convolution = StandardizedConv2D(self.channels, program=self.program, name="standardized_conv2d")
+        return convolution(x), shortcut
 
 
 class Unit(nn.Module):
@@ -203,17 +183,18 @@ class Unit(nn.Module):
 
     channels: int
     stride: int
+    program: Program = PLAIN
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps (n, height, width, in) to (n, height / stride, width / stride, 4 * channels), rounded up."""
-        wide = 4 * self.channels
-        if self.stride == 1 and x.shape[-1] == wide:
-            shortcut, x = x, Layer(self.channels, name="a")(x)
+        wide, program = 4 * self.channels, self.program
+        if self.stride == 1 and x.shape[program.parts.CHANNELS] == wide:
+            shortcut, x = x, Layer(self.channels, program=program, name="a")(x)
         else:
-            x, shortcut = ProjectingLayer(self.channels, wide, self.stride, name="a")(x)
-        x = Layer(self.channels, 3, self.stride, name="b")(x)
-        return shortcut + Layer(wide, name="c")(x)
+            x, shortcut = ProjectingLayer(self.channels, wide, self.stride, program, name="a")(x)
+        x = Layer(self.channels, 3, self.stride, program, name="b")(x)
+        return shortcut + Layer(wide, program=program, name="c")(x)
 
 
 class Block(nn.Module):
@@ -222,12 +203,15 @@ class Block(nn.Module):
     units: int
     channels: int
     stride: int
+    program: Program = PLAIN
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps (n, height, width, in) to (n, height / stride, width / stride, 4 * channels), rounded up."""
+        unit = nn.remat(Unit) if self.program.rematerialized else Unit
         for number in range(1, self.units + 1):
-            x = Unit(self.channels, self.stride if number == 1 else 1, name=f"unit{number:02d}")(x)
+            stride = self.stride if number == 1 else 1
+            x = unit(self.channels, stride, self.program, name=f"unit{number:02d}")(x)
         return x
 
 
@@ -266,12 +250,14 @@ class BiT(nn.Module):
       classes: columns of the logits.
       dtype: of activations and products. Parameters, normalisation statistics, pooled features and
         the head are float32 always.
+      program: how it is computed.
     """
 
     blocks: tuple[int, ...]
     width: float
     classes: int
     dtype: DTypeLike = jnp.float32
+    program: Program = PLAIN
 
     @nn.compact
     def __call__(self, images: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
@@ -284,21 +270,17 @@ class BiT(nn.Module):
           Logits (n, classes) float32; and the spatial means (n, c) float32 of what `root`, `block1`
           to `block4` give out and of the last, normalised map, `pre_logits`, that the head reads.
         """
-        channels = root_channels(self.width)
-        x = Convolution(channels, 7, 2, name="root_block")(images.astype(self.dtype))
-        x = max_pool(x)
-        stages = {"root": spatial_mean(x)}
+        channels, parts = root_channels(self.width), self.program.parts
+        x = parts.entered(images.astype(self.dtype))
+        x = parts.max_pool(Convolution(channels, 7, 2, self.program, name="root_block")(x))
+        stages = {"root": parts.spatial_mean(x)}
         for index, units in enumerate(self.blocks):
             name = f"block{index + 1}"
-            x = Block(units, channels * 2**index, 1 if index == 0 else 2, name=name)(x)
-            stages[name] = spatial_mean(x)
-        stages["pre_logits"] = spatial_mean(GroupNormRelu(name="group_norm")(x))
+            x = Block(units, channels * 2**index, 1 if index == 0 else 2, self.program, name=name)(x)
+            stages[name] = parts.spatial_mean(x)
+        x = GroupNormRelu(self.program, name="group_norm")(x)
+        stages["pre_logits"] = parts.spatial_mean(x)
         return Head(self.classes, name="head")(stages["pre_logits"]), stages
-
-
-def spatial_mean(x: jax.Array) -> jax.Array:
-    """(n, height, width, c) of any float dtype to (n, c) float32."""
-    return jnp.mean(x.astype(jnp.float32), axis=(1, 2))
 
 
 def root_channels(width: float) -> int:
@@ -315,9 +297,37 @@ def root_channels(width: float) -> int:
     return int(channels)
 
 
+def prepared(params: Any, program: Program) -> Any:
+    """A parameter tree for the same program, `prepared`: what kernels need is done once for many batches.
+
+    Args:
+      params: of a BiT.
+      program: how the net is computed.
+
+    Returns:
+      The same tree; kernels but the head's are standardized, and of the shapes that products take.
+    """
+    flat = traverse_util.flatten_dict(params)
+    for path, kernel in flat.items():
+        if path[-2] == "standardized_conv2d":
+            flat[path] = program.parts.prepared(standardized(kernel), _stride(path))
+    return traverse_util.unflatten_dict(flat)
+
+
+def _stride(path: Sequence[str]) -> int:
+    """Of the convolution that a kernel is for: 2 in the root, and where all but the first block begin."""
+    in_first = path[0] != "block1" and path[1] == "unit01"
+    return (
+        2
+        if path[0] == "root_block"
+        or (in_first and path[2:4] in (("b", "standardized_conv2d"), ("a", "proj")))
+        else 1
+    )
+
+
 def param_shapes(blocks: Sequence[int], width: float, classes: int) -> dict[str, Any]:
     """The parameter tree as shapes (`jax.ShapeDtypeStruct`), without computing or allocating anything."""
-    model = BiT(tuple(blocks), width, classes)
+    model = BiT(tuple(blocks), width, classes, program=Program(platform="tpu"))  # traced with least effort
     image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
     shapes: dict[str, Any] = jax.eval_shape(model.init, jax.random.key(0), image)["params"]
     return shapes

@@ -10,7 +10,7 @@ import msgspec
 from medbench.spec.declared import Declared
 from medbench.spec.effects import AnyEffect, Gain
 from medbench.spec.metrics import PRIMARY, AnyMetric
-from medbench.spec.runs import Aspect
+from medbench.spec.runs import Aspect, Precision
 from medbench.spec.units import Unit
 
 
@@ -168,7 +168,11 @@ class HyperRule(Declared, frozen=True, kw_only=True, tag="hyperrule", tag_field=
     """The rule as the paper prints it, or as the released code has it; they differ."""
     aspect: Aspect = "squashed"
     """Whether images are squashed to a square, as BiT's are, or keep their aspect ratio on black."""
+    precision: Precision = "float32"
+    """In which a BiT computes activations and products; the rest is float32."""
     description: str
+    deviations: list[str] = msgspec.field(default_factory=list)
+    """How it departs from the rule all the same, one sentence each."""
 
 
 class FixedRecipe(Declared, frozen=True, kw_only=True, tag="fixed", tag_field="kind"):
@@ -190,6 +194,8 @@ class FixedRecipe(Declared, frozen=True, kw_only=True, tag="fixed", tag_field="k
     """Pixels of the random crop, and of evaluation images."""
     aspect: Aspect = "squashed"
     """Whether images are squashed to a square, as BiT's are, or keep their aspect ratio on black."""
+    precision: Precision = "float32"
+    """In which a BiT computes activations and products; the rest is float32."""
 
 
 Recipe = HyperRule | FixedRecipe

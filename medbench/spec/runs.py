@@ -14,6 +14,9 @@ from medbench.spec.units import Unit
 Aspect = Literal["squashed", "kept"]
 """How an image becomes a square: both sides scaled on their own, or both by the same factor and padded."""
 
+Precision = Literal["float32", "bfloat16"]
+"""In which a BiT computes activations and products; all else is float32. Another network has its own."""
+
 
 class Target(Resolved, frozen=True, kw_only=True):
     """What a model predicts."""
@@ -58,6 +61,7 @@ class ResolvedRecipe(Resolved, frozen=True, kw_only=True):
     horizontal_flip: bool
     aspect: Aspect = "squashed"
     """Whether an image is squashed to the square, or keeps its aspect ratio on black."""
+    precision: Precision = "float32"
 
 
 class RunSpec(Resolved, frozen=True, kw_only=True):

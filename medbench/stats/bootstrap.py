@@ -52,12 +52,14 @@ def patient_weights(
       seed: of the draws.
 
     Yields:
-      (rows, n) weights, whole numbers; the rows of all blocks add up to `replicates`.
+      (rows, n) weights, whole numbers, those of an image side by side in memory (as metrics gather them);
+      the rows of all blocks add up to `replicates`.
     """
     names, patient_of_image = np.unique(patients, return_inverse=True)
     rows = max(1, _BLOCK // max(1, len(patients)))
     for counts in patient_draws(len(names), replicates, seed, rows=rows):
-        yield counts[:, patient_of_image].astype(np.float64)
+        by_patient = counts.T.astype(np.float64, order="C")
+        yield by_patient[patient_of_image].T
 
 
 def weights_without(patients: NDArray[np.str_], most: int) -> Iterator[NDArray[np.float64]]:
@@ -68,7 +70,7 @@ def weights_without(patients: NDArray[np.str_], most: int) -> Iterator[NDArray[n
       most: rows in all; more patients are left out in groups as even as can be.
 
     Yields:
-      (rows, n) weights of 0 and 1, in blocks.
+      (rows, n) weights of 0 and 1, in blocks; in memory as those of `patient_weights`.
     """
     names, patient_of_image = np.unique(patients, return_inverse=True)
     groups = min(len(names), most)
@@ -76,4 +78,4 @@ def weights_without(patients: NDArray[np.str_], most: int) -> Iterator[NDArray[n
     rows = max(1, _BLOCK // max(1, len(patients)))
     for start in range(0, groups, rows):
         left_out = np.arange(start, min(start + rows, groups))
-        yield (group_of_image != left_out[:, None]).astype(np.float64)
+        yield (group_of_image[:, None] != left_out).astype(np.float64).T

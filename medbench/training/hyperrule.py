@@ -72,6 +72,7 @@ def resolve(
             crop=recipe.crop,
             horizontal_flip=horizontal_flip,
             aspect=recipe.aspect,
+            precision=recipe.precision,
         )
     size = size_class(n_train)
     warmup, *decays, steps = _SCHEDULE[recipe.variant, size]
@@ -89,6 +90,7 @@ def resolve(
         crop=crop,
         horizontal_flip=horizontal_flip,
         aspect=recipe.aspect,
+        precision=recipe.precision,
     )
 
 

@@ -4,14 +4,14 @@ Nothing is stored here, and nothing asks which claim the run is for.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
+import msgspec
 import numpy as np
 from flax import traverse_util
 from numpy.typing import NDArray
@@ -24,11 +24,12 @@ from medbench.models.backbones import StageOf
 from medbench.predictions import Predictions
 from medbench.record import Step, Validation
 from medbench.spec.runs import RunSpec, Target
-from medbench.training import streams
+from medbench.training import mesh, streams
+from medbench.training.checkpoint import EVERY, Checkpoints
 from medbench.training.hyperrule import VALIDATED_AT, learning_rate
 from medbench.training.order import batch_order
 from medbench.training.progress import Progress, Report, Stage
-from medbench.training.scoring import features_of, logits_of
+from medbench.training.scoring import Scorer
 from medbench.training.step import Network, Objective, keep_close, random_key, start, train_step
 
 ImageSource = Callable[[str, int], NDArray[np.uint8]]
@@ -53,6 +54,7 @@ class FineTuned:
       timings: seconds by stage: `decode`, `compile`, `train`, `evaluate`.
       train_images: trained on.
       train_patients: trained on.
+      devices: that shared every batch.
     """
 
     predictions: dict[str, Predictions]
@@ -63,12 +65,31 @@ class FineTuned:
     timings: dict[str, float]
     train_images: int
     train_patients: int
+    devices: int
 
 
-def fine_tune(
-    spec: RunSpec, cohort: Cohort, *, weights: Path | None, images: ImageSource, report: Report
+class Notes(msgspec.Struct):
+    """What a training has told so far, kept beside its state."""
+
+    losses: list[float]
+    validation: list[Validation]
+    seconds: dict[str, float]
+
+
+def fine_tune(  # noqa: PLR0915 (an experiment, which reads from top to bottom)
+    spec: RunSpec,
+    cohort: Cohort,
+    *,
+    weights: Path | None,
+    images: ImageSource,
+    report: Report,
+    checkpoints: Path | None = None,
+    checkpoint_every: float = EVERY,
+    sharded_from: int = mesh.SHARDED_FROM,
 ) -> FineTuned:
-    """Fine-tune a backbone on a cohort and score every evaluation set.
+    """Fine-tune a backbone on a cohort and score every evaluation set, on all devices of all processes.
+
+    Several processes call it with the same arguments at the same time, and each gets all that is left.
 
     Args:
       spec: all that shapes the numbers.
@@ -76,9 +97,12 @@ def fine_tune(
       weights: file of the backbone; None to start at random.
       images: where the cohort's images come from.
       report: told how far training and scoring are.
+      checkpoints: folder of this run's checkpoints, the latest of which it goes on from; None for none.
+      checkpoint_every: seconds between two of them.
+      sharded_from: bytes of parameters from which they are divided among the devices.
 
     Raises:
-      MedbenchError: the weights do not fit the architecture.
+      MedbenchError: the weights do not fit the architecture, or several processes cannot share a batch.
     """
     recipe, target = spec.recipe, spec.target
     clock = _Clock()
@@ -103,55 +127,76 @@ def fine_tune(
     ]
 
     # Model: the backbone under a head of zeros. Compiling shows in the first step and the first scoring.
-    network = _network(spec)
+    devices = mesh.devices_for(recipe.batch_size)
+    network, parts = _network(spec).fitting(recipe, devices=len(devices))
     objective = Objective(
         target.kind, recipe.crop, recipe.horizontal_flip, recipe.mixup_alpha, recipe.momentum
     )
     initial = _initial_params(spec, weights, network)
-    state = start(initial)
-    score = partial(logits_of, network=network, batch_size=recipe.batch_size)
-    probed = partial(features_of, images=probe, network=network, batch_size=recipe.batch_size)
+    layout = mesh.over(devices, initial, sharded_from=sharded_from)
+    network = replace(network, over=layout.mesh) if layout.mesh else network
+    state = start(layout.params(initial))
+    at_once = network.scored_at_once(recipe, devices=len(devices))
+    scorer = partial(Scorer, network=network, batch_size=at_once, layout=layout)
     with clock("compile"):
-        features_at_start = probed(state.params)
+        features_at_start = scorer(state.params).features(probe)
 
-    def scored(name: str) -> Predictions:
+    def scored(name: str, by: Scorer) -> Predictions:
         examples, pixels = sets[name]
-        return _predictions(name, target, examples, score(state.params, pixels))
+        return _predictions(name, target, examples, by.logits(pixels))
 
-    # Training: the host prepares the next batches while the device works on this one.
+    # Training: the host prepares the next batches while the devices work on this one.
     key = random_key(streams.key_seed(spec.seed, streams.AUGMENTATION))
+    done = 0
     losses: list[Any] = []
     validation: list[Validation] = []
     validated = {round(share * recipe.steps) for share in VALIDATED_AT} - {0, recipe.steps}
-    for step in range(recipe.steps):
-        with clock("train" if step else "compile"):
-            batch = order[step]
-            state, loss = train_step(
-                state,
-                train_images[batch],
-                everyone.labels[batch],
-                learning_rate=np.float32(learning_rate(recipe, step)),
-                key=key,
-                step=step,
-                network=network,
-                objective=objective,
-            )
-            losses.append(loss)
-            keep_close(losses)
-        report(Progress("train", step + 1, recipe.steps))
-        if step + 1 in validated:
-            with clock("evaluate"):
-                validation.append(_validated(step, scored(VALIDATION)))
+
+    def tell(text: str) -> None:
+        report(Progress("train", done, recipe.steps, text))
+
+    def noted() -> Notes:
+        return Notes([float(loss) for loss in losses], validation, clock.seconds)
+
+    with Checkpoints(checkpoints, every=checkpoint_every, tell=tell) as kept:
+        if saved := kept.restore(state, Notes):
+            done, state, notes = saved
+            losses, validation = [*notes.losses], notes.validation
+            clock.add(notes.seconds)
+        for step in range(done, recipe.steps):
+            with clock("train" if step > done else "compile"):
+                batch = order[step]
+                state, loss = train_step(
+                    state,
+                    layout.rows(train_images, batch),
+                    layout.rows(everyone.labels, batch),
+                    learning_rate=np.float32(learning_rate(recipe, step)),
+                    key=key,
+                    step=step,
+                    network=network,
+                    objective=objective,
+                    parts=parts,
+                )
+                state = layout.kept(state)
+                losses.append(loss)
+                keep_close(losses)
+            report(Progress("train", step + 1, recipe.steps))
+            if step + 1 in validated:
+                with clock("evaluate"):
+                    validation.append(_validated(step, scored(VALIDATION, scorer(state.params))))
+            kept.save_if_due(step + 1, state, noted)
 
     # Scores.
     predictions: dict[str, Predictions] = {}
+    with clock("evaluate"):
+        tuned = scorer(state.params)
     for name in sets:
         with clock("evaluate"):
-            predictions[name] = scored(name)
+            predictions[name] = scored(name, tuned)
         report(Progress("evaluate", len(predictions), len(sets)))
     validation.append(_validated(recipe.steps - 1, predictions[VALIDATION]))
     with clock("evaluate"):
-        features_at_end = probed(state.params)
+        features_at_end = tuned.features(probe)
 
     return FineTuned(
         predictions=predictions,
@@ -164,10 +209,11 @@ def fine_tune(
             for step in _spread(recipe.steps, _TRACE_POINTS)
         ],
         validation=validation,
-        weight_distance=weight_distance(initial, jax.device_get(state.params), _stage_of(spec)),
+        weight_distance=weight_distance(initial, layout.fetched(state.params), _stage_of(spec)),
         timings=clock.seconds,
         train_images=len(subset),
         train_patients=len(np.unique(everyone.patient[subset])),
+        devices=len(devices),
     )
 
 
@@ -199,7 +245,8 @@ def _network(spec: RunSpec) -> Network:
     """A BiT by its shape, or another net by its entry point, of the very package that was planned with."""
     backbone = spec.backbone
     if not backbone.module:
-        return Network(backbone.blocks, backbone.width, len(spec.target.classes))
+        classes = len(spec.target.classes)
+        return Network(backbone.blocks, backbone.width, classes, precision=spec.recipe.precision)
     backbones.require(backbone.module, backbone.distribution)
     return Network((), 0.0, len(spec.target.classes), backbone.module)
 
@@ -260,4 +307,9 @@ class _Clock:
     def __call__(self, stage: Stage) -> Iterator[None]:
         begin = time.perf_counter()
         yield
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - begin
+        self.add({stage: time.perf_counter() - begin})
+
+    def add(self, seconds: Mapping[str, float]) -> None:
+        """Count more seconds."""
+        for stage, more in seconds.items():
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + more

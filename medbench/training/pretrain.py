@@ -18,7 +18,7 @@ from medbench.errors import MedbenchError
 from medbench.models import bit, npz, weights
 from medbench.training import streams
 from medbench.training.card import card
-from medbench.training.checkpoint import Checkpoint
+from medbench.training.checkpoint import Checkpoints
 from medbench.training.cifar10 import CLASSES, Photographs
 from medbench.training.hyperrule import learning_rate
 from medbench.training.order import batch_order
@@ -33,7 +33,9 @@ from medbench.training.step import (
 )
 from medbench.training.upstream import BORDER, WEIGHT_DECAY, Settings, Upstream, upstream_recipe
 
-CHECKPOINT_EVERY, REPORT_EVERY = 250, 100
+CHECKPOINT_EVERY = 30.0
+"""Seconds between two checkpoints."""
+REPORT_EVERY = 100
 _SCORING_BATCH = 250
 
 
@@ -48,18 +50,17 @@ def pretrain(
     """Pre-train a BiT; write its weights, 16-bit under the released names, and a card (`.md`) beside them.
 
     Every random number follows from `settings.seed` and the step, so that on one machine the bytes
-    do not depend on interruptions. The checkpoint is deleted once weights and card are written.
+    do not depend on interruptions. Checkpoints are deleted once weights and card are written.
 
     Args:
       photographs: training and test images.
       settings: the rest.
       out: the `.npz` file to write.
-      checkpoints: folder for the checkpoint.
+      checkpoints: folder in which a pre-training of these settings and images keeps its checkpoints.
       report: called with a line now and then.
 
     Raises:
-      MedbenchError: more images are asked for than there are, the checkpoint is of other settings
-        or damaged, or training diverged.
+      MedbenchError: more images are asked for than there are, or training diverged.
     """
     recipe = upstream_recipe(settings)
     network = Network(settings.blocks, settings.width, CLASSES)
@@ -81,38 +82,38 @@ def pretrain(
         generator=streams.generator(settings.seed, streams.ORDER),
     )
 
-    # Model, fresh or from the checkpoint.
-    checkpoint = Checkpoint(checkpoints / f"{out.stem}.checkpoint.npz", _identity(settings, images, labels))
+    # Model.
     fresh = bit.init_params(
         settings.blocks, settings.width, CLASSES, streams.generator(settings.seed, streams.INIT)
     )
-    done, state = checkpoint.read() or (0, start(fresh))
-    if done:
-        report(f"going on from step {done} ({checkpoint.path})")
+    done, state = 0, start(fresh)
 
-    # Training.
+    # Training, from the last checkpoint if there is one.
     key = random_key(streams.key_seed(settings.seed, streams.AUGMENTATION))
     losses: list[Any] = []
     started = time.monotonic()
-    for step in range(done, recipe.steps):
-        batch = order[step]
-        state, loss = train_step(
-            state,
-            images[batch],
-            labels[batch],
-            learning_rate=np.float32(learning_rate(recipe, step)),
-            key=key,
-            step=step,
-            network=network,
-            objective=objective,
-        )
-        losses.append(loss)
-        keep_close(losses)
-        if (step + 1) % CHECKPOINT_EVERY == 0:
-            checkpoint.write(step + 1, state)
-        if (step + 1) % REPORT_EVERY == 0 or step + 1 == recipe.steps:
-            pace = (time.monotonic() - started) / len(losses)
-            report(_how_far(step + 1, recipe.steps, loss=float(loss), pace=pace))
+    own = checkpoints / f"{out.stem}-{_identity(settings, images, labels)[:12]}.checkpoints"
+    with Checkpoints(own, every=CHECKPOINT_EVERY, tell=report) as kept:
+        if saved := kept.restore(state, dict):
+            done, state = saved.step, saved.state
+        for step in range(done, recipe.steps):
+            batch = order[step]
+            state, loss = train_step(
+                state,
+                images[batch],
+                labels[batch],
+                learning_rate=np.float32(learning_rate(recipe, step)),
+                key=key,
+                step=step,
+                network=network,
+                objective=objective,
+            )
+            losses.append(loss)
+            keep_close(losses)
+            kept.save_if_due(step + 1, state, dict)
+            if (step + 1) % REPORT_EVERY == 0 or step + 1 == recipe.steps:
+                pace = (time.monotonic() - started) / len(losses)
+                report(_how_far(step + 1, recipe.steps, loss=float(loss), pace=pace))
 
     # Weights.
     npz.save(out, jax.device_get(state.params), dtype=np.float16)
@@ -121,7 +122,7 @@ def pretrain(
     report(f"{out}: test accuracy {accuracy:.2%}")
     upstream = Upstream(out, weights.sha256(out), accuracy)
     out.with_suffix(".md").write_text(card(photographs, settings, upstream), encoding="utf-8")
-    checkpoint.path.unlink(missing_ok=True)
+    kept.delete()
     return upstream
 
 

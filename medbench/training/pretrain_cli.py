@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from medbench.environment import CPU, device_class
 from medbench.training.cifar10 import read_cifar10
 from medbench.training.upstream import ARCHITECTURES, STEPS, Settings
 
@@ -50,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--checkpoints",
         type=Path,
         metavar="DIR",
-        help="folder for the checkpoint (default: beside the weights)",
+        help="folder for checkpoints (default: beside the weights)",
     )
 
 
@@ -60,6 +61,10 @@ def run(args: argparse.Namespace) -> int:
     Raises:
       MedbenchError: as `pretrain` and `read_cifar10` do.
     """
+    from medbench.training import heap  # noqa: PLC0415
+
+    if device_class() == CPU:
+        heap.keep()
     from medbench.training.pretrain import pretrain  # noqa: PLC0415
 
     blocks, width = ARCHITECTURES[args.architecture]

@@ -18,11 +18,13 @@ class Progress:
       stage: what is going on; the stages also key the record's `timings`.
       done: steps (`train`), images (`evaluate`) or evaluation sets (`decode`) that are finished.
       total: of how many; `done` equals it once, at the end of the stage.
+      text: what a person should know beside it, in a line; mostly nothing.
     """
 
     stage: Stage
     done: int
     total: int
+    text: str = ""
 
 
 Report = Callable[[Progress], None]

@@ -3,8 +3,8 @@
 Batches come as 8-bit images; augmentation, scaling and MixUp happen on the device.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, NamedTuple, cast
 
@@ -12,12 +12,17 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array, lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from medbench.models.backbones import backbone
-from medbench.models.bit import BiT
+from medbench.models.bit import PLAIN, BiT, Program, prepared
+from medbench.spec.runs import Precision, ResolvedRecipe
+from medbench.training import memory
 
-LOOK_BACK = 4
-"""Dispatched steps that the host may be ahead of the device."""
+SCORED_ON_CPU = 32
+"""Images at once: of 16, 32, 64 and 128 the fastest or as fast for the embedded nets on two cores."""
+
+_prepared = jax.jit(prepared, static_argnames="program")
 
 
 @dataclass(frozen=True)
@@ -29,21 +34,77 @@ class Network:
       width: factor on its channels.
       classes: columns of the logits.
       module: entry point of a network that is not BiT; empty for a BiT.
+      precision: in which a BiT computes activations and products; another network has its own.
+      program: how a BiT is computed, which is no part of a run's spec.
+      over: the devices that divide a batch, where there are several. Each computes on its own images: left to
+        itself, XLA gathers the maps of all where a product joins images with places.
     """
 
     blocks: tuple[int, ...]
     width: float
     classes: int
     module: str = ""
+    precision: Precision = "float32"
+    program: Program = PLAIN
+    over: Mesh | None = None
 
     def apply(self, params: Any, images: Array) -> tuple[Array, dict[str, Array]]:
         """Logits (n, classes) and pooled features by stage of images (n, h, w, 3) in [-1, 1]."""
         model = (
             backbone(self.module).module(self.classes)
             if self.module
-            else BiT(self.blocks, self.width, self.classes)
+            else BiT(self.blocks, self.width, self.classes, jnp.dtype(self.precision), self.program)
         )
-        return cast("tuple[Array, dict[str, Array]]", model.apply({"params": params}, images))
+
+        def forward(params: Any, images: Array) -> tuple[Array, dict[str, Array]]:
+            return cast("tuple[Array, dict[str, Array]]", model.apply({"params": params}, images))
+
+        if self.over is None:
+            return forward(params, images)
+        everywhere, divided = PartitionSpec(), PartitionSpec(*self.over.axis_names)
+        each = jax.shard_map(
+            forward, mesh=self.over, in_specs=(everywhere, divided), out_specs=divided, check_vma=False
+        )
+        return each(params, images)
+
+    def gathered(self, params: Any) -> Any:
+        """The same parameters, whole on each device."""
+        if self.over is None:
+            return params
+        return lax.with_sharding_constraint(params, NamedSharding(self.over, PartitionSpec()))
+
+    def prepare(self, params: Any) -> Any:
+        """What `prepared` takes in place of `params`: whatever is the same for all batches is done here."""
+        return params if self.module else _prepared(params, self.program)
+
+    @property
+    def prepared(self) -> "Network":
+        """The same network for parameters that `prepare` gave."""
+        return replace(self, program=replace(self.program, prepared=not self.module))
+
+    def fitting(self, recipe: ResolvedRecipe, *, devices: int = 1) -> tuple["Network", int]:
+        """The network as it fits the memory of the device, and the micro-batches that a step takes.
+
+        What another network than BiT keeps is not known: it gets its batch whole.
+        """
+        if self.module:
+            return self, 1
+        fewest = 1 if jax.default_backend() == "cpu" else memory.FEWEST
+        split = self._footprint(recipe).split(
+            recipe.batch_size, memory=memory.of_device(), devices=devices, fewest=fewest
+        )
+        return replace(self, program=replace(self.program, rematerialized=split.rematerialized)), split.parts
+
+    def scored_at_once(self, recipe: ResolvedRecipe, *, devices: int = 1) -> int:
+        """Images in a batch that is scored, on all devices together."""
+        if self.module:
+            return recipe.batch_size
+        if jax.default_backend() == "cpu":
+            return devices * max(SCORED_ON_CPU // devices, 1)
+        return devices * self._footprint(recipe).evaluation_batch(memory=memory.of_device())
+
+    def _footprint(self, recipe: ResolvedRecipe) -> memory.Footprint:
+        return memory.Footprint(self.blocks, self.width, recipe.resize, recipe.crop, self.precision)
 
 
 @dataclass(frozen=True)
@@ -84,7 +145,14 @@ def start(params: Any) -> State:
     return State(jax.tree.map(jnp.array, params), jax.tree.map(jnp.zeros_like, params))
 
 
-@partial(jax.jit, static_argnames=("network", "objective"), donate_argnames="state")
+class Batch(NamedTuple):
+    """Images (n, crop, crop, 1 or 3) uint8 and labels (n, classes)."""
+
+    images: Array
+    labels: Array
+
+
+@partial(jax.jit, static_argnames=("network", "objective", "parts"), donate_argnames="state")
 def train_step(
     state: State,
     images: Array,
@@ -95,6 +163,7 @@ def train_step(
     step: Array | int,
     network: Network,
     objective: Objective,
+    parts: int = 1,
 ) -> tuple[State, Array]:
     """SGD with momentum on one batch.
 
@@ -107,27 +176,72 @@ def train_step(
       step: 0-based.
       network: static.
       objective: static.
+      parts: static; micro-batches that the gradient is summed over, which divide the batch. The result
+        is that of the whole batch up to rounding: nothing in the network looks across images.
 
     Returns:
       The new state and the loss, a float32 scalar without the penalty.
     """
     augmentation, mixing = jax.random.split(jax.random.fold_in(key, step))
-    inputs = scale(augment(augmentation, images, objective.crop, flip=objective.horizontal_flip))
+    crops = augment(augmentation, images, objective.crop, flip=objective.horizontal_flip)
+    own, other = Batch(crops, labels), None
+    share: Array | float = 1.0
     if objective.mixup_alpha:
-        inputs, share = mix(mixing, inputs, objective.mixup_alpha)
-
-    def mixed_loss(params: Any) -> Array:
-        logits, _ = network.apply(params, inputs)
-        own = loss(logits, labels, objective.kind)
-        if not objective.mixup_alpha:
-            return own
-        return share * own + (1 - share) * loss(logits, labels[::-1], objective.kind)
-
-    value, gradient = jax.value_and_grad(mixed_loss)(state.params)
+        other = jax.tree.map(lambda leaf: leaf[::-1], own)
+        share = mixup_share(mixing, objective.mixup_alpha)
+    mean_loss = partial(_mean_loss, share=share, kind=objective.kind)
+    if parts == 1:
+        value, gradient = jax.value_and_grad(mean_loss)(state.params, own, other, network=network)
+    else:
+        value, gradient = _accumulated(mean_loss, state.params, (own, other), network=network, parts=parts)
     gradient = _penalised(gradient, state.params, objective.weight_decay)
     velocity = jax.tree.map(lambda v, g: objective.momentum * v + g, state.velocity, gradient)
     params = jax.tree.map(lambda p, v: p - learning_rate * v, state.params, velocity)
     return State(params, velocity), value
+
+
+def _mean_loss(
+    params: Any,
+    own: Batch,
+    other: Batch | None,
+    *,
+    share: Array | float,
+    kind: Literal["single-label", "multi-label"],
+    network: Network,
+) -> Array:
+    """Of a batch, or of it mixed with another one; a scalar."""
+    inputs = scale(own.images)
+    if other is not None:
+        inputs = mix(share, inputs, scale(other.images))
+    logits, _ = network.apply(params, inputs)
+    value = loss(logits, own.labels, kind)
+    return value if other is None else mix(share, value, loss(logits, other.labels, kind))
+
+
+def _accumulated(
+    mean_loss: Callable[..., Array],
+    params: Any,
+    batches: tuple[Batch, Batch | None],
+    *,
+    network: Network,
+    parts: int,
+) -> tuple[Array, Any]:
+    """A mean loss and its gradient, summed in float32 over one micro-batch after another.
+
+    Every `parts`-th image is of one micro-batch, so that each is spread over all devices as the batch is.
+    Parameters are gathered and prepared once for all of them.
+    """
+    prepared, to_params = jax.vjp(network.prepare, network.gathered(params))
+    value_and_gradient = jax.value_and_grad(partial(mean_loss, network=network.prepared))
+
+    def add(total: Any, part: tuple[Batch, Batch | None]) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, value_and_gradient(prepared, *part)), None
+
+    in_parts = jax.tree.map(lambda leaf: leaf.reshape(-1, parts, *leaf.shape[1:]).swapaxes(0, 1), batches)
+    nothing = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, prepared))
+    total, _ = lax.scan(add, nothing, in_parts)
+    value, gradient = jax.tree.map(lambda leaf: leaf / parts, total)
+    return value, to_params(gradient)[0]
 
 
 @partial(jax.jit, static_argnames="network")
@@ -172,21 +286,18 @@ def augment(key: Array, images: Array, crop: int, *, flip: bool) -> Array:
     return jnp.where(mirrored, squares[:, :, ::-1], squares)
 
 
-def mix(key: Array, inputs: Array, alpha: float) -> tuple[Array, Array]:
-    """MixUp (Zhang et al. 2018): every image with its counterpart in the reversed batch.
+def mixup_share(key: Array, alpha: float) -> Array:
+    """The own image's share in MixUp (Zhang et al. 2018), a scalar in [0, 1] drawn from Beta(alpha, alpha).
 
-    One share serves the whole batch, as in the released BiT code; the batch is in random order.
-
-    Args:
-      key: equal keys, equal shares.
-      inputs: (n, ...) float32.
-      alpha: the share is drawn from Beta(alpha, alpha).
-
-    Returns:
-      The mixed inputs, and the own image's share in them, a scalar in [0, 1].
+    One share serves the whole batch, as in the released BiT code; the batch is in random order, and every
+    image is mixed with its counterpart in the reversed batch.
     """
-    share = jax.random.beta(key, alpha, alpha, dtype=jnp.float32)
-    return share * inputs + (1 - share) * inputs[::-1], share
+    return jax.random.beta(key, alpha, alpha, dtype=jnp.float32)
+
+
+def mix(share: Array | float, own: Array, other: Array) -> Array:
+    """Two arrays of equal shapes, the first with this share."""
+    return share * own + (1 - share) * other
 
 
 def scale(images: Array) -> Array:
@@ -233,5 +344,5 @@ def keep_close(results: Sequence[Any]) -> None:
 
     Called after every dispatch: the device always has work waiting, and the queue stays bounded.
     """
-    if len(results) > LOOK_BACK:
-        jax.block_until_ready(results[-1 - LOOK_BACK])
+    if len(results) > memory.LOOK_BACK:
+        jax.block_until_ready(results[-1 - memory.LOOK_BACK])

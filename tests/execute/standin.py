@@ -41,6 +41,7 @@ class StandIn:
             timings={"train": self.seconds},
             train_images=24,
             train_patients=12,
+            devices=1,
         )
 
 

@@ -149,7 +149,7 @@ def test_an_interrupted_force_goes_on_where_it_stopped(bench):
     for spec in specs:
         bench.obtain(spec, mode="force", campaign=resumed)
     assert bench.train.calls == 6
-    assert resumed.finished == ids
+    assert all(name in resumed for name in ids)
     resumed.end()
     assert bench.locate(specs[0], mode="force", campaign=bench.store.campaign(ids)) == "to-train"
 

@@ -130,6 +130,15 @@ def test_without_a_terminal_a_run_is_a_line_at_its_start_and_one_at_its_end():
     ]
 
 
+def test_runs_that_go_side_by_side_have_numbers_of_their_own():
+    stream = io.StringIO()
+    console = Console(stream, total=3)
+    for kind, run in (("started", "a"), ("started", "b"), ("finished", "b"), ("started", "c")):
+        console(Event(kind=kind, run=run))
+    starts = [line[:5] for line in stream.getvalue().splitlines() if line.startswith("[")]
+    assert starts == ["[1/3]", "[2/3]", "[3/3]"]
+
+
 def test_the_last_run_leaves_nothing_to_wait_for():
     stream = io.StringIO()
     console = Console(stream, total=1)
@@ -213,6 +222,19 @@ def test_on_a_terminal_the_line_moves_and_stays_when_the_run_ends(end):
     assert last.startswith(RUN)
     assert ("100%" in last) == (end == "finished") or end != "finished"
     assert last.rstrip().endswith("0 s" if end == "finished" else end)
+
+
+def test_a_run_that_was_lost_with_its_worker_begins_again_and_still_counts():
+    stream = io.StringIO()
+    console = Console(stream, total=2)
+    console(Event(kind="started", run=RUN, worker="node-a/1"))
+    console(Event(kind="lost", run=RUN, worker="node-a/1", text="killed"))
+    console(Event(kind="started", run=RUN, worker="node-b/1", text="why"))
+    assert stream.getvalue().splitlines() == [
+        f"[1/2] {RUN}: trains on node-a/1",
+        f"{RUN}: lost with node-a/1, begins again (killed)",
+        f"[1/2] {RUN}: trains on node-b/1 (why)",
+    ]
 
 
 def test_square_brackets_are_shown_as_they_are():

@@ -22,12 +22,13 @@ from medbench.errors import MedbenchError
 from medbench.execute import local
 from medbench.execute.job import Job
 from medbench.execute.trainers import Installed, Script, find
+from medbench.failures import Failures
 from medbench.identity import code_fingerprint, why_new
 from medbench.metrics import Sample, evaluate, metric_named
 from medbench.record import RunRecord, Trainer
 from medbench.reference import References
 from medbench.spec.metrics import FeatureReuse, StepsToShare
-from medbench.store import Failures, Store
+from medbench.store import Store
 from medbench.training import streams
 from tests import runs
 from tests.execute.elsewhere import InHand, guess, learn, leave, package, rows

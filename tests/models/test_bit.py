@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import math
 
@@ -7,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import traverse_util
-from jax import lax
 from jax.test_util import check_grads
 
 from medbench.errors import MedbenchError
@@ -93,53 +93,6 @@ def test_an_empty_black_image_gives_finite_logits_and_gradients(random_params):
     chex.assert_tree_all_finite(compiled_gradient(*SMALL)(params, np.full((2, 64, 64, 3), -1, np.float32)))
 
 
-@pytest.mark.parametrize("backend", ["cpu", "gpu"])
-@pytest.mark.parametrize("side", [1, 2, 3, 4, 5, 8])
-@pytest.mark.parametrize(("size", "stride"), [(1, 1), (1, 2), (3, 1), (3, 2), (7, 2)])
-def test_every_way_to_convolve_is_the_same_convolution(monkeypatch, backend, side, size, stride):
-    monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    random = np.random.default_rng(0)
-    x = random.normal(size=(2, side, side + 1, 4)).astype(np.float32)
-    kernel = random.normal(size=(size, size, 4, 6)).astype(np.float32)
-    got = bit.convolve(jnp.asarray(x), jnp.asarray(kernel), stride, size // 2)
-    expected = plain.convolution(np.float64(x), np.float64(kernel), stride, size // 2)
-    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("side", [1, 2, 5, 8])
-def test_max_pooling_sees_zeros_outside_the_map(side):
-    x = np.random.default_rng(0).normal(-3, 1, (2, side, side + 3, 4)).astype(np.float32)
-    np.testing.assert_array_equal(bit.max_pool(jnp.asarray(x)), np.float32(plain.maximum(x)))
-    assert (np.asarray(bit.max_pool(jnp.asarray(-np.abs(x))))[:, 0, 0] == 0).all()
-
-
-def test_max_pooling_sends_the_gradient_to_the_largest_value():
-    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32))
-
-    def windowed(x):
-        padded = jnp.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)])
-        return lax.reduce_window(padded, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "VALID")
-
-    def weighted(pool):
-        return jax.grad(lambda x: jnp.sum(pool(x) * jnp.arange(1.0, 4.0)))(x)
-
-    np.testing.assert_allclose(weighted(bit.max_pool), weighted(windowed), rtol=1e-6)
-
-
-def test_group_norm_has_the_gradient_of_finite_differences():
-    random = np.random.default_rng(0)
-    with jax.enable_x64(
-        True
-    ):  # single precision is too coarse for differences; the variance is centred by hand
-        x, gamma, beta = (jnp.asarray(random.normal(size=shape)) for shape in [(2, 3, 4, 64), (64,), (64,)])
-
-        def normalise(x, gamma, beta):
-            scale, shift = bit.group_norm_coefficients(x, gamma, beta)
-            return jnp.tanh(x * scale + shift)
-
-        check_grads(normalise, (x, gamma, beta), order=1, modes=("rev",), atol=5e-3, rtol=5e-3, eps=1e-2)
-
-
 def test_the_whole_net_has_the_gradient_of_finite_differences(random_params):
     params, batch = random_params(*SMALL, 3), images(2, 64, 64)
     _, gradient = compiled_gradient(*SMALL)(params, batch)
@@ -169,6 +122,64 @@ def test_kernels_are_standardized_whatever_their_scale_and_offset(random_params)
     np.testing.assert_allclose(
         compiled(*SMALL)(moved, batch)[0], compiled(*SMALL)(params, batch)[0], rtol=1e-3, atol=1e-3
     )
+
+
+@pytest.mark.parametrize("platform", ["cpu", "cuda"])
+def test_kernels_that_were_prepared_beforehand_give_the_same_net(random_params, platform):
+    params, batch = random_params((2, 1, 2, 1), 0.25, 3), images(2, 64, 64)
+    program = bit.Program(platform=platform)
+    net = bit.BiT((2, 1, 2, 1), 0.25, 3, program=dataclasses.replace(program, prepared=True))
+    logits, stages = jax.jit(net.apply)({"params": bit.prepared(params, program)}, batch)
+    expected_logits, expected_stages = plain.forward(params, batch)
+    plain.assert_close(logits, expected_logits, "logits")
+    for stage, expected in expected_stages.items():
+        plain.assert_close(stages[stage], expected, stage)
+
+
+@pytest.mark.parametrize("side", [64, 50])
+def test_a_cpu_and_an_accelerator_compute_the_same_logits_and_gradients(random_params, side):
+    params, batch = random_params((1, 2, 1, 1), 0.25, 3), images(2, side, side)
+
+    def computed(platform):
+        net = bit.BiT((1, 2, 1, 1), 0.25, 3, program=bit.Program(platform=platform))
+
+        def weighted(tree):
+            logits, _ = net.apply({"params": tree}, batch)
+            return (logits * LOSS_WEIGHTS).sum(), logits
+
+        return jax.device_get(jax.jit(jax.grad(weighted, has_aux=True))(params))
+
+    (gradient, logits), (expected_gradient, expected_logits) = computed("cpu"), computed("tpu")
+    plain.assert_close(logits, expected_logits, "logits")
+    jax.tree.map(plain.assert_close, gradient, expected_gradient)
+
+
+def test_standardized_kernels_have_the_gradient_of_finite_differences():
+    with jax.enable_x64(True):
+        kernel = jnp.asarray(np.random.default_rng(0).normal(0.3, 0.1, (3, 3, 4, 5)))
+        weights = jnp.asarray(np.random.default_rng(1).normal(size=kernel.shape))
+        check_grads(
+            lambda kernel: jnp.sum(jnp.sin(bit.standardized(kernel)) * weights),
+            (kernel,),
+            order=1,
+            modes=("rev",),
+        )
+
+
+def test_a_net_that_computes_its_units_twice_has_the_same_parameters_logits_and_gradients(random_params):
+    params, batch = random_params(*SMALL, 3), images(2, 64, 64)
+    net = bit.BiT(*SMALL, 3, program=bit.Program(rematerialized=True))
+    assert jax.tree.map(jnp.shape, params) == jax.tree.map(
+        jnp.shape, jax.eval_shape(net.init, jax.random.key(0), batch)["params"]
+    )
+
+    def weighted(tree):
+        return (net.apply({"params": tree}, batch)[0] * LOSS_WEIGHTS).sum()
+
+    value, gradient = jax.jit(jax.value_and_grad(weighted))(params)
+    expected_value, expected = compiled_gradient(*SMALL)(params, batch)
+    assert float(value) == pytest.approx(float(expected_value), rel=1e-5)
+    jax.tree.map(plain.assert_close, jax.device_get(gradient), jax.device_get(expected))
 
 
 def test_a_fresh_net_answers_zero_and_its_head_alone_has_a_gradient():

@@ -1630,6 +1630,17 @@ def test_the_embedded_tier_lists_how_it_departs_from_the_hyperrule(declared):
     assert str(recipe.steps) in " ".join(recipe.deviations)
 
 
+@pytest.mark.parametrize("tier", ["public", "private"])
+def test_released_nets_compute_in_bfloat16_which_is_listed_and_small_ones_do_not(declared, tier):
+    recipes = declared.recipes
+    usual = {declared.tiers[tier].recipe} | {task.recipes.get(tier) for task in declared.tasks.values()} - {
+        None
+    }
+    assert {recipes[name].precision for name in usual} == {"bfloat16"}
+    assert all("bfloat16" in " ".join(recipes[name].deviations) for name in usual)
+    assert recipes[declared.tiers["embedded"].recipe].precision == "float32"
+
+
 def test_all_released_architectures_are_declared(declared):
     blocks = {"r50": [3, 4, 6, 3], "r101": [3, 4, 23, 3], "r152": [3, 8, 36, 3]}
     for name in ("r50x1", "r50x3", "r101x1", "r101x3", "r152x2", "r152x4"):

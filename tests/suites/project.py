@@ -67,6 +67,11 @@ class Project:
         """Run pytest in this process; the summary and the exit status are in the result."""
         return self._pytester.runpytest_inprocess("-p", "no:cacheprovider", *self._told(arguments))
 
+    def run_interrupted(self, *arguments):
+        """As `run`, where the session is interrupted."""
+        told = self._told(arguments)
+        return self._pytester.runpytest_inprocess("-p", "no:cacheprovider", *told, no_reraise_ctrlc=True)
+
     def run_with_cache(self, *arguments):
         """As `run`, with pytest's cache of failures."""
         return self._pytester.runpytest_inprocess(*self._told(arguments))

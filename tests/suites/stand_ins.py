@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import medbench.execute.errand
 import medbench.execute.local
 import medbench.packaged
 import medbench.study
@@ -95,6 +96,7 @@ def fine_tune(spec, cohort, *, weights, images, report):
         timings={"train": 1.0},
         train_images=300,
         train_patients=150,
+        devices=1,
     )
 
 
@@ -136,7 +138,8 @@ _patch = pytest.MonkeyPatch()
 
 
 def pytest_configure(config):
-    _patch.setattr(medbench.study, "open_cohort", open_cohort)
+    for module in (medbench.study, medbench.execute.errand):
+        _patch.setattr(module, "open_cohort", open_cohort)
     _patch.setattr(medbench.execute.local, "_fine_tune", lambda store: fine_tune)
     _patch.setattr(medbench.execute.local, "capture", environment)
     if (HERE / "package").is_dir():  # else the suite stands alone

@@ -25,7 +25,7 @@ def photographs() -> Photographs:
 
 def main(folder: Path, compiled: Path, kill_at: str) -> None:
     cache.enable(compiled)
-    pretrain.CHECKPOINT_EVERY, pretrain.REPORT_EVERY = 2, 1
+    pretrain.CHECKPOINT_EVERY, pretrain.REPORT_EVERY = 0, 1
 
     def report(line: str) -> None:
         print(line, flush=True)

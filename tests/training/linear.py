@@ -12,6 +12,22 @@ class Linear:
 
     classes: int
 
+    def prepare(self, params):
+        return params
+
+    def gathered(self, params):
+        return params
+
+    @property
+    def prepared(self):
+        return self
+
+    def fitting(self, recipe, *, devices=1):
+        return self, 1
+
+    def scored_at_once(self, recipe, *, devices=1):
+        return recipe.batch_size
+
     def apply(self, params, images):
         logits = images.reshape(len(images), -1) @ params["kernel"] * params["gamma"]
         return logits, {"root": jnp.mean(images, axis=(1, 2))}

@@ -123,6 +123,15 @@ def test_a_fixed_recipe_resolves_to_itself():
     assert (recipe.batch_size, recipe.mixup_alpha) == (4, 0.2)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_rule_has_the_precision_that_is_declared(precision):
+    declared = HyperRule(variant="code", precision=precision, description="")
+    recipe = resolve(
+        declared, name="rule", architecture=R50X1, n_train=9, image_area=PHOTOGRAPH, horizontal_flip=True
+    )
+    assert recipe.precision == precision
+
+
 @pytest.mark.parametrize("step", [-1, 500])
 def test_a_step_outside_training_is_refused(step):
     with pytest.raises(ValueError, match="steps 0 to 499"):

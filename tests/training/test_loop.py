@@ -12,7 +12,7 @@ from medbench.data.cohort import Examples
 from medbench.data.splits import nested_subset
 from medbench.models import bit, npz
 from medbench.spec.runs import BackboneSpec, ResolvedRecipe, RunSpec, Target
-from medbench.training import loop, scoring, streams
+from medbench.training import loop, mesh, scoring, streams
 from medbench.training import step as steps
 from medbench.training.hyperrule import learning_rate
 from medbench.training.loop import fine_tune, weight_distance
@@ -234,12 +234,12 @@ def test_a_pre_trained_backbone_starts_from_its_file_under_a_head_of_zeros(tmp_p
     npz.save(weights, params)
     tuned = run(spec(base_learning_rate=0.0), weights=weights)
     assert all(np.all(predictions.logits == 0) for predictions in tuned.predictions.values())
-    expected = scoring.features_of(
+    expected = scoring.Scorer(
         npz.adapt_head(params, 2),
-        Plain().images("id", 16),
         network=steps.Network(BLOCKS, WIDTH, 2),
-        batch_size=8,
-    )
+        batch_size=steps.SCORED_ON_CPU,
+        layout=mesh.over(jax.devices()[:1], params),
+    ).features(Plain().images("id", 16))
     for stage, values in expected.items():
         np.testing.assert_array_equal(tuned.features[f"start/{stage}"], values)
         np.testing.assert_array_equal(tuned.features[f"end/{stage}"], values)
@@ -254,7 +254,7 @@ def test_training_learns_what_can_be_learned():
 
 def test_several_findings_some_unknown_in_colour_with_mixup(monkeypatch):
     """With a network that compiles at once: whatever reaches the step and the metric depends on it little."""
-    monkeypatch.setattr(loop, "Network", lambda blocks, width, classes: Linear(classes))
+    monkeypatch.setattr(loop, "Network", lambda blocks, width, classes, precision: Linear(classes))
     monkeypatch.setattr(loop, "_initial_params", lambda *_: linear_params(16 * 16 * 3, 2))
     cohort = Plain(target=Target(kind="multi-label", classes=("nodule", "effusion")), channels=3)
     tuned = run(spec(cohort, mixup_alpha=0.2), cohort)

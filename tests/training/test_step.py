@@ -9,6 +9,7 @@ import pytest
 import scipy.special
 import scipy.stats
 
+from medbench.training import memory
 from medbench.training import step as steps
 from medbench.training.step import Objective
 from tests.training.linear import Linear, linear_params
@@ -126,19 +127,13 @@ def test_scaling_maps_bytes_to_minus_one_to_one_and_grey_to_three_equal_channels
     np.testing.assert_allclose(scaled[0, 0], [[-1] * 3, [-0.6] * 3, [1] * 3], atol=1e-6)
 
 
-def test_mixup_blends_each_image_with_its_counterpart_in_the_reversed_batch():
-    inputs = jnp.asarray(np.random.default_rng(0).normal(size=(5, 4)))
-    mixed, share = steps.mix(KEY, inputs, 0.3)
-    np.testing.assert_allclose(mixed, share * inputs + (1 - share) * inputs[::-1], rtol=1e-6)
-
-
 def test_shares_of_mixup_follow_the_beta_distribution():
     keys = jax.random.split(KEY, 2000)
-    shares = jax.vmap(lambda key: steps.mix(key, jnp.zeros(1), 0.5)[1])(keys)
+    shares = jax.vmap(lambda key: steps.mixup_share(key, 0.5))(keys)
     assert scipy.stats.kstest(np.asarray(shares), scipy.stats.beta(0.5, 0.5).cdf).pvalue > 1e-3
 
 
-def test_mixup_is_cross_entropy_with_labels_mixed_as_the_images_are():
+def test_mixup_is_cross_entropy_with_labels_mixed_as_the_images_are_with_those_of_the_reversed_batch():
     images, labels = batch()
     _, mixing = jax.random.split(jax.random.fold_in(KEY, 0))
     share = float(jax.random.beta(mixing, 0.4, 0.4, dtype=jnp.float32))
@@ -150,6 +145,20 @@ def test_mixup_is_cross_entropy_with_labels_mixed_as_the_images_are():
     expected = -(scipy.special.log_softmax(logits, axis=1) * soft).sum(axis=1).mean()
     _, losses = take_steps(images, labels, [0.0], objective(mixup_alpha=0.4))
     assert losses[0] == pytest.approx(expected, rel=1e-4)
+
+
+def test_micro_batches_are_crops_flips_and_mixtures_of_the_whole_batch():
+    images, labels = batch(n=6, size=24)
+    labels[0] = -1  # an image of which nothing is known counts as one all the same
+    settings = objective("multi-label", flip=True, mixup_alpha=0.4, weight_decay=0.1)
+    whole, in_parts = (
+        steps.train_step(
+            steps.start(params()), images, labels, learning_rate=np.float32(0.1), key=KEY, step=3,
+            network=NETWORK, objective=settings, parts=n,
+        )
+        for n in (1, 3)
+    )  # fmt: skip
+    chex.assert_trees_all_close(in_parts, whole, rtol=1e-5, atol=1e-6)
 
 
 def test_every_step_has_augmentation_of_its_own_that_only_key_and_step_decide():
@@ -178,3 +187,12 @@ def test_starting_copies_the_parameters():
     images, labels = batch()
     take_steps(images, labels, [0.5], objective(), mine)
     chex.assert_trees_all_equal(mine, params())
+
+
+def test_the_host_is_some_steps_ahead_of_the_device_and_no_more(monkeypatch):
+    waited, results = [], []
+    monkeypatch.setattr(jax, "block_until_ready", waited.append)
+    for step in range(9):
+        results.append(step)
+        steps.keep_close(results)
+    assert waited == list(range(9 - memory.LOOK_BACK))

@@ -43,8 +43,6 @@ pytest.importorskip("array_record")
 ROOT = Path(__file__).parents[3]
 SIZE = 48
 
-pytestmark = pytest.mark.xdist_group("road")
-
 
 def age(cell: str | None) -> str:
     """The age band of a cell such as 61, 61.0 or 061Y."""
