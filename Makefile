@@ -14,7 +14,7 @@ ready := .venv/installed
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help benchmarks test check format mutation clean
+.PHONY: help benchmarks test check format mutation bench bench-accelerator clean
 
 help:
 	@echo 'make benchmarks             judge every claim of the embedded tier'
@@ -23,14 +23,18 @@ help:
 	@echo 'make check                  ruff and mypy'
 	@echo 'make format                 ruff, writing'
 	@echo 'make mutation               mutation testing of the judging code'
+	@echo 'make bench                  speed beside PyTorch (extra oracle), into build/bench.json; docs/performance.md'
+	@echo 'make bench-accelerator      the same on a GPU or TPU, beside timm'
 	@echo 'make clean                  remove .venv and build outputs; .medbench/ (the store) stays'
 	@echo 'PYTHON=/path/to/python3.12  the interpreter to build .venv with; with INSTALL=no the one to use as it is'
 
 benchmarks: $(ready)
 	$(python) -m pytest benchmarks $(ARGS)
 
+# A module stays with one worker, for its fixtures are dear; loadgroup groups nothing under pytest 9.2
+# (pytest-dev/pytest-xdist issue 1386).
 test: $(ready)
-	$(python) -m pytest tests -n 2 --dist loadgroup $(ARGS)
+	$(python) -m pytest tests -n 2 --dist loadfile $(ARGS)
 
 check: $(ready)
 	$(python) -m ruff check .
@@ -44,6 +48,12 @@ format: $(ready)
 mutation: $(ready)
 	$(python) -m mutmut run
 	$(python) -m mutmut results
+
+bench: $(ready)
+	$(python) -m bench $(ARGS)
+
+bench-accelerator: $(ready)
+	$(python) -m bench.accelerator $(ARGS)
 
 .venv/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
