@@ -269,7 +269,13 @@ class RayPool:
         return Failed(slot.worker, said) if said else Done(slot.worker)
 
     def _lost(self, slot: _Slot, why: str) -> News:
+        """Another takes the place of a worker that died, or that Ray cannot tell the fate of.
+
+        The latter is what Ray says when nobody confirms a death within a second, and it may live: it is
+        ended, for two may not be in one place.
+        """
         worker = slot.worker
+        self._ray.kill(slot.actor, no_restart=True)
         if slot.starts >= STARTS:
             return self._give_up(slot, f"A worker died {STARTS} times before it could work: {why}")
         self._start(slot)

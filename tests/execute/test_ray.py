@@ -117,7 +117,8 @@ def test_a_worker_that_is_killed_costs_its_run_alone_which_begins_again(project,
     holder = first_holder(store, session)
     os.kill(holder.pid, signal.SIGKILL)
     output = ended(session)
-    assert len(re.findall(r": lost with \S+, begins again \(The actor is dead", output)) == 1
+    # Why, is in Ray's words: that the actor is dead, or unavailable where nobody confirms its death in time.
+    assert len(re.findall(r": lost with \S+, begins again \(The actor ", output)) == 1, output
     assert len(re.findall(r": trains on ", output)) == RUNS + 1
     assert f"cluster: {RUNS} runs made, 1 lost with its worker in" in output
     assert results(store) == results(alone)

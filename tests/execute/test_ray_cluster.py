@@ -5,13 +5,15 @@ import socket
 import subprocess
 import sys
 import threading
+from unittest.mock import Mock
 
 import msgspec
 import pytest
 
 from medbench.errors import MedbenchError
+from medbench.execute.ahead import Lost, Ready, Task
 from medbench.execute.progress import Event
-from medbench.execute.ray_cluster import Host, Need, _no_room, _require_answer, _why
+from medbench.execute.ray_cluster import Host, Need, RayPool, _no_room, _require_answer, _why
 
 
 @pytest.fixture(autouse=True)
@@ -105,6 +107,48 @@ def test_of_all_that_ray_says_of_a_death_one_line_is_kept():
     )
     assert _why(RuntimeError(said)) == "The actor is dead because of x."
     assert _why(RuntimeError("")) == "RuntimeError"
+
+
+class Cluster:
+    """What a pool asks of Ray: workers start at once, and Ray loses sight of each that is given a task."""
+
+    class exceptions:
+        class RayError(Exception):
+            pass
+
+    def __init__(self):
+        self.started, self.killed = [], []
+
+    def remote(self, **_):
+        return lambda _: Mock(options=lambda **_: Mock(remote=self.start))
+
+    def start(self, *_):
+        self.started.append(Mock())
+        self.started[-1].start.remote.side_effect = object
+        self.started[-1].perform.remote.side_effect = lambda _: iter(["unavailable"])
+        return self.started[-1]
+
+    def wait(self, awaited, **_):
+        return awaited[:1], awaited[1:]
+
+    def get(self, awaited):
+        if awaited == "unavailable":
+            raise self.exceptions.RayError("The actor a is unavailable: Socket closed")
+        return "host", "", ""
+
+    def kill(self, actor, *, no_restart):
+        assert no_restart
+        self.killed.append(actor)
+
+
+def test_a_worker_that_nobody_can_tell_the_fate_of_is_ended_before_another_takes_its_place():
+    cluster = Cluster()
+    pool = RayPool(cluster, "module:name", b"terms", Need({"CPU": 1}), 1)
+    assert pool.wait(1) == [Ready("host/1")]
+    pool.submit("host/1", Task(id="t", label="a run", kind="k", content=b""))
+    assert pool.wait(1) == [Lost("host/1", "The actor a is unavailable: Socket closed")]
+    assert cluster.killed == cluster.started[:1]
+    assert pool.wait(1) == [Ready("host/2")]
 
 
 class Work:
