@@ -76,7 +76,7 @@ def started(project, *options, **variables):
 
 def ended(process):
     """What a session that ended green has printed."""
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=900)
     assert process.returncode == 0, output
     return output
 
@@ -126,7 +126,7 @@ def test_a_worker_that_is_killed_costs_its_run_alone_which_begins_again(project,
 
 def first_holder(store, session):
     """The process that trains a run, once there is one."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while not (notes := list((store / "locks").glob("*.json"))):
         assert session.poll() is None, session.stdout.read()
         assert time.monotonic() < end
@@ -136,7 +136,7 @@ def first_holder(store, session):
 
 def test_a_session_that_is_not_on_the_cluster_is_told_before_anything_is_trained(project, store):
     session = started(project, "--executor=ray", RAY_ADDRESS="ray://head:10001")
-    output, _ = session.communicate(timeout=120)
+    output, _ = session.communicate(timeout=300)
     assert session.returncode == pytest.ExitCode.USAGE_ERROR
     assert "ERROR: RAY_ADDRESS=ray://head:10001: a session must run on a machine of the cluster" in output
     assert not results(store)
