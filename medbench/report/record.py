@@ -10,12 +10,14 @@ from typing import Literal
 import msgspec
 
 from medbench.anchors import Anchor
+from medbench.difference import Comparison
 from medbench.judgement import Check, Judgement
 from medbench.multiplicity import adjust
+from medbench.report.figures import Figure
 from medbench.spec.records import Synthesis
 from medbench.synthesis import Conclusion, conclude
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Origin = Literal["trained", "reused", "loaded"]
 _PRECEDENCE: tuple[Origin, ...] = ("trained", "loaded", "reused")
@@ -142,6 +144,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
     """Items by verdict, state and status."""
     provenance: list[RunOrigin]
+    since: Comparison | None = None
+    """What changed since an earlier report; null where none was named."""
+    figures: list[Figure] = []
 
 
 def build(
@@ -158,6 +163,7 @@ def build(
     asked: Iterable[Asked] = (),
     syntheses: Iterable[Synthesis] = (),
     anchors: Iterable[Anchor] = (),
+    figures: Iterable[Figure] = (),
 ) -> Report:
     """The report of a session's results.
 
@@ -174,6 +180,7 @@ def build(
       asked: by every claim of every task.
       syntheses: as declared.
       anchors: published values to show beside.
+      figures: to draw.
     """
     ordered = sorted(results, key=_urgency)
     judged = [result for result in ordered if result.judgement]
@@ -208,6 +215,7 @@ def build(
         ],
         counts=_counts(ordered),
         provenance=runs,
+        figures=list(figures),
     )
 
 
