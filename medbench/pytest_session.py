@@ -46,6 +46,7 @@ from medbench.pytest_plugin import COMPANY, backbone_names, given_path, given_pa
 from medbench.pytest_workers import Instructions, Workers
 from medbench.remote import is_url
 from medbench.report import terminal
+from medbench.report.figures import Figure, distinct
 from medbench.report.record import ItemResult, Report, Session, build, merge_runs
 from medbench.report.terminal import count
 from medbench.selection import LeftOut, left_out_of, name_of, names_of, why_nothing
@@ -454,6 +455,14 @@ class Bench:
             asked=[asked for study in self._open_studies() for asked in study.asked()],
             syntheses=[each for study in self._open_studies() for each in study.syntheses()],
             anchors=[anchor for study in self._open_studies() for anchor in study.anchors()],
+            figures=self._figures() if self._config.option.report else [],
+        )
+
+    def _figures(self) -> list[Figure]:
+        """Of all suites, each figure with an id of its own."""
+        judgements = [result.judgement for result in self._results.values() if result.judgement]
+        return distinct(
+            figure for planned in self._plans for figure in planned.study.figures(planned.plan, judgements)
         )
 
     @property

@@ -31,12 +31,14 @@ from medbench.identity import code_fingerprint, run_id, spec_id, trained_by
 from medbench.judge import judge, not_run
 from medbench.judged import Judged, key_of
 from medbench.judgement import Check, Judgement
+from medbench.metrics.registry import metric_named
 from medbench.models import weights
 from medbench.obtained import Obtained
 from medbench.plan import Planner, arms_of, items, resolved_metrics
 from medbench.pseudonym import Pseudonyms
 from medbench.record import Trainer
 from medbench.reference import References
+from medbench.report.figures import Figure
 from medbench.report.record import Asked, ItemResult, RunOrigin
 from medbench.spec.records import Claim, Suite, Synthesis, label
 from medbench.spec.runs import Item, Plan, PlannedItem, Precision, RunSpec
@@ -554,6 +556,30 @@ class Study:
         folders = [expect.beside(Path(root)) for root in (self.suite.root, self.suite.base) if root]
         every = (anchor for folder in folders for anchor in load_anchors(folder / "anchors.yaml"))
         return [anchor for anchor in every if anchor.domain in domains]
+
+    def figures(self, plan: Plan, judgements: Iterable[Judgement]) -> list[Figure]:
+        """What is drawn of judged items and of their runs that are at hand; nothing is trained.
+
+        Args:
+          plan: of the items.
+          judgements: of some of them.
+        """
+        from medbench.plots.session import About, figures  # noqa: PLC0415
+
+        judged = {judgement.id: judgement for judgement in judgements if judgement.state == "judged"}
+        declared = {name: self.suite.tasks[name] for name in self._cohorts}
+        tasks = {
+            name: About(metric_named(task.primary, self.suite.metrics), task.attributes)
+            for name, task in declared.items()
+        }
+        images = {name: upstream.images for name, upstream in self.suite.upstreams.items()}
+        return figures(plan, judged, tasks=tasks, images=images, run_of=self._at_hand)
+
+    def _at_hand(self, spec: RunSpec) -> StoredRun | None:
+        """A run that need not be made; one that is damaged is as if it were not there."""
+        with suppress(MedbenchError):
+            return self._store.get(run_id(spec, self._code)) or self.references.get(spec)
+        return None
 
     def _why_none(self, claim: Claim, task: str) -> str:
         """Why a claim has no item on one of its tasks."""

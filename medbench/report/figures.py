@@ -4,9 +4,13 @@ Two forms are enough: intervals in rows (`Forest`), and points on two axes (`Cha
 `report.json`, so that a page can be made again from it without the runs.
 """
 
+import re
+from collections import Counter
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 ForestKind = Literal["effects", "groups"]
 ChartKind = Literal[
@@ -97,3 +101,19 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True, tag="chart"):
 
 
 Figure = Forest | Chart
+
+
+def slug(*words: str) -> str:
+    """An id for a figure, of letters, digits and hyphens: the same for the same words."""
+    return "-".join(filter(None, (re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-") for word in words)))
+
+
+def distinct(figures: Iterable[Figure]) -> list[Figure]:
+    """The figures, a number behind an id that an earlier one has: two names may differ in a comma alone."""
+    seen: Counter[str] = Counter()
+    found = []
+    for figure in figures:
+        seen[figure.id] += 1
+        number = seen[figure.id]
+        found.append(figure if number == 1 else replace(figure, id=f"{figure.id}-{number}"))
+    return found

@@ -84,6 +84,11 @@ class RunSpec(Resolved, frozen=True, kw_only=True):
     seed: int
 
     @property
+    def is_usual(self) -> bool:
+        """Whether it has all training patients and the tier's recipe."""
+        return self.fraction == 1 and not self.own_recipe
+
+    @property
     def label(self) -> str:
         """The run in words, for progress lines and messages."""
         patients = "all patients" if self.fraction == 1 else f"{self.fraction:.0%} of patients"

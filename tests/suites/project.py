@@ -8,6 +8,7 @@ import scipy.stats  # noqa: F401
 import yaml
 
 # pytester forgets what a session inside it imports, and numpy must not be imported twice: so import first.
+import medbench.plots.session
 import medbench.pytest_session
 import medbench.report.write  # noqa: F401
 import tests.suites.stand_ins  # noqa: F401
