@@ -443,9 +443,20 @@ class Study:
         """
         self._require_judging()
         planned = self._planned(item_id)
-        obtained = self._obtain_all(planned.all_runs)
+        return self.judge_from(planned, self._obtain_all(planned.all_runs).get)
+
+    def judge_from(self, planned: PlannedItem, find: Callable[[RunSpec], StoredRun | None]) -> Judgement:
+        """Judge an item from the runs that are found.
+
+        Args:
+          planned: as `plan` has it.
+          find: gives the run of a spec, or None.
+
+        Raises:
+          MedbenchError: the runs do not match, or their predictions are missing or altered.
+        """
         runs = {
-            arm: {seed: obtained[spec] for seed, spec in specs.items()} for arm, specs in planned.runs.items()
+            arm: {seed: find(spec) for seed, spec in specs.items()} for arm, specs in planned.runs.items()
         }
         cohort, claim = self._cohort(planned.item.task), self.suite.claims[planned.item.claim]
         key = key_of(planned, claim, runs, generated=cohort.generated, cluster=cohort.cluster)
