@@ -33,8 +33,8 @@ cannot be compared
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `medbench diff`."""
     parser.description = (
-        "Compare two states of a suite, item by item (docs/diff.md). Without sides: the expectations of git's "
-        "HEAD and those in the tree; with one: that and those in the tree."
+        "Compare two states of a suite, item by item (docs/diff.md). Without sides: the expectations of "
+        "git's HEAD and those in the tree; with one: that and those in the tree."
     )
     parser.epilog = SIDES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter

@@ -13,7 +13,7 @@ QUIET: tuple[State, ...] = ("unchanged",)
 PHANTOMS = "images are generated: these numbers speak of phantoms, not of patients"
 LONGEST = 60_000
 """Characters of Markdown at most: a comment on a pull request takes 65,536."""
-_LONGEST_CELL = 300
+_LONGEST_CELL, _MOST_SUSPECTS = 300, 20
 _ADJUSTED = "p of no change by Holm over all that moved; limits at 5 %, positive is better"
 
 
@@ -25,8 +25,8 @@ def lines(comparison: Comparison, *, all_of_them: bool = False) -> list[str]:
       all_of_them: unchanged items too, which are only counted otherwise.
     """
     shown = [d for d in comparison.differences if all_of_them or d.state not in QUIET or _turned(d)]
-    return [f"before: {printable(comparison.before)}", f"after:  {printable(comparison.after)}", *_rows(shown),
-            *_end(comparison)]  # fmt: skip
+    sides = [f"before: {printable(comparison.before)}", f"after:  {printable(comparison.after)}"]
+    return [*sides, *_rows(shown), *_end(comparison)]
 
 
 def loud_lines(comparison: Comparison) -> list[str]:
@@ -55,28 +55,33 @@ def markdown(comparison: Comparison, *, all_of_them: bool = False) -> str:
     """
     shown = [d for d in comparison.differences if all_of_them or d.state not in QUIET or _turned(d)]
     head = ["### medbench diff", "", f"{_cell(comparison.before)} → {_cell(comparison.after)}", ""]
-    end = ["", f"**{closing(comparison)}**"]
-    if comparison.generated:
-        end += ["", f"*{PHANTOMS}*"]
-    suspects = [
-        f"- {_cell(s.kind)} {_cell(s.name)}: {_cell(s.before)} → {_cell(s.after)}"
-        for s in comparison.suspects
-    ]
-    if suspects:
-        end += ["", "Different for all items, the likeliest first:", "", *suspects[:20]]
-    table = ["| state | item | what happened | arm | before | after | change | p | suspects |",
-             "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"]  # fmt: skip
-    left, kept = LONGEST - sum(len(line) + 1 for line in [*head, *table, *end]) - 40, []
-    for difference in shown:
-        rows = _markdown_rows(difference)
-        left -= sum(len(row) + 1 for row in rows)
+    end = _markdown_end(comparison)
+    left = LONGEST - sum(len(line) + 1 for line in (*head, *_HEADINGS, *end)) - len("and 100000 more\n\n")
+    rows: list[str] = []
+    for i, difference in enumerate(shown):
+        own = _markdown_rows(difference)
+        left -= sum(len(row) + 1 for row in own)
         if left < 0:
+            end = ["", f"and {len(shown) - i} more", *end]
             break
-        kept.append(rows)
-    if len(kept) < len(shown):
-        end = ["", f"and {len(shown) - len(kept)} more", *end]
-    body = [*table, *(row for rows in kept for row in rows)] if kept else []
-    return "\n".join([*head, *body, *end]) + "\n"
+        rows += own
+    return "\n".join([*head, *(_HEADINGS if rows else []), *rows, *end]) + "\n"
+
+
+_HEADINGS = (
+    "| state | item | what happened | arm | before | after | change | p | suspects |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+)
+
+
+def _markdown_end(comparison: Comparison) -> list[str]:
+    """What differs for all items, that images are generated, and the counts."""
+    end = ["", f"**{closing(comparison)}**"]
+    end += ["", f"*{PHANTOMS}*"] if comparison.generated else []
+    if comparison.suspects:
+        end += ["", "Different for all items, the likeliest first:", ""]
+        end += [f"- {_cell(_suspect(each))}" for each in comparison.suspects[:_MOST_SUSPECTS]]
+    return end
 
 
 def _turned(difference: Difference) -> bool:
@@ -131,24 +136,16 @@ def _end(comparison: Comparison) -> list[str]:
 
 def _markdown_rows(difference: Difference) -> list[str]:
     """The rows of an item: one for each arm that moved, or one."""
-    own = [s for s in difference.suspects if s.kind != "definition"]
-    suspects = few([f"{s.kind} {s.name}: {s.before} → {s.after}" for s in own])
+    own = [_suspect(each) for each in difference.suspects if each.kind != "definition"]
     first = [difference.state, difference.id, difference.sentence]
     moved = [term for term in difference.terms if term.by != "tolerance"]
-    rows = [
-        [
-            term.term,
-            f"{term.before:.4f}",
-            f"{term.after:.4f}",
-            _change(term),
-            "" if term.p is None else _p(term.p),
-        ]
-        for term in moved
-    ] or [[""] * 5]
-    return [
-        _row([*(first if i == 0 else [""] * 3), *cells, suspects if i == 0 else ""])
-        for i, cells in enumerate(rows)
-    ]
+    rows = [[*first, *arm, few(own)] for arm in map(_arm_cells, moved)] or [[*first, *[""] * 5, few(own)]]
+    return [_row(row if i == 0 else ["", "", "", *row[3:-1], ""]) for i, row in enumerate(rows)]
+
+
+def _arm_cells(term: TermChange) -> list[str]:
+    p = "" if term.p is None else _p(term.p)
+    return [term.term, f"{term.before:.4f}", f"{term.after:.4f}", _change(term), p]
 
 
 def _row(cells: Iterable[str]) -> str:
@@ -159,8 +156,14 @@ def _cell(text: str) -> str:
     """Text that Markdown, HTML and a pull request's page take for nothing but itself, on one line."""
     plain = printable(text)
     plain = plain if len(plain) <= _LONGEST_CELL else plain[: _LONGEST_CELL - 1] + "…"
-    return _SPECIAL.sub(lambda found: f"&#{ord(found[0])};", plain)
+    return _SPECIAL.sub(_escaped, plain)
 
 
-_SPECIAL = re.compile(r"[&<>|`*_\[\]()!\\~#@$]|(?<=http)s?:|(?<=www)\.")
-"""What begins markup, a mention, a reference to an issue or a link; all may be written as a character's number."""
+_SPECIAL = re.compile(r"[&<>|`*_\[\]()!\\~@#$]|(?<=http):|(?<=https):|(?<=www)\.")
+"""What begins markup, a mention, a reference to an issue, or a link."""
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """A character by its number; mentions are looked for after that is read: a break of no width follows."""
+    character = found[0]
+    return f"&#{ord(character)};" + ("&#8203;" if character in "@#" else "")
