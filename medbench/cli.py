@@ -19,6 +19,7 @@ COMMANDS = {
     "metrics": ("medbench.metrics_cli", "list the metrics that claims may name, and what they mean"),
     "cohort": ("medbench.data.cohort_cli", "check a folder of your own images; prepare public cohorts"),
     "weights": ("medbench.weights_cli", "list, fetch and check files of pre-trained weights"),
+    "diff": ("medbench.diff_cli", "compare two states: reports, expectations, git revisions, stores"),
     "schema": ("medbench.spec.schema", "write JSON Schema, so that editors complete and check YAML"),
     "store": ("medbench.store_cli", "bring finished runs of several machines together"),
     "judge": ("medbench.judge_cli", "judge results that some other code produced"),

@@ -37,10 +37,11 @@ class TermChange(msgspec.Struct, frozen=True, kw_only=True):
     arm: str
     """What was fine-tuned: a backbone and its recipe."""
     before: float
-    """Mean over seeds."""
+    """Mean over the seeds that are compared: those that were measured, of those that both sides have."""
     after: float
     change: Interval
-    """After minus before, positive where better, with its two one-sided 5 % limits."""
+    """After minus before, positive where better, with its two one-sided 5 % limits, which are the change
+    itself where nothing is known of the noise."""
     by: Literal["patients", "seeds", "tolerance"]
     """What the interval is over: the same patients and seeds; seeds alone, where predictions are not at
     hand; nothing but what machines move values by, where seeds are the same and did not move further."""
@@ -76,5 +77,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     suspects: list[Suspect]
     """What differs for all items."""
     counts: dict[State, int]
+    not_looked_at: int = 0
+    """Items that one side has, and that the other asks for and did not look at, as with `-k`."""
     generated: bool = False
     """True where any number comes from generated images (phantoms)."""

@@ -6,7 +6,7 @@ Whether the study is reproduced plays no part here (that is `judge`): this room 
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -111,6 +111,10 @@ class Calibration(Declared, frozen=True, kw_only=True):
 
 
 _ITEM = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*/[a-z0-9]+([.-][a-z0-9]+)*/.+")
+Samples = Mapping[str, Mapping[int, float]]
+"""A metric by term and seed."""
+Groups = Mapping[str, Sequence[str]]
+"""Sub-groups by attribute."""
 _Key = tuple[str, str]
 """An item and the device class that its values were accepted on."""
 
@@ -289,9 +293,17 @@ def load(root: Path, tier: str) -> Expectations:
                     "that was accepted for the tier. Restore that file, or add the item to it.",
                 )
             accepted[key] = expectation
+    return Expectations(tuple(accepted.values()), load_calibration(root), listed - accepted.keys())
+
+
+def load_calibration(root: Path) -> tuple[Calibration, ...]:
+    """What the numeric tolerance follows from; none where the folder `expectations` has no numeric.yaml.
+
+    Raises:
+      MedbenchError: the file is not as it should be, or a difference is negative.
+    """
     numeric = root / "numeric.yaml"
-    calibration = _calibrated(numeric) if numeric.exists() else []
-    return Expectations(tuple(accepted.values()), tuple(calibration), listed - accepted.keys())
+    return tuple(_calibrated(numeric)) if numeric.exists() else ()
 
 
 def _key(expectation: Expectation) -> _Key:
@@ -441,41 +453,43 @@ def vanished_items(expectations: Expectations, suite: Iterable[str]) -> list[Che
 
 def _incomparable(expectation: Expectation, judgement: Judgement) -> tuple[Status, str] | None:
     """The status and reason where values cannot or need not be compared."""
-    changed = _changed_definition(expectation, judgement)
+    assert judgement.definition is not None
+    changed = changed_definition(expectation.definition, judgement.definition)
     if changed:
-        return "stale", f"the definition changed: {changed}; accept it with --expect=update"
+        fields = "; ".join(f"{field} was {before}, is {now}" for field, before, now in changed)
+        return "stale", f"the definition changed: {fields}; accept it with --expect=update"
     if judgement.state == "missing":
         return "vanished", judgement.reason
-    seeds = _lost_seeds(expectation, judgement)
+    seeds = lost_seeds(expectation.samples, judgement.samples)
     if seeds:
         return "vanished", f"accepted seeds are no longer run: {', '.join(map(str, seeds))}"
-    lost = _lost_groups(expectation, judgement)
+    lost = lost_groups(expectation.groups, judgement.groups)
     if lost:
         return "vanished", f"sub-groups are gone: {', '.join(lost)}"
     return None
 
 
-def _changed_definition(expectation: Expectation, judgement: Judgement) -> str:
-    """The fields of the definition that differ, in words, or an empty string."""
-    before, now = expectation.definition, judgement.definition
-    return "; ".join(
-        f"{field} was {getattr(before, field)}, is {getattr(now, field)}"
+def changed_definition(before: Definition, now: Definition) -> list[tuple[str, object, object]]:
+    """The fields in which two definitions differ, each with what it was and is."""
+    return [
+        (field, getattr(before, field), getattr(now, field))
         for field in before.__struct_fields__
         if getattr(before, field) != getattr(now, field)
-    )
+    ]
 
 
-def _lost_seeds(expectation: Expectation, judgement: Judgement) -> list[int]:
-    """Accepted seeds that were taken away with no new one in their place."""
-    accepted, now = (set(next(iter(of.samples.values()))) for of in (expectation, judgement))
-    return sorted(accepted - now) if now < accepted else []
+def lost_seeds(before: Samples, now: Samples) -> list[int]:
+    """Seeds that were taken away with no new one in their place."""
+    seeds_before, seeds_now = (set(next(iter(samples.values()), ())) for samples in (before, now))
+    return sorted(seeds_before - seeds_now) if seeds_now < seeds_before else []
 
 
-def _lost_groups(expectation: Expectation, judgement: Judgement) -> list[str]:
+def lost_groups(before: Groups, now: Groups) -> list[str]:
+    """Sub-groups that were there, each with its attribute, as `sex female`."""
     return [
         f"{attribute} {group}"
-        for attribute, groups in expectation.groups.items()
-        for group in sorted(set(groups) - set(judgement.groups.get(attribute, [])))
+        for attribute, groups in before.items()
+        for group in sorted(set(groups) - set(now.get(attribute, [])))
     ]
 
 

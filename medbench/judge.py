@@ -372,10 +372,22 @@ def why_no_verdict(spread: Spread, *, behind: float, resampled: bool, cluster: s
         return f"{known}, so nothing is concluded; train {FEWEST_SEEDS - spread.n_seeds} more an arm"
     if spread.standard_error < ROUNDING:
         return "the difference is the same for all patients and seeds, so chance cannot be told from it"
+    return why_too_few_patients(spread.n_patients, behind=behind, resampled=resampled, cluster=cluster)
+
+
+def why_too_few_patients(patients: float, *, behind: float, resampled: bool, cluster: str) -> str:
+    """Why so few patients allow no conclusion, or an empty string.
+
+    Args:
+      patients: of the smallest cell that the metric compares.
+      behind: how many of them the difference effectively rests on.
+      resampled: whether the variance over patients is by the bootstrap.
+      cluster: what stands for a patient.
+    """
     fewest = FEWEST_RESAMPLED if resampled else FEWEST_OF_A_CLASS
-    if spread.n_patients < fewest:
+    if patients < fewest:
         return (
-            f"a class is shown by {spread.n_patients} {cluster}s only, "
+            f"a class is shown by {patients} {cluster}s only, "
             f"and nothing is concluded from fewer than {fewest}"
         )
     if behind < FEWEST_BEHIND:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from medbench.diff.sides import Side
     from medbench.execute.processes import Company
     from medbench.pytest_session import Bench
     from medbench.study import Study
@@ -21,6 +22,9 @@ SUITES = "medbench_suites"
 BENCH = "medbench-session"
 COMPANY: "pytest.StashKey[Company]" = pytest.StashKey()
 """Of the first of several processes that train together."""
+
+AGAINST: "pytest.StashKey[Side]" = pytest.StashKey()
+"""The earlier report that the session is to be compared with; in the controller of xdist alone."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -109,6 +113,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="write report.json and a self-contained report.html into this folder",
     )
     group.addoption(
+        "--against",
+        metavar="REPORT",
+        help="say what changed since an earlier report: report.json, or the folder that has it; see also "
+        "`medbench diff` (docs/diff.md)",
+    )
+    group.addoption(
         "--store",
         metavar="DIR",
         help="where finished runs are kept (default: .medbench beside the ini file), or the URL of a store "
@@ -172,6 +182,7 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(
                 f"--report {option.report}: {there} cannot be written. Name another folder."
             )
+    _read_earlier(config)
     if option.expectations:
         _require_expectations(config)
     if option.backbones is not None:
@@ -226,7 +237,7 @@ def _refuse_what_excludes(config: pytest.Config) -> None:
         return
     if option.runs == "never":
         raise pytest.UsageError("--shard makes runs, and --runs=never makes none. Judge without --shard.")
-    for name in ("report", "expect"):
+    for name in ("report", "expect", "against"):
         if getattr(option, name) not in (None, "check"):
             raise pytest.UsageError(
                 f"--shard judges nothing, so there is nothing for --{name}: judge when all parts are made."
@@ -346,6 +357,29 @@ def _require_expectations(config: pytest.Config) -> None:
         f"--expectations {config.option.expectations}: {found}. The default is `expectations` beside the "
         f"suite{f' ({default})' if default else ''}."
     )
+
+
+def _read_earlier(config: pytest.Config) -> None:
+    """Read the report of `--against`, if it is given; workers of xdist leave that to their controller.
+
+    Raises:
+      pytest.UsageError: it cannot be read, or is of another tier.
+    """
+    if config.option.against is None or hasattr(config, "workerinput"):
+        return
+    from medbench.diff.reading import report_side  # noqa: PLC0415
+    from medbench.errors import MedbenchError  # noqa: PLC0415
+
+    option = config.option
+    try:
+        side = report_side(given_path(config, option.against))
+    except MedbenchError as error:
+        raise pytest.UsageError(f"--against {option.against}: {error}") from error
+    if side.tier != option.tier:
+        raise pytest.UsageError(
+            f"--against {option.against}: the report is of tier {side.tier}, this session of {option.tier}."
+        )
+    config.stash[AGAINST] = side
 
 
 def backbone_names(text: str) -> list[str]:

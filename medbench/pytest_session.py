@@ -25,6 +25,10 @@ from medbench import __version__, environment, policy
 from medbench.campaign import Campaign
 from medbench.cost import in_words
 from medbench.data.sources import names_source
+from medbench.diff.compare import compare
+from medbench.diff.reading import tolerance_beside
+from medbench.diff.sides import of_report
+from medbench.difference import Comparison
 from medbench.errors import MedbenchError, NotInSessionError
 from medbench.execute import ahead, errand
 from medbench.execute.progress import (
@@ -42,7 +46,7 @@ from medbench.expect import file_of
 from medbench.failures import Failures
 from medbench.forecast import Forecast
 from medbench.pytest_items import ClaimFile, ResultItem, VanishedItem
-from medbench.pytest_plugin import COMPANY, backbone_names, given_path, given_paths
+from medbench.pytest_plugin import AGAINST, COMPANY, backbone_names, given_path, given_paths
 from medbench.pytest_workers import Instructions, Workers
 from medbench.remote import is_url
 from medbench.report import terminal
@@ -442,7 +446,7 @@ class Bench:
 
     def _report(self) -> Report:
         made = merge_runs(run for result in self._results.values() for run in result.runs)
-        return build(
+        report = build(
             self._results.values(),
             version=__version__,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -464,6 +468,15 @@ class Bench:
         return distinct(
             figure for planned in self._plans for figure in planned.study.figures(planned.plan, judgements)
         )
+        return msgspec.structs.replace(report, since=self._since(report))
+
+    def _since(self, report: Report) -> Comparison | None:
+        """What changed since the report of `--against`."""
+        earlier = self._config.stash.get(AGAINST, None)
+        if earlier is None:
+            return None
+        folder = self._open_studies()[0].accepted_in
+        return compare(earlier, of_report(report, words="this session"), tolerance_beside(folder))
 
     @property
     def _judged(self) -> bool:

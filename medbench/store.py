@@ -44,13 +44,15 @@ Origin = Literal["trained", "reused", "loaded"]
 """trained: in this session; reused: from the store; loaded: from a committed reference run."""
 
 RECORD, PREDICTIONS, FEATURES = "record.json", "predictions", "features.npz"
+MESSAGE = "commit-message.txt"
+"""What a commit of newly accepted values may begin with."""
 LEAST_FREE = 64 * 2**20
 """Bytes that must be free before a run is trained: a run leaves less, so that no trained run is lost."""
 
 _RUN_ID = re.compile(r"[0-9a-f]{20}")
 _OLD = ".old"
 _OWN = {"runs", "locks", "incoming", "jobs", "checkpoints", "campaigns", "cache", "progress", "key"}
-_OWN |= {"cohorts", "weights", "remote", "unpushed"}
+_OWN |= {"cohorts", "weights", "remote", "unpushed", MESSAGE}
 _PREDICTIONS_FILE = re.compile(rf"{PREDICTIONS}/[^/\\]+\.parquet")
 _AT_ONCE = 8
 """Runs that are fetched side by side: waiting for answers, not computing, is what takes the time."""

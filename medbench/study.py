@@ -3,6 +3,7 @@
 pytest's items, the `study` fixture and plain scripts go through here. Importing it imports no jax.
 """
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +19,7 @@ from medbench.campaign import Campaign
 from medbench.cost import hours, operations
 from medbench.data.cohort import VALIDATION, Cohort
 from medbench.data.sources import absent_cohort, names_source, open_cohort, prepared_in
+from medbench.diff.message import commit_message
 from medbench.environment import CPU, device_class
 from medbench.errors import MedbenchError, NotHereError, NotInSessionError, NotPreparedError, nearest
 from medbench.execute.ahead import Outcome, Pool
@@ -40,11 +42,13 @@ from medbench.record import Trainer
 from medbench.reference import References
 from medbench.report.figures import Figure
 from medbench.report.record import Asked, ItemResult, RunOrigin
+from medbench.spec.loader import shown
 from medbench.spec.records import Claim, Suite, Synthesis, label
 from medbench.spec.runs import Item, Plan, PlannedItem, Precision, RunSpec
 from medbench.spec.suite import load_suite
-from medbench.store import Origin, Store, StoredRun
+from medbench.store import MESSAGE, Origin, Store, StoredRun
 from medbench.training.hyperrule import VALIDATED_AT
+from medbench.writing import write_aside, writing
 
 if TYPE_CHECKING:
     from medbench.predictions import Predictions
@@ -445,9 +449,20 @@ class Study:
         """
         self._require_judging()
         planned = self._planned(item_id)
-        obtained = self._obtain_all(planned.all_runs)
+        return self.judge_from(planned, self._obtain_all(planned.all_runs).get)
+
+    def judge_from(self, planned: PlannedItem, find: Callable[[RunSpec], StoredRun | None]) -> Judgement:
+        """Judge an item from the runs that are found.
+
+        Args:
+          planned: as `plan` has it.
+          find: gives the run of a spec, or None.
+
+        Raises:
+          MedbenchError: the runs do not match, or their predictions are missing or altered.
+        """
         runs = {
-            arm: {seed: obtained[spec] for seed, spec in specs.items()} for arm, specs in planned.runs.items()
+            arm: {seed: find(spec) for seed, spec in specs.items()} for arm, specs in planned.runs.items()
         }
         cohort, claim = self._cohort(planned.item.task), self.suite.claims[planned.item.claim]
         key = key_of(planned, claim, runs, generated=cohort.generated, cluster=cohort.cluster)
@@ -631,8 +646,23 @@ class Study:
         )
         taken = self._accept_runs([change.item for change in changes if not change.why_kept])
         changed = taken or any(change.before != change.after for change in changes)
-        last = f"{taken} reference runs accepted" if changed else "nothing changed, so nothing was written"
-        return f"{expect.summary(changes)}\n{last}"
+        if not changed:
+            return f"{expect.summary(changes)}\nnothing changed, so nothing was written"
+        message = self._keep_message(changes, reason)
+        return (
+            f"{expect.summary(changes)}\n{taken} reference runs accepted\n"
+            f"commit them with: git add {_quoted(self.accepted_in)} && git commit -e -F {_quoted(message)}"
+        )
+
+    def _keep_message(self, changes: Sequence[expect.Change], reason: str) -> Path:
+        """Write what a commit of the changes may begin with; returns the file."""
+        text = commit_message(
+            changes, reason=reason, tier=self.options.tier, tolerance=self.expectations.tolerance
+        )
+        path = self._store.home / MESSAGE
+        with writing(self._store.home):
+            write_aside(path, text.encode())
+        return path
 
     def require_acceptable(self, plan: Plan) -> None:
         """Refuse before training what would be refused after it, in a session that is to accept values.
@@ -768,6 +798,11 @@ class Study:
         arm = label(spec.backbone.name, fraction=spec.fraction, recipe=recipe)
         named = not tier.sentinel_backbones or arm in tier.sentinel_backbones
         return named and spec.seed in tier.sentinels
+
+
+def _quoted(path: Path) -> str:
+    """For a command that a person may copy."""
+    return shlex.quote(shown(path))
 
 
 def _open_cohorts(suite: Suite, options: Options) -> dict[str, Cohort]:

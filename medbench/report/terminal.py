@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from medbench.diff import show
 from medbench.errors import few
 from medbench.expect import measured
 from medbench.judgement import Check, Interval, Judgement
@@ -37,6 +38,7 @@ def summary(report: Report) -> list[Line]:
     lines += [Line(text, {"yellow": True}) for text in not_run(report)]
     known = {claim.id for claim in report.claims}
     lines += [Line(text, {"light": True}) for text in uncertified(report)]
+    lines += [Line(text, {}) for text in show.loud_lines(report.since)] if report.since else []
     lines += [
         Line(f"{check.id}: {check.status}. {check.detail}".rstrip(), {"red": True})
         for check in report.expectations

@@ -1,0 +1,274 @@
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from medbench.diff.sides import Side
+from medbench.difference import Comparison
+from medbench.errors import MedbenchError
+from medbench.multiplicity import holm
+from tests.diff.sides import ITEM, NOISE, SEEDS, compared, definition, only, samples, side, tolerance, values
+
+MOVED = (0.004, -0.006, 0.001, 0.006, -0.003)
+"""As `NOISE`, not by the same everywhere."""
+
+
+# What moved
+
+
+def test_values_within_the_tolerance_are_unchanged():
+    found = only(values(), values(samples=samples(baseline=0.8102)))
+    assert found.state == "unchanged"
+    assert {term.by for term in found.terms} == {"tolerance"}
+    assert {term.p for term in found.terms} == {None}
+
+
+def test_an_arm_that_lost_is_worse_and_named():
+    found = only(values(), values(samples=samples(treatment=0.78, noise=MOVED)))
+    assert found.state == "worse"
+    assert "treatment is worse by 0.0500" in found.sentence
+    treatment = found.terms[1]
+    assert (treatment.before, treatment.after) == pytest.approx((0.8304, 0.7804), abs=1e-3)
+    assert treatment.change.low < treatment.change.value < treatment.change.high < 0
+
+
+def test_an_arm_that_gained_is_better():
+    assert only(values(), values(samples=samples(baseline=0.86, noise=MOVED))).state == "better"
+
+
+def test_of_a_loss_less_is_better():
+    of = definition(metric="nll@1")
+    before = values(definition=of)
+    found = only(before, values(definition=of, samples=samples(baseline=0.86, noise=MOVED)))
+    assert found.state == "worse"
+    assert found.terms[0].change.value == pytest.approx(-0.05, abs=1e-3)
+
+
+def test_what_chance_explains_is_insignificant():
+    shuffled = (0.006, -0.003, -0.004, 0.002, 0.004)
+    found = only(values(), values(samples=samples(noise=shuffled)))
+    assert found.state == "insignificant"
+    assert "within chance" in found.sentence
+
+
+def test_p_is_that_of_scipys_paired_t_test_adjusted_by_holm():
+    before = {"baseline": [0.81, 0.80, 0.82, 0.805], "treatment": [0.83, 0.82, 0.84, 0.85]}
+    after = {"baseline": [0.80, 0.79, 0.815, 0.80], "treatment": [0.84, 0.815, 0.85, 0.86]}
+    arms = dict.fromkeys(("baseline", "treatment"), "bit-s-r")  # of one run there is no prior
+    sides = [
+        values(arms=arms, samples={arm: dict(enumerate(of, 1)) for arm, of in side.items()})
+        for side in (before, after)
+    ]
+    found = only(*sides)
+    oracle = holm([stats.ttest_rel(after[arm], before[arm]).pvalue for arm in before])
+    assert [term.p for term in found.terms] == pytest.approx(list(oracle))
+    assert {term.by for term in found.terms} == {"seeds"}
+
+
+def test_new_seeds_are_compared_without_pairing():
+    found = only(
+        values(samples=samples(seeds=(1, 2, 3, 4, 5))), values(samples=samples(0.7, seeds=(6, 7, 8, 9, 10)))
+    )
+    assert found.state == "worse"
+    assert found.terms[0].by == "seeds"
+
+
+def test_a_value_that_moved_on_another_device_within_the_tolerance_is_no_loss():
+    elsewhere = {"devices": {term: dict.fromkeys(SEEDS, "gpu-x") for term in samples()}}
+    moved = samples(baseline=0.8101, treatment=0.8301)
+    found = only(values(), values(samples=moved, environments=["gpu-x"], **elsewhere))
+    assert found.state == "insignificant"
+
+
+def test_loaded_seeds_do_not_hide_what_a_sentinel_shows():
+    loaded = samples()
+    sentinel = {arm: {**of, 1: of[1] - 0.2} for arm, of in loaded.items()}
+    before = values(trained={})
+    found = only(before, values(samples=sentinel, trained={"baseline": [1], "treatment": [1]}))
+    assert found.state == "worse"
+    assert found.terms[0].change.value == pytest.approx(-0.2)
+
+
+def test_an_item_of_which_nothing_was_measured_says_so():
+    assert only(values(trained={}), values(trained={})).sentence == "unchanged: loaded, nothing was measured"
+
+
+def test_what_items_share_is_tested_once():
+    moved = samples(baseline=0.80, noise=(0.002, -0.002, 0.004, 0.004, -0.003))
+    claims = [f"mammography/claim-{i}/id" for i in range(20)]
+    one = compared(values(), values(samples=moved)).differences[0].terms[0].p
+    before = side(*(values(each) for each in claims))
+    many = compared(before, side(*(values(each, samples=moved) for each in claims)))
+    assert [each.terms[0].p for each in many.differences] == pytest.approx([one] * 20)
+
+
+def test_an_item_has_the_first_state_of_any_of_its_terms():
+    after = samples(baseline=0.90, treatment=0.75, noise=MOVED)
+    assert only(values(), values(samples=after)).state == "worse"
+
+
+# What is gone, new or means something else
+
+
+def test_a_sub_group_that_is_gone_is_named():
+    found = only(values(groups={"sex": ["female", "male"]}), values(groups={"sex": ["male"]}))
+    assert (found.state, found.sentence) == ("vanished", "sub-groups are gone: sex female")
+
+
+def test_a_sub_group_that_is_new_is_named():
+    found = only(values(groups={"sex": ["male"]}), values(groups={"sex": ["female", "male"]}))
+    assert (found.state, found.sentence) == ("new", "sub-groups are new: sex female")
+
+
+def test_seeds_without_replacement_have_vanished():
+    found = only(values(), values(samples=samples(seeds=(1, 2, 3), noise=NOISE[:3])))
+    assert (found.state, found.sentence) == ("vanished", "seeds are gone: 4, 5")
+
+
+def test_a_metric_that_is_undefined_now_has_vanished():
+    found = only(values(), values(state="missing", reason="one class", samples={}))
+    assert (found.state, found.sentence) == ("vanished", "undefined: one class")
+
+
+def test_an_item_that_the_later_side_does_not_ask_for_has_vanished():
+    found = compared(side(values(), values("chest/a/id")), side(values()))
+    assert [(each.id, each.state) for each in found.differences][:1] == [("chest/a/id", "vanished")]
+
+
+def test_an_item_that_was_not_looked_at_has_not_vanished():
+    found = compared(side(values(), values("chest/a/id")), side(values(), asked=["chest/a/id"]))
+    assert found.counts["vanished"] == 0
+    assert found.not_looked_at == 1
+    apart = compared(side(values(), values("chest/a/id")), side(values(), apart=frozenset({"chest"})))
+    assert (apart.counts["vanished"], apart.not_looked_at) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("margin", 0.01),
+        ("metric", "average_precision@1"),
+        ("cohort", "folder:mine"),
+        ("units", "mean by patient"),
+    ],
+)
+def test_a_changed_definition_is_not_comparable_and_says_what_changed(field, value):
+    found = only(values(), values(definition=definition(**{field: value}), samples=samples(0.5, 0.5)))
+    assert found.state == "not-comparable"
+    assert f"{field} was" in found.sentence
+    assert found.terms == []
+    assert [(each.kind, each.name) for each in found.suspects] == [("definition", field)]
+
+
+def test_of_a_metric_of_another_version_nobody_knows_what_is_better():
+    of = definition(metric="later_metric@1")
+    assert only(values(definition=of), values(definition=of)).state == "not-comparable"
+
+
+def test_a_verdict_that_turned_is_told():
+    found = only(values(), values(verdict="refuted"))
+    assert found.state == "unchanged"
+    assert found.sentence == "supported -> refuted"
+
+
+def test_states_of_two_tiers_are_refused():
+    other = Side(words="b", tier="public", items={})
+    with pytest.raises(MedbenchError, match="of tier `embedded`, and b of `public`"):
+        compared(side(values()), other)
+
+
+# Suspects
+
+
+def test_what_differs_for_all_is_told_once_and_what_differs_for_one_beside_it():
+    facts = {("library", "jax"): "0.11.0", ("library", "numpy"): "2", ("code", "commit"): "bbb"}
+    changed = values(facts=facts, arms={"baseline": "bit-s-r", "treatment": "bit-l-r"})
+    found = compared(side(values("a/b/id"), values()), side(values("a/b/id", facts=facts), changed))
+    assert [(each.kind, each.name) for each in found.suspects] == [("code", "commit"), ("library", "jax")]
+    own = {each.id: [(s.kind, s.name, s.after) for s in each.suspects] for each in found.differences}
+    assert own == {"a/b/id": [], ITEM: [("arms", "treatment", "bit-l-r")]}
+
+
+def test_changed_libraries_with_the_same_numbers_are_quiet_and_listed():
+    found = compared(values(), values(facts={("library", "jax"): "0.11.0"}))
+    assert found.counts["unchanged"] == 1
+    assert [each.name for each in found.suspects] == ["jax"]
+
+
+# Properties
+
+VALUES = st.floats(0.05, 0.95)
+ARM = st.dictionaries(st.integers(1, 8), VALUES, min_size=1, max_size=6)
+
+
+@st.composite
+def items(draw):
+    arms = {"baseline": draw(ARM)}
+    arms["treatment"] = {seed: draw(VALUES) for seed in arms["baseline"]}
+    groups = {"sex": sorted(draw(st.sets(st.sampled_from("fmx"), min_size=1)))}
+    metric = draw(st.sampled_from(["roc_auc@1", "nll@1"]))
+    verdict = draw(st.sampled_from(["supported", "refuted", "inconclusive"]))
+    return values(
+        f"task/{draw(st.sampled_from('abc'))}/id",
+        samples=arms,
+        groups=groups,
+        verdict=verdict,
+        definition=definition(metric=metric),
+    )
+
+
+SIDES = st.lists(items(), max_size=3).map(lambda of: side(*of))
+
+
+@given(SIDES)
+def test_a_side_against_itself_is_all_unchanged(one):
+    found = compared(one, one)
+    assert {each.state for each in found.differences} <= {"unchanged"}
+    assert found.suspects == []
+    assert len(found.differences) == len(one.items)
+
+
+TURNED = {"worse": "better", "better": "worse", "new": "vanished", "vanished": "new"}
+
+
+@given(SIDES, SIDES)
+def test_swapping_sides_swaps_better_and_worse_new_and_vanished(one, other):
+    forth, back = (compared(*of) for of in ((one, other), (other, one)))
+    terms = {each.id: each.terms for each in back.differences}
+    for each in forth.differences:
+        for term, turned in zip(each.terms, terms[each.id], strict=True):
+            assert term.change.value == pytest.approx(-turned.change.value)
+            assert (term.p is None) == (turned.p is None)
+            assert term.p is None or term.p == pytest.approx(turned.p, rel=1e-6, abs=1e-9)
+    states = {each.id: each.state for each in back.differences}
+    for each in forth.differences:
+        if len({term.change.value > 0 for term in each.terms}) < 2 and not ambiguous(each, one, other):
+            assert states[each.id] == TURNED.get(each.state, each.state)
+
+
+def ambiguous(difference, one, other):
+    """Where both sides lack something of the other, the earlier state wins, whichever side is first."""
+    if difference.id not in one.items or difference.id not in other.items:
+        return False
+    a, b = one.items[difference.id][0], other.items[difference.id][0]
+    return a.groups != b.groups or a.samples["baseline"].keys() != b.samples["baseline"].keys()
+
+
+@given(SIDES, SIDES)
+def test_a_comparison_survives_json(one, other):
+    found = compared(one, other)
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Comparison) == found
+
+
+def test_the_tolerance_is_asked_for_the_metric_and_the_device_class():
+    asked = []
+
+    def told(metric, device_class):
+        asked.append((metric, device_class))
+        return tolerance(metric, device_class)
+
+    from medbench.diff.compare import compare
+
+    compare(side(values()), side(values()), told)
+    assert set(asked) == {("roc_auc@1", "cpu")}

@@ -1,0 +1,92 @@
+import json
+import shutil
+
+import pytest
+
+from tests.suites.project import Project
+
+pytest_plugins = ["pytester"]
+
+DENSE = "mammography/ood-robustness/dense"
+DIFF = """
+import json
+from pathlib import Path
+from medbench import cli
+
+def test_it(capsys):
+    status = cli.main(["diff", {sides}, "--format=json"])
+    out, err = capsys.readouterr()
+    Path("diff.json").write_text(json.dumps([status, json.loads(out or "null"), err]))
+"""
+
+
+@pytest.fixture
+def project(pytester, monkeypatch):
+    return Project(pytester, monkeypatch)
+
+
+def diff(project, *sides):
+    """The exit status, the comparison and what is said of a mistake."""
+    quoted = ", ".join(f"'{side}'" for side in sides)
+    (project.path / "test_diff.py").write_text(DIFF.replace("{sides}", quoted))
+    project.run("test_diff.py")
+    return json.loads((project.path / "diff.json").read_text())
+
+
+def night(project, store, **gain):
+    project.world(gain)
+    project.run("benchmarks", f"--store={store}", "--runs=force")
+
+
+def test_two_stores_are_paired_by_patients(project):
+    night(project, "before")
+    night(project, "after", **{"mammography/dense": 0.3})
+    status, found, _ = diff(project, "store:before", "after")
+    assert status == 1
+    states = {each["id"]: each["state"] for each in found["differences"]}
+    assert states.pop(DENSE) == "worse"
+    assert set(states.values()) == {"unchanged"}
+    terms = {term["term"]: term["by"] for term in found["differences"][0]["terms"]}
+    assert terms == {"baseline": "tolerance", "treatment": "patients"}
+    assert found["before"].startswith("store ")
+    assert "12 runs" in found["before"]
+
+
+def test_runs_of_other_code_are_found_and_are_suspects(project):
+    night(project, "before")
+    night(project, "after")
+    for path in (project.path / "before/runs").glob("*/record.json"):
+        record = json.loads(path.read_text())
+        old = path.parent.name
+        record["run_id"] = new = "f" + old[1:] if old[0] != "f" else "e" + old[1:]
+        record["environment"]["libraries"]["jax"] = "0.9.0"
+        path.write_text(json.dumps(record))
+        path.parent.rename(path.parent.with_name(new))
+    shutil.rmtree(project.path / "before/cache")
+    status, found, _ = diff(project, "before", "after")
+    assert (status, found["counts"]["unchanged"]) == (0, 5)
+    assert [(s["name"], s["before"], s["after"]) for s in found["suspects"]] == [("jax", "0.9.0", "0.10.2")]
+
+
+def test_a_store_is_held_against_the_expectations(project):
+    project.accept()
+    night(project, "after", **{"mammography/dense": 0.3})
+    status, found, _ = diff(project, "expectations", "after")
+    assert status == 1
+    assert {each["id"]: each["state"] for each in found["differences"]}[DENSE] == "worse"
+
+
+def test_items_whose_runs_a_store_lacks_were_not_looked_at(project):
+    night(project, "before")
+    project.run("benchmarks", "--store=after", "-k", "chest")
+    status, found, _ = diff(project, "before", "after")
+    assert (status, found["counts"]["vanished"], found["not_looked_at"]) == (0, 0, 3)
+
+
+def test_a_store_without_runs_is_a_mistake(project):
+    (project.path / "after/runs").mkdir(parents=True)
+    status, _, said = diff(project, "store:after", "store:after")
+    assert status == 2
+    assert "holds no run that the items of benchmarks" in said
+    status, _, said = diff(project, "store:nowhere", "store:after")
+    assert "expected a store of finished runs" in said
