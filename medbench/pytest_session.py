@@ -461,6 +461,7 @@ class Bench:
             anchors=[anchor for study in self._open_studies() for anchor in study.anchors()],
             figures=self._figures() if self._config.option.report else [],
         )
+        return msgspec.structs.replace(report, since=self._since(report))
 
     def _figures(self) -> list[Figure]:
         """Of all suites, each figure with an id of its own."""
@@ -468,7 +469,6 @@ class Bench:
         return distinct(
             figure for planned in self._plans for figure in planned.study.figures(planned.plan, judgements)
         )
-        return msgspec.structs.replace(report, since=self._since(report))
 
     def _since(self, report: Report) -> Comparison | None:
         """What changed since the report of `--against`."""
