@@ -24,7 +24,8 @@ def require_own(folder: Path) -> None:
         raise MedbenchError(f"{folder}: expected a folder (it is made), found a file.")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / CHANGES).is_file():
         raise MedbenchError(
-            f"{folder}: holds something else than earlier candidates, and would be replaced. Name another folder."
+            f"{folder}: holds something else than earlier candidates, and would be replaced. Name another "
+            "folder."
         )
 
 
@@ -48,10 +49,8 @@ def begin(folder: Path, accepted_in: Path | None, tier: str) -> Path:
         shutil.rmtree(copy, ignore_errors=True)
         copy.mkdir(parents=True)
         (folder / CHANGES).touch()
-        for path in [] if accepted_in is None else _values(accepted_in, tier):
-            target = copy / path.relative_to(accepted_in)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+        if accepted_in is not None:
+            _copy_values(accepted_in, copy, tier)
     except OSError as error:
         raise _unwritable(folder, error) from error
     return copy
@@ -80,10 +79,13 @@ def reason(date: str) -> str:
     return f"candidate of {date}, not reviewed"
 
 
-def _values(accepted_in: Path, tier: str) -> list[Path]:
+def _copy_values(accepted_in: Path, copy: Path, tier: str) -> None:
     """The files of values, the index and the calibration; not the runs, which are large and unchanged."""
     alone = [accepted_in / "numeric.yaml", accepted_in / tier / INDEX]
-    return [path for path in alone if path.is_file()] + sorted((accepted_in / tier).glob("*/*.yaml"))
+    for path in [*filter(Path.is_file, alone), *(accepted_in / tier).glob("*/*.yaml")]:
+        target = copy / path.relative_to(accepted_in)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
 
 
 def _unwritable(folder: Path, error: OSError) -> MedbenchError:

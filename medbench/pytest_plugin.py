@@ -167,21 +167,7 @@ def pytest_configure(config: pytest.Config) -> None:
     elif option.reason:
         raise pytest.UsageError("--reason is for --expect=new or --expect=update, which was not given.")
     _refuse_what_excludes(config)
-    if option.candidates is not None:
-        if len(_suites(config)) > 1:
-            raise pytest.UsageError("--candidates is for one suite; run one at a time.")
-        _require_own(given_path(config, option.candidates))
-    if option.report:
-        folder = given_path(config, option.report)
-        if any(path.is_file() for path in (folder, *folder.parents)):
-            raise pytest.UsageError(
-                f"--report {option.report}: expected a folder (it is made), found a file."
-            )
-        there = next(path for path in (folder, *folder.parents) if path.exists())
-        if not os.access(there, os.W_OK | os.X_OK):
-            raise pytest.UsageError(
-                f"--report {option.report}: {there} cannot be written. Name another folder."
-            )
+    _refuse_folders(config)
     if option.expectations:
         _require_expectations(config)
     if option.backbones is not None:
@@ -343,6 +329,26 @@ def _asked(config: pytest.Config) -> list[Path]:
         for suite in _suites(config)
         if any(suite.is_relative_to(path) or path.is_relative_to(suite) for path in given_paths(config))
     ]
+
+
+def _refuse_folders(config: pytest.Config) -> None:
+    """What is to be written at the end must go where it is to go."""
+    option = config.option
+    if option.candidates is not None:
+        if len(_suites(config)) > 1:
+            raise pytest.UsageError("--candidates is for one suite; run one at a time.")
+        _require_own(given_path(config, option.candidates))
+    if option.report:
+        folder = given_path(config, option.report)
+        if any(path.is_file() for path in (folder, *folder.parents)):
+            raise pytest.UsageError(
+                f"--report {option.report}: expected a folder (it is made), found a file."
+            )
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise pytest.UsageError(
+                f"--report {option.report}: {there} cannot be written. Name another folder."
+            )
 
 
 def _require_own(folder: Path) -> None:
