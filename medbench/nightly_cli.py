@@ -152,7 +152,8 @@ def _diff(night: Night, lock: int) -> tuple[int | None, Comparison | None]:
     """Compare with the night before, into diff.md and diff.json; the exit status and what was found."""
     if night.previous is None:
         return None, None
-    compare = [*_MEDBENCH, "diff", str(night.previous), str(night.report), "--format"]
+    suite = night.state.settings.suite
+    compare = [*_MEDBENCH, "diff", str(night.previous), str(night.report), "--suite", suite, "--format"]
     status = _into(night.folder / "diff.md", [*compare, "markdown"], lock)
     _into(night.folder / "diff.json", [*compare, "json"], lock)
     try:
