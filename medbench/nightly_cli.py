@@ -96,7 +96,8 @@ def _conducted(night: Night, lock: int) -> int:
     if settings.shard:
         if tested:
             return _undone(night, f"part {settings.shard} was not made whole (pytest.log)")
-        return _ended(night, GREEN, [f"part {settings.shard} of the runs is made; judge when all are"])
+        then = f"nothing is judged before all parts are made: then {PREFIX}RUNS=never, without {PREFIX}SHARD"
+        return _ended(night, GREEN, [f"part {settings.shard} of the runs is made", then])
     if tested not in (0, 1) or not written.is_file():
         return _undone(night, f"pytest came to no report, with exit status {tested} (pytest.log)")
     diff, comparison = _diff(night, lock)
