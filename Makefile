@@ -13,6 +13,9 @@ python := .venv/bin/python
 ready := .venv/installed
 endif
 
+# Where the linters' programs lie, which their packages install beside the interpreter.
+scripts = $(shell $(python) -c 'import sysconfig; print(sysconfig.get_path("scripts"))')
+
 .DEFAULT_GOAL := help
 .PHONY: help benchmarks test check format mutation bench bench-accelerator clean
 
@@ -20,7 +23,7 @@ help:
 	@echo 'make benchmarks             judge every claim of the embedded tier'
 	@echo 'make benchmarks ARGS="-k mammography --report report"'
 	@echo 'make test                   the tests of medbench itself'
-	@echo 'make check                  ruff and mypy'
+	@echo 'make check                  ruff, mypy, and linters of scripts, workflows and the container file'
 	@echo 'make format                 ruff, writing'
 	@echo 'make mutation               mutation testing of the judging code'
 	@echo 'make bench                  speed beside PyTorch (extra oracle), into build/bench.json; docs/performance.md'
@@ -40,6 +43,9 @@ check: $(ready)
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
 	$(python) -m mypy
+	$(scripts)/shellcheck ci/*.sh
+	$(scripts)/hadolint ci/Containerfile
+	$(scripts)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 format: $(ready)
 	$(python) -m ruff check --fix .

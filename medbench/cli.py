@@ -25,6 +25,8 @@ COMMANDS = {
     "judge": ("medbench.judge_cli", "judge results that some other code produced"),
     "validate-gate": ("medbench.gate_cli", "measure false alarms, detections and coverage by simulation"),
     "validate-claims": ("medbench.claims_cli", "plant harm in simulated runs, and see which claims react"),
+    "doctor": ("medbench.doctor_cli", "look whether this machine can do what a session needs"),
+    "nightly": ("medbench.nightly_cli", "run a night: doctor, pytest, diff, summary; resumed if interrupted"),
     "calibrate": ("medbench.calibrate", "measure how far unchanged seeds move on other machines"),
     "pretrain": ("medbench.training.pretrain_cli", "train a small upstream backbone of your own"),
 }

@@ -616,9 +616,53 @@ def update(
     if not reason.strip():
         raise MedbenchError('an update of expectations needs --reason "why the new values are right".')
     before = load(root, tier)
-    old = {_key(each): each for each in before.accepted}
     held = {_key(each): each for each in (known or before).accepted}
     changes = [_change(judgement, held, provenance, only_new=only_new) for judgement in judgements]
+    _put(changes, before, root, tier)
+    return changes
+
+
+def propose(
+    judgements: Sequence[Judgement],
+    *,
+    root: Path,
+    tier: str,
+    provenance: Callable[[str], Accepted],
+    known: Expectations,
+) -> list[Change]:
+    """Write what an update would, into a folder that is a copy of what was accepted.
+
+    An item that an update would refuse is left as it is, with the reason. As nothing is accepted by this, it
+    is not refused in continuous integration.
+
+    Args:
+      judgements: the selected items.
+      root: the copy of the folder `expectations`.
+      tier: whose folder is written.
+      provenance: as for `update`.
+      known: what was accepted; see `Expectations.over`.
+
+    Returns:
+      One change an item, before and after.
+    """
+    held = {_key(each): each for each in known.accepted}
+    changes = [_proposed(judgement, held, provenance) for judgement in judgements]
+    _put(changes, load(root, tier), root, tier)
+    return changes
+
+
+def _proposed(
+    judgement: Judgement, old: dict[_Key, Expectation], provenance: Callable[[str], Accepted]
+) -> Change:
+    try:
+        return _change(judgement, old, provenance, only_new=False)
+    except MedbenchError as error:
+        return Change(judgement.id, None, None, str(error).removeprefix(f"{judgement.id}: "))
+
+
+def _put(changes: Iterable[Change], before: Expectations, root: Path, tier: str) -> None:
+    """Write the files of the items that changed; `before` is what they hold now."""
+    old = {_key(each): each for each in before.accepted}
     touched = {
         (c.item, c.after.environment): c.after for c in changes if c.after is not None and c.after != c.before
     }
@@ -626,7 +670,6 @@ def update(
         _write(root / tier / INDEX, _by_device_class({*old, *touched, *before.lost}))
     for path in {file_of(root, tier, item) for item, _ in touched}:
         _write(path, [e for e in (old | touched).values() if file_of(root, tier, e.item) == path])
-    return changes
 
 
 def summary(changes: Iterable[Change]) -> str:

@@ -119,6 +119,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "`medbench diff` (docs/diff.md)",
     )
     group.addoption(
+        "--candidates",
+        metavar="DIR",
+        help="write the expectations as they would be if this session were accepted into this folder, and "
+        "what would change; nothing is accepted, so this is for continuous integration too",
+    )
+    group.addoption(
         "--store",
         metavar="DIR",
         help="where finished runs are kept (default: .medbench beside the ini file), or the URL of a store "
@@ -171,18 +177,8 @@ def pytest_configure(config: pytest.Config) -> None:
     elif option.reason:
         raise pytest.UsageError("--reason is for --expect=new or --expect=update, which was not given.")
     _refuse_what_excludes(config)
-    if option.report:
-        folder = given_path(config, option.report)
-        if any(path.is_file() for path in (folder, *folder.parents)):
-            raise pytest.UsageError(
-                f"--report {option.report}: expected a folder (it is made), found a file."
-            )
-        there = next(path for path in (folder, *folder.parents) if path.exists())
-        if not os.access(there, os.W_OK | os.X_OK):
-            raise pytest.UsageError(
-                f"--report {option.report}: {there} cannot be written. Name another folder."
-            )
     _read_earlier(config)
+    _refuse_folders(config)
     if option.expectations:
         _require_expectations(config)
     if option.backbones is not None:
@@ -237,7 +233,7 @@ def _refuse_what_excludes(config: pytest.Config) -> None:
         return
     if option.runs == "never":
         raise pytest.UsageError("--shard makes runs, and --runs=never makes none. Judge without --shard.")
-    for name in ("report", "expect", "against"):
+    for name in ("report", "expect", "against", "candidates"):
         if getattr(option, name) not in (None, "check"):
             raise pytest.UsageError(
                 f"--shard judges nothing, so there is nothing for --{name}: judge when all parts are made."
@@ -344,6 +340,37 @@ def _asked(config: pytest.Config) -> list[Path]:
         for suite in _suites(config)
         if any(suite.is_relative_to(path) or path.is_relative_to(suite) for path in given_paths(config))
     ]
+
+
+def _refuse_folders(config: pytest.Config) -> None:
+    """What is to be written at the end must go where it is to go."""
+    option = config.option
+    if option.candidates is not None:
+        if len(_suites(config)) > 1:
+            raise pytest.UsageError("--candidates is for one suite; run one at a time.")
+        _require_own(given_path(config, option.candidates))
+    if option.report:
+        folder = given_path(config, option.report)
+        if any(path.is_file() for path in (folder, *folder.parents)):
+            raise pytest.UsageError(
+                f"--report {option.report}: expected a folder (it is made), found a file."
+            )
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise pytest.UsageError(
+                f"--report {option.report}: {there} cannot be written. Name another folder."
+            )
+
+
+def _require_own(folder: Path) -> None:
+    """Refuse to write candidates over what is something else."""
+    from medbench.candidates import require_own  # noqa: PLC0415
+    from medbench.errors import MedbenchError  # noqa: PLC0415
+
+    try:
+        require_own(folder)
+    except MedbenchError as error:
+        raise pytest.UsageError(f"--candidates: {error}") from error
 
 
 def _require_expectations(config: pytest.Config) -> None:

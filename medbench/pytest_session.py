@@ -45,6 +45,7 @@ from medbench.execute.trainers import Executes, find
 from medbench.expect import file_of
 from medbench.failures import Failures
 from medbench.forecast import Forecast
+from medbench.judgement import Judgement
 from medbench.pytest_items import ClaimFile, ResultItem, VanishedItem
 from medbench.pytest_plugin import AGAINST, COMPANY, backbone_names, given_path, given_paths
 from medbench.pytest_workers import Instructions, Workers
@@ -321,7 +322,13 @@ class Bench:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _conclude(self, session: pytest.Session, exitstatus: int) -> None:
-        steps = (self._report_results, self._accept_results, self._push_runs, self._say_how_to_go_on)
+        steps = (
+            self._report_results,
+            self._write_candidates,
+            self._accept_results,
+            self._push_runs,
+            self._say_how_to_go_on,
+        )
         for step in steps:
             try:
                 step()
@@ -428,15 +435,29 @@ class Bench:
             write(report, folder)
             self._closing.append(terminal.Line(f"report: {self._shown_path(folder / 'report.html')}", {}))
 
-    def _accept(self, study: Study) -> bool:
-        """Accept what was judged of a suite; returns whether anything was."""
-        judgements = [
+    def _write_candidates(self) -> None:
+        """What accepting would leave, beside what was accepted."""
+        if (given := self._config.option.candidates) is None:
+            return
+        folder, date = self._given(given), datetime.now(UTC).date().isoformat()
+        for study, _, _ in self._plans:  # one, which pytest_configure saw to
+            changes = study.propose(self._judgements(study), folder, date=date)
+            text = f"candidates: {changes.splitlines()[-1]}: {self._shown_path(folder)}"
+            self._closing.append(terminal.Line(text, {}))
+
+    def _judgements(self, study: Study) -> list[Judgement]:
+        """Of the selected items of a suite that had their runs."""
+        return [
             result.judgement
             for nodeid, result in self._results.items()
             if result.judgement is not None
             and result.judgement.state != "not-run"
             and self._studies.get(self._selected[nodeid][0]) is study
         ]
+
+    def _accept(self, study: Study) -> bool:
+        """Accept what was judged of a suite; returns whether anything was."""
+        judgements = self._judgements(study)
         if judgements:
             date = datetime.now(UTC).date().isoformat()
             changes = study.accept(judgements, reason=self._config.option.reason, date=date)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
-from medbench import expect, policy, spread
+from medbench import candidates, expect, policy, spread
 from medbench.accepting import require_one_code, same_predictions
 from medbench.anchors import Anchor, load_anchors
 from medbench.campaign import Campaign
@@ -644,7 +644,7 @@ class Study:
             only_new=self.options.expect == "new",
             known=self.expectations,
         )
-        taken = self._accept_runs([change.item for change in changes if not change.why_kept])
+        taken = self._accept_runs([c.item for c in changes if not c.why_kept], self.references)
         changed = taken or any(change.before != change.after for change in changes)
         if not changed:
             return f"{expect.summary(changes)}\nnothing changed, so nothing was written"
@@ -663,6 +663,33 @@ class Study:
         with writing(self._store.home):
             write_aside(path, text.encode())
         return path
+
+    def propose(self, judgements: Sequence[Judgement], into: Path, *, date: str) -> str:
+        """Write what accepting judged items would leave into a folder of its own; nothing is accepted.
+
+        Args:
+          judgements: of the selected items.
+          into: see `medbench.candidates`.
+          date: ISO 8601 day.
+
+        Returns:
+          What accepting would change, before and after, one line an item.
+
+        Raises:
+          MedbenchError: the folder holds something else, or cannot be written.
+        """
+        tier = self.options.tier
+        root = candidates.begin(into, self.accepted_in if self.options.compare else None, tier)
+        changes = expect.propose(
+            judgements,
+            root=root,
+            tier=tier,
+            provenance=lambda item_id: self._provenance(item_id, reason=candidates.reason(date), date=date),
+            known=self.expectations,
+        )
+        proposed = References(root / self.references.root.relative_to(self.accepted_in))
+        self._accept_runs([change.item for change in changes if not change.why_kept], proposed)
+        return candidates.end(into, changes)
 
     def require_acceptable(self, plan: Plan) -> None:
         """Refuse before training what would be refused after it, in a session that is to accept values.
@@ -705,13 +732,13 @@ class Study:
             trainer="" if self.trainer is None else str(self.trainer),
         )
 
-    def _accept_runs(self, item_ids: Iterable[str]) -> int:
-        """Commit the stored runs of items that are not references yet, or differ; returns how many."""
+    def _accept_runs(self, item_ids: Iterable[str], into: References) -> int:
+        """Copy the stored runs of items that are not references yet, or differ; returns how many."""
         taken, code = 0, self._code
         for spec in self.plan(item_ids).runs:
             run = self._store.get(run_id(spec, code)) if self._cohort(spec.task).generated else None
             if run is not None and not same_predictions(run, self.references.get(spec)):
-                self.references.accept(run)
+                into.accept(run)
                 taken += 1
         return taken
 

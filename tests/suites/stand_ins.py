@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import medbench.environment
 import medbench.execute.errand
 import medbench.execute.local
 import medbench.packaged
@@ -27,6 +28,7 @@ from medbench.spec.runs import Target
 from medbench.training.progress import Progress
 
 HERE = Path(__file__).parent
+installed = medbench.environment._version
 TARGET = Target(kind="single-label", classes=("benign", "malignant"))
 SHIFTS = {"chest": ("icu",), "mammography": ("vendor-b", "dense")}
 
@@ -57,7 +59,7 @@ class Cohort:
             image=np.array([f"{split}-{i}" for i in range(n)]),
             patient=np.array([f"SECRET-{split}-{i // 2}" for i in range(n)]),
             labels=np.stack([1 - positive, positive], axis=1).astype(np.int8),
-            attributes={"sex": np.array(["f", "m"])[np.arange(n) // 2 % 2]},
+            attributes={"sex": np.resize(world().get("sexes", ["f", "m"]), n // 2).repeat(2)},
         )
 
     def images(self, split, size):
@@ -120,6 +122,11 @@ def predictions(spec, examples, name):
     )
 
 
+def version(library):
+    """What is installed here; of jax, what the test declared."""
+    return world().get("jax", "0.10.2") if library == "jax" else installed(library)
+
+
 def environment():
     return Environment(
         device_class="cpu",
@@ -128,7 +135,7 @@ def environment():
         cores=2,
         platform="Linux",
         python="3.11",
-        libraries={"jax": "0.10.2"},
+        libraries={"jax": version("jax")},
         xla_flags="",
         commit="",
     )
@@ -142,6 +149,7 @@ def pytest_configure(config):
         _patch.setattr(module, "open_cohort", open_cohort)
     _patch.setattr(medbench.execute.local, "_fine_tune", lambda store: fine_tune)
     _patch.setattr(medbench.execute.local, "capture", environment)
+    _patch.setattr(medbench.environment, "_version", version)
     if (HERE / "package").is_dir():  # else the suite stands alone
         _patch.setattr(medbench.packaged, "suite", lambda: HERE / "package/benchmarks")
 

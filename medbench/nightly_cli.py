@@ -1,0 +1,263 @@
+"""`medbench nightly`: doctor, pytest, diff and summary of a night, one after the other.
+
+Each step is a command of its own, whose output is shown and kept; what they come to together is in `nights`.
+"""
+
+import argparse
+import fcntl
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+
+from medbench.candidates import CHANGES
+from medbench.difference import Comparison
+from medbench.errors import MedbenchError
+from medbench.nights import (
+    PREFIX,
+    Night,
+    Settings,
+    Told,
+    begin,
+    descriptions,
+    is_red,
+    judged_line,
+    settings_of,
+    since_line,
+)
+
+GREEN, RED, UNDONE, BUSY = 0, 1, 2, 3
+SUMMARY = "GITHUB_STEP_SUMMARY"
+"""Variable that names the file which GitHub Actions shows beside a job."""
+MOST_SHOWN = 900_000
+"""Characters: GitHub refuses a summary of more than 1 MiB."""
+
+ROAD = """\
+A night is a folder in MEDBENCH_OUT: night.json, doctor.txt, pytest.log, junit.xml, report/, candidate/,
+diff.md, diff.json and summary.txt. One that came to no end is continued by the same command; a finished one
+is never overwritten. docs/nightly.md says what a red night means and what to do.
+
+exit status: 0 green; 1 red by the policy; 2 the night could not be done, and the same command continues it;
+3 another night is at work in the folder; 130 interrupted, and the same command continues it.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command, which takes its settings from the environment."""
+    lines = []
+    for field in msgspec.structs.fields(Settings):
+        default = f" (default: {field.default})" if field.default else ""
+        lines.append(f"  {PREFIX + field.name.upper():<22}{descriptions()[field.name]}{default}")
+    parser.description = "Run a night: doctor, pytest with report, diff against the night before, summary."
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "\n".join(["environment variables:", *lines, "", ROAD])
+
+
+def run(args: argparse.Namespace) -> int:  # noqa: ARG001  all commands take the same
+    """Do a night, or what is left of it; returns the exit status.
+
+    Raises:
+      MedbenchError: a setting is wrong, or the night cannot be written.
+    """
+    settings = settings_of(os.environ)
+    out = Path(settings.out)
+    with _alone(out) as lock:
+        if lock is None:
+            print(f"another night is at work in {out}; nothing was done.", file=sys.stderr)
+            return BUSY
+        signal.signal(signal.SIGTERM, _interrupt)
+        night = begin(out, settings, _now())
+        if night.state.attempts > 1:
+            print(f"night {night.folder.name} goes on, start {night.state.attempts}.", flush=True)
+        try:
+            return _conducted(night, lock)
+        except KeyboardInterrupt:
+            print(f"night {night.folder.name} was interrupted: the same command continues it.")
+            raise
+
+
+def _conducted(night: Night, lock: int) -> int:
+    """All steps of a night."""
+    settings = night.state.settings
+    unwell = _step(doctor_command(settings), night.folder / "doctor.txt", lock)
+    if unwell and settings.doctor == "stop":
+        return _undone(night, "the doctor found problems, so nothing was trained (doctor.txt)")
+    written = night.report / "report.json"
+    written.unlink(missing_ok=True)  # of an earlier start
+    tested = _step(pytest_command(night), night.folder / "pytest.log", lock)
+    if settings.shard:
+        if tested:
+            return _undone(night, f"part {settings.shard} was not made whole (pytest.log)")
+        then = f"nothing is judged before all parts are made: then {PREFIX}RUNS=never, without {PREFIX}SHARD"
+        return _ended(night, GREEN, [f"part {settings.shard} of the runs is made", then])
+    if tested not in (0, 1) or not written.is_file():
+        return _undone(night, f"pytest came to no report, with exit status {tested} (pytest.log)")
+    diff, comparison = _diff(night, lock)
+    status = RED if is_red(settings.policy, pytest=tested, diff=diff) else GREEN
+    told = msgspec.json.decode(written.read_bytes(), type=Told)
+    return _ended(night, status, [judged_line(told), since_line(night, comparison)])
+
+
+def doctor_command(settings: Settings) -> list[str]:
+    """Looks at the machine before hours are spent on it."""
+    given = ["--tier", settings.tier, "--suite", settings.suite, "--store", settings.store]
+    given += ["--cohort", settings.cohort] if settings.cohort else []
+    return [*_MEDBENCH, "doctor", *given]
+
+
+def pytest_command(night: Night) -> list[str]:
+    """Makes, judges and reports; a part of several makes alone."""
+    settings, folder = night.state.settings, night.folder
+    command = [sys.executable, "-m", "pytest", settings.suite, f"--junitxml={folder / 'junit.xml'}"]
+    options = {
+        "--tier": settings.tier,
+        "--store": settings.store,
+        "--runs": settings.runs,
+        "-k": settings.select,
+        "--cohort": settings.cohort,
+        "--expectations": settings.expectations,
+        "-n": settings.workers,
+        "--shard": settings.shard,
+    }
+    if not settings.shard:
+        options |= {
+            "--report": str(night.report),
+            "--candidates": str(folder / "candidate"),
+            "--history": settings.history or str(Path(settings.out) / "history"),
+            "--against": str(night.previous or ""),
+        }
+    for name, value in options.items():
+        command += [name, value] if value else []
+    return command + _words(settings.pytest)
+
+
+_MEDBENCH = (sys.executable, "-m", "medbench.cli")
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise MedbenchError(f"{PREFIX}PYTEST: `{text}` is not quoted as for a shell ({error}).") from error
+
+
+def _diff(night: Night, lock: int) -> tuple[int | None, Comparison | None]:
+    """Compare with the night before, into diff.md and diff.json; the exit status and what was found."""
+    if night.previous is None:
+        return None, None
+    suite = night.state.settings.suite
+    compare = [*_MEDBENCH, "diff", str(night.previous), str(night.report), "--suite", suite, "--format"]
+    status = _into(night.folder / "diff.md", [*compare, "markdown"], lock)
+    _into(night.folder / "diff.json", [*compare, "json"], lock)
+    try:
+        found = msgspec.json.decode((night.folder / "diff.json").read_bytes(), type=Comparison)
+    except msgspec.DecodeError:  # it could not be made, and stderr has said why
+        return status, None
+    return status, found
+
+
+def _ended(night: Night, status: int, lines: Sequence[str]) -> int:
+    """Finish the night and say what it came to."""
+    word = "RED" if status == RED else "green"
+    places = [night.report / "report.html", night.folder / "diff.md", night.folder / "candidate" / CHANGES]
+    there = [str(place) for place in places if place.is_file()]
+    head = f"night {night.folder.name}, {night.state.settings.tier} tier: {word}; {lines[0]}"
+    _say(night, [head, *lines[1:], f"report: {' · '.join(there)}" if there else f"in {night.folder}"])
+    night.ended(status, _now())
+    return status
+
+
+def _undone(night: Night, why: str) -> int:
+    """Say why the night came to no end; it stays unfinished."""
+    head = f"night {night.folder.name}, {night.state.settings.tier} tier: NOT DONE; {why}"
+    then = "finished runs are kept, and the same command continues the night"
+    _say(night, [head, then, f"in {night.folder}"])
+    return UNDONE
+
+
+def _say(night: Night, lines: Sequence[str]) -> None:
+    """Three lines on the terminal, in the night's folder and where GitHub Actions shows them."""
+    text = "\n".join(lines) + "\n"
+    print(f"\n{text}", end="", flush=True)
+    (night.folder / "summary.txt").write_text(text, encoding="utf-8")
+    if shown := os.environ.get(SUMMARY):
+        with Path(shown).open("a", encoding="utf-8") as file:
+            file.write(f"```text\n{text}```\n\n{_page(night)}\n")
+
+
+def _page(night: Night) -> str:
+    """The diff as Markdown, or the report where there is none; neither where it is too large to be shown."""
+    pages = [night.folder / "diff.md", night.report / "report.md"]
+    text = next((page.read_text(encoding="utf-8") for page in pages if page.is_file()), "")
+    return text if len(text) < MOST_SHOWN else "The diff is too large to be shown here; see the artifact."
+
+
+def _step(command: Sequence[str], log: Path, lock: int) -> int:
+    """Run a command; what it says is shown and kept, behind what an earlier start left there."""
+    with log.open("a", encoding="utf-8") as kept:
+        kept.write(f"$ {shlex.join(command)}\n")
+        kept.flush()
+        with _started(command, lock, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                text = line.decode(errors="replace")
+                sys.stdout.write(text)
+                sys.stdout.flush()
+                kept.write(text)
+                kept.flush()
+    return process.returncode
+
+
+def _into(file: Path, command: Sequence[str], lock: int) -> int:
+    """Run a command whose output is a file."""
+    with file.open("wb") as written, _started(command, lock, stdout=written, stderr=None) as process:
+        return process.wait()
+
+
+@contextmanager
+def _started(
+    command: Sequence[str], lock: int, *, stdout: object, stderr: int | None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that holds the lock too, so that no second night begins while it lives on alone."""
+    with subprocess.Popen(command, stdout=stdout, stderr=stderr, pass_fds=(lock,)) as process:  # type: ignore[call-overload]  # noqa: S603
+        try:
+            yield process
+        except BaseException:
+            process.terminate()
+            raise
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[int | None]:
+    """The lock of a folder of nights, which the system frees with its last holder; None if it is held."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        file = (out / "lock").open("a")
+    except OSError as error:
+        raise MedbenchError(
+            f"{out}: nights cannot be kept here ({error.strerror}). Name another folder by {PREFIX}OUT."
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+        else:
+            yield file.fileno()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  as the system calls it
+    """A night that is told to end does so as one that a person interrupts."""
+    raise KeyboardInterrupt
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
