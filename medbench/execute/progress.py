@@ -168,8 +168,10 @@ class Console:
         self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, event: Event) -> None:
-        """Show one event; one that tells of no run in progress, for its start was lost, shows nothing."""
+        """Show one event; of a run whose start was lost, that it was lost with its worker and no other."""
         if event.kind not in {"waiting", "started"} and not self._estimate.runs(event.run):
+            if event.kind == "lost":
+                self._print(f"{event.run}: {_begins_again(event)}")
             return
         match event.kind:
             case "waiting":
@@ -188,7 +190,7 @@ class Console:
                 self._show_end(event, event.kind)
             case "lost":
                 self._estimate.drop(event.run, again=True)
-                self._show_end(event, f"lost with {event.worker}, begins again ({event.text})")
+                self._show_end(event, _begins_again(event))
 
     def _show_start(self, event: Event) -> None:
         if not self._live:
@@ -234,6 +236,10 @@ class Console:
 
     def _print(self, line: str) -> None:
         self._console.print(line, markup=False)
+
+
+def _begins_again(event: Event) -> str:
+    return f"lost with {event.worker}, begins again ({event.text})"
 
 
 class Seldom:

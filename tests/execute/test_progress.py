@@ -224,6 +224,17 @@ def test_on_a_terminal_the_line_moves_and_stays_when_the_run_ends(end):
     assert last.rstrip().endswith("0 s" if end == "finished" else end)
 
 
+@pytest.mark.parametrize("live", [False, True])
+def test_a_run_that_was_lost_before_its_start_was_told_is_told_as_lost(live):
+    stream = io.StringIO()
+    console = Console(stream, total=2, live=live)
+    console(Event(kind="lost", run=RUN, worker="node-a/1", text="killed"))
+    assert stream.getvalue() == f"{RUN}: lost with node-a/1, begins again (killed)\n"
+    console(Event(kind="started", run=RUN, worker="node-b/1"))
+    console(Event(kind="finished", run=RUN, worker="node-b/1"))
+    assert "begins again" in stream.getvalue()
+
+
 def test_a_run_that_was_lost_with_its_worker_begins_again_and_still_counts():
     stream = io.StringIO()
     console = Console(stream, total=2)

@@ -119,7 +119,8 @@ def test_a_worker_that_is_killed_costs_its_run_alone_which_begins_again(project,
     output = ended(session)
     # Why, is in Ray's words: that the actor is dead, or unavailable where nobody confirms its death in time.
     assert len(re.findall(r": lost with \S+, begins again \(The actor ", output)) == 1, output
-    assert len(re.findall(r": trains on ", output)) == RUNS + 1
+    # A worker that is killed at once takes word of its start with it.
+    assert len(re.findall(r": trains on ", output)) in (RUNS, RUNS + 1), output
     assert f"cluster: {RUNS} runs made, 1 lost with its worker in" in output
     assert results(store) == results(alone)
 
