@@ -188,11 +188,12 @@ def is_red(policy: Policy, *, pytest: int, diff: int | None) -> bool:
     Args:
       policy: see `Settings.policy`.
       pytest: its exit status, 0 or 1.
-      diff: that of `medbench diff`, 1 where something is worse or vanished; None where there was none.
+      diff: that of `medbench diff`: 1 where something is worse or vanished, 2 where it could not compare;
+        None where there was nothing to compare with.
     """
     if policy == "report-only":
         return False
-    return pytest == 1 or (policy == "worse" and diff == 1)
+    return pytest == 1 or (policy == "worse" and diff in (1, 2))
 
 
 class _Claim(msgspec.Struct):

@@ -152,7 +152,7 @@ def test_the_state_is_readable_by_a_person(tmp_path):
         ("worse", 0, 1, True),
         ("worse", 0, 0, False),
         ("worse", 0, 3, False),
-        ("worse", 0, 2, False),
+        ("worse", 0, 2, True),
         ("worse", 1, None, True),
         ("report-only", 1, 1, False),
     ],
