@@ -26,7 +26,13 @@ def _docstring(_: Sphinx, what: str, name: str, of: object, options: object, lin
 
 
 def _signature(
-    _app: Sphinx, _what: str, _name: str, _of: object, _options: object, given: str | None, returned: str | None
+    _app: Sphinx,
+    _what: str,
+    _name: str,
+    _of: object,
+    _options: object,
+    given: str | None,
+    returned: str | None,
 ) -> tuple[str | None, str | None]:
     """With an array as `Array`; its shape and type stand in the docstring."""
     return given and _ARRAY.sub("Array", given), returned and _ARRAY.sub("Array", returned)

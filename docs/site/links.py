@@ -39,7 +39,9 @@ def _shown(file: Path, heading: str | None, folder: Path) -> str:
     if heading:
         text = _below(heading, text)
     here = os.path.relpath(file.parent, folder)
-    return _LINK.sub(lambda found: f"[{found[1]}]({os.path.normpath(f'{here}/{found[2]}')}{found[3] or ''})", text)
+    return _LINK.sub(
+        lambda found: f"[{found[1]}]({os.path.normpath(f'{here}/{found[2]}')}{found[3] or ''})", text
+    )
 
 
 def _below(heading: str, text: str) -> str:
