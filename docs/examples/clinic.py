@@ -31,10 +31,16 @@ def write(folder: Path) -> None:
     (folder / "images").mkdir(parents=True, exist_ok=True)
     with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(["file", "patient_id", "diagnosis", "gender", "age"])
+        table.writerow(["file", "patient_id", "diagnosis", "gender", "age", "camera"])
         for patient in range(PATIENTS):
             diagnosis = "MEL" if patient % 3 == 0 else "NEV"
-            who = (f"P-{patient:03d}", diagnosis, draw.choice(["female", "male"]), draw.integers(20, 90))
+            who = (
+                f"P-{patient:03d}",
+                diagnosis,
+                draw.choice(["female", "male"]),
+                draw.integers(20, 90),
+                "B" if patient % 4 == 0 else "A",
+            )
             for number in (1, 2):
                 name = f"{patient:03d}-{number}.png"
                 photograph(diagnosis == "MEL", draw).save(folder / "images" / name)

@@ -38,10 +38,12 @@ def _shown(file: Path, heading: str | None, folder: Path) -> str:
     text = file.read_text(encoding="utf-8")
     if heading:
         text = _below(heading, text)
-    here = os.path.relpath(file.parent, folder)
-    return _LINK.sub(
-        lambda found: f"[{found[1]}]({os.path.normpath(f'{here}/{found[2]}')}{found[3] or ''})", text
-    )
+
+    def rebased(found: re.Match[str]) -> str:
+        target = os.path.relpath(file.parent / found[2], folder)
+        return f"[{found[1]}]({target}{found[3] or ''})"
+
+    return _LINK.sub(rebased, text)
 
 
 def _below(heading: str, text: str) -> str:

@@ -1,8 +1,8 @@
 """Executes the examples of a page that are marked so, in the page's order, in one folder.
 
 `<!-- executed -->` stands before a fence. A `console` fence has commands after `$ `, and below each what it
-prints, in that order, with `…` for what is left out. Any other is a file, whose first line is a comment with its
-path. `<!-- executed by a stand-in -->` has pytest train by the smallest trainer of docs/own-trainer.md.
+prints, in that order, with `…` for what is left out. Any other is a file, whose first line is a comment with
+its path. `<!-- executed by a stand-in -->` has pytest train by the smallest trainer of docs/own-trainer.md.
 """
 
 import os
@@ -85,6 +85,7 @@ class Reader:
             cwd=self.folder,
             env={name: value for name, value in os.environ.items() if name != "CI"}
             | {"PYTHONPATH": str(ROOT), "COLUMNS": "120"},
+            check=False,  # told below, with what it printed
             capture_output=True,
             text=True,
         )
