@@ -18,9 +18,11 @@ extensions = [
 ]
 nitpicky = True
 nitpick_ignore_regex = [("py:(class|obj)", ".*")]  # type hints, of other libraries and of what has no page
+smartquotes = False
 highlight_language = "none"
 myst_heading_anchors = 4
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 
 html_theme = "furo"
