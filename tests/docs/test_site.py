@@ -50,6 +50,9 @@ def test_pages_load_nothing_from_the_network(site):
 
 def test_the_reference_has_every_option_of_every_command(site):
     page = (site / "reference/commands.html").read_text("utf-8")
+    explained = set(
+        re.findall(r"(?<!\w)--?[a-z][\w-]*", " ".join(re.findall(r"<dt>.*?</dt>", page, re.DOTALL)))
+    )
 
     def walk(parser):
         for action in parser._actions:
@@ -60,7 +63,7 @@ def test_the_reference_has_every_option_of_every_command(site):
 
     for parser in commands.parsers():
         assert parser.prog in page
-        assert [option for option in walk(parser) if option not in page] == []
+        assert set(walk(parser)) <= explained
 
 
 def test_the_reference_has_every_field_of_every_file(site):
