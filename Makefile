@@ -17,11 +17,12 @@ endif
 scripts = $(shell $(python) -c 'import sysconfig; print(sysconfig.get_path("scripts"))')
 
 .DEFAULT_GOAL := help
-.PHONY: help benchmarks test check format mutation bench bench-accelerator clean
+.PHONY: help benchmarks docs test check format mutation bench bench-accelerator clean
 
 help:
 	@echo 'make benchmarks             judge every claim of the embedded tier'
 	@echo 'make benchmarks ARGS="-k mammography --report report"'
+	@echo 'make docs                   the pages of docs as a site, into build/site (open build/site/index.html)'
 	@echo 'make test                   the tests of medbench itself'
 	@echo 'make check                  ruff, mypy, and linters of scripts, workflows and the container file'
 	@echo 'make format                 ruff, writing'
@@ -33,6 +34,9 @@ help:
 
 benchmarks: $(ready)
 	$(python) -m pytest benchmarks $(ARGS)
+
+docs: $(ready)
+	$(python) -m sphinx -W --keep-going -q -c docs/site docs build/site $(ARGS)
 
 # A module stays with one worker, for its fixtures are dear; loadgroup groups nothing under pytest 9.2
 # (pytest-dev/pytest-xdist issue 1386).

@@ -68,7 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="needed for a metric that medbench does not know",
     )
-    direction.add_argument("--lower-is-better", dest="higher_is_better", action="store_false")
+    direction.add_argument(
+        "--lower-is-better", dest="higher_is_better", action="store_false", help="the same, for the reverse"
+    )
     table.add_argument(
         "--margin",
         type=_margin,
