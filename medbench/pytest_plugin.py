@@ -106,7 +106,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--report",
         metavar="DIR",
-        help="write report.json and a self-contained report.html into this folder",
+        help="write report.json, a self-contained report.html, report.md and report.csv into this folder",
+    )
+    group.addoption(
+        "--history",
+        metavar="DIR",
+        help="add what is judged to the history in this folder, one small file a session, and mark jumps and "
+        "slides (docs/history.md; look with `medbench history`). With --expect=new or update the folder "
+        "`history` beside the expectations is the default, where there is one",
     )
     group.addoption(
         "--store",
@@ -161,17 +168,9 @@ def pytest_configure(config: pytest.Config) -> None:
     elif option.reason:
         raise pytest.UsageError("--reason is for --expect=new or --expect=update, which was not given.")
     _refuse_what_excludes(config)
-    if option.report:
-        folder = given_path(config, option.report)
-        if any(path.is_file() for path in (folder, *folder.parents)):
-            raise pytest.UsageError(
-                f"--report {option.report}: expected a folder (it is made), found a file."
-            )
-        there = next(path for path in (folder, *folder.parents) if path.exists())
-        if not os.access(there, os.W_OK | os.X_OK):
-            raise pytest.UsageError(
-                f"--report {option.report}: {there} cannot be written. Name another folder."
-            )
+    for name in ("report", "history"):
+        if given := getattr(option, name):
+            _require_folder(config, name, given)
     if option.expectations:
         _require_expectations(config)
     if option.backbones is not None:
@@ -197,6 +196,16 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     from medbench.pytest_company import take_part  # noqa: PLC0415
 
     return take_part(config, _suites(config))
+
+
+def _require_folder(config: pytest.Config, name: str, given: str) -> None:
+    """What is written at the end must be a folder that can be written, or made."""
+    folder = given_path(config, given)
+    if any(path.is_file() for path in (folder, *folder.parents)):
+        raise pytest.UsageError(f"--{name} {given}: expected a folder (it is made), found a file.")
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise pytest.UsageError(f"--{name} {given}: {there} cannot be written. Name another folder.")
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -226,7 +235,7 @@ def _refuse_what_excludes(config: pytest.Config) -> None:
         return
     if option.runs == "never":
         raise pytest.UsageError("--shard makes runs, and --runs=never makes none. Judge without --shard.")
-    for name in ("report", "expect"):
+    for name in ("report", "history", "expect"):
         if getattr(option, name) not in (None, "check"):
             raise pytest.UsageError(
                 f"--shard judges nothing, so there is nothing for --{name}: judge when all parts are made."

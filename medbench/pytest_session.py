@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from medbench import __version__, environment, policy
+from medbench import __version__, environment, history, policy
 from medbench.campaign import Campaign
 from medbench.cost import in_words
 from medbench.data.sources import names_source
@@ -90,6 +90,7 @@ class Bench:
         self._interrupted = False
         self._warned = False
         self._closing: list[terminal.Line] = []
+        self._accepted: frozenset[str] = frozenset()
         self._shown = ExitStack()
         self._told = Instructions.given_to(config)
         if self._told is not None:
@@ -316,7 +317,13 @@ class Bench:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _conclude(self, session: pytest.Session, exitstatus: int) -> None:
-        steps = (self._report_results, self._accept_results, self._push_runs, self._say_how_to_go_on)
+        steps = (
+            self._report_results,
+            self._accept_results,
+            self._keep_history,
+            self._push_runs,
+            self._say_how_to_go_on,
+        )
         for step in steps:
             try:
                 step()
@@ -351,7 +358,7 @@ class Bench:
 
     def _report_results(self) -> None:
         if self._results:
-            report = self._report()
+            report = self._with_history(self._report())
             unsaid = [] if self._warned else report.warnings
             self._closing += terminal.summary(msgspec.structs.replace(report, warnings=unsaid))
             self._write_report(report)
@@ -423,6 +430,68 @@ class Bench:
             write(report, folder)
             self._closing.append(terminal.Line(f"report: {self._shown_path(folder / 'report.html')}", {}))
 
+    # History.
+
+    def _with_history(self, report: Report) -> Report:
+        """The report with the history of what is red or marked, to which this session is added unwritten."""
+        if (folder := self._history_folder()) is None:
+            return report
+        from medbench.report import history as looking_back  # noqa: PLC0415 (most sessions have no history)
+
+        past = history.read(folder, report.tier)
+        self._closing += [terminal.Line(f"history: {text}", {"yellow": True}) for text in past.warnings]
+        now = history.Recorded(self._night(report.created), self._entries())
+        charts, marks = looking_back.of_report(report, past.with_night(now))
+        self._closing += [
+            terminal.Line(f"history: {mark.item}: {mark.sentence}", {"yellow": True}) for mark in marks
+        ]
+        return msgspec.structs.replace(report, figures=[*report.figures, *charts])
+
+    def _keep_history(self) -> None:
+        """Add what was judged to the history."""
+        folder = self._history_folder()
+        if folder is None:
+            return
+        path = history.write(folder, self._night(self._created), self._entries())
+        if path is not None:
+            self._closing.append(terminal.Line(f"history: {self._shown_path(path)}", {}))
+
+    def _history_folder(self) -> Path | None:
+        """As given; where values are accepted, else the one beside the expectations, if there is one."""
+        option = self._config.option
+        if option.history:
+            return self._given(option.history)
+        if option.expect == "check":
+            return None
+        beside = (study.accepted_in.parent / "history" for study in self._open_studies())
+        return next((folder for folder in beside if folder.is_dir()), None)
+
+    def _night(self, created: str) -> history.Night:
+        option = self._config.option
+        return history.night_of(
+            _session(),
+            created=created,
+            tier=option.tier,
+            generated=any(r.judgement.generated for r in self._results.values() if r.judgement),
+            backbones=option.backbones or "",
+            trainer=next((study.trainer.name for study in self._open_studies() if study.trainer), ""),
+            accepted=option.reason if self._accepted else "",
+        )
+
+    def _entries(self) -> list[history.Entry]:
+        """A line for each item that was judged."""
+        entries = (
+            history.entry_of(
+                result,
+                self.study(self._selected[nodeid][0]).expectations,
+                device_class=environment.device_class(),
+                accepted=result.id in self._accepted,
+            )
+            for nodeid, result in self._results.items()
+            if nodeid in self._selected
+        )
+        return [entry for entry in entries if entry is not None]
+
     def _accept(self, study: Study) -> bool:
         """Accept what was judged of a suite; returns whether anything was."""
         judgements = [
@@ -434,7 +503,8 @@ class Bench:
         ]
         if judgements:
             date = datetime.now(UTC).date().isoformat()
-            changes = study.accept(judgements, reason=self._config.option.reason, date=date)
+            changes, items = study.accept(judgements, reason=self._config.option.reason, date=date)
+            self._accepted |= items
             self._closing.append(terminal.Line("accepted values, before and after:", {"bold": True}))
             self._closing += [terminal.Line(f"  {line}", {}) for line in changes.splitlines()]
         return bool(judgements)
@@ -444,7 +514,7 @@ class Bench:
         return build(
             self._results.values(),
             version=__version__,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            created=self._created,
             tier=self._config.option.tier,
             scope=" ".join(filter(None, (self._scope(), self._by_whom()))),
             warnings=self._warnings(),
@@ -455,6 +525,11 @@ class Bench:
             syntheses=[each for study in self._open_studies() for each in study.syntheses()],
             anchors=[anchor for study in self._open_studies() for anchor in study.anchors()],
         )
+
+    @cached_property
+    def _created(self) -> str:
+        """The session's end, as report and history have it."""
+        return datetime.now(UTC).isoformat(timespec="seconds")
 
     @property
     def _judged(self) -> bool:

@@ -579,7 +579,9 @@ class Study:
         hint = f" In tiers.yaml, `arms_of` names a tier whose arms `{tier}` takes." if no_arms else ""
         return f"no claim of {self.suite.root} has an item in tier `{tier}`: {'; '.join(reasons)}.{hint}"
 
-    def accept(self, judgements: Sequence[Judgement], *, reason: str, date: str) -> str:
+    def accept(
+        self, judgements: Sequence[Judgement], *, reason: str, date: str
+    ) -> tuple[str, frozenset[str]]:
         """Accept judged items, and their runs as reference runs where the cohort is generated.
 
         Args:
@@ -588,7 +590,7 @@ class Study:
           date: ISO 8601 day.
 
         Returns:
-          What changed, before and after, one line an item.
+          What changed, before and after, one line an item; and the items that were accepted.
 
         Raises:
           MedbenchError: CI is set, no reason is given, or an item's runs come from several device classes
@@ -603,10 +605,11 @@ class Study:
             only_new=self.options.expect == "new",
             known=self.expectations,
         )
-        taken = self._accept_runs([change.item for change in changes if not change.why_kept])
+        items = [change.item for change in changes if not change.why_kept]
+        taken = self._accept_runs(items)
         changed = taken or any(change.before != change.after for change in changes)
         last = f"{taken} reference runs accepted" if changed else "nothing changed, so nothing was written"
-        return f"{expect.summary(changes)}\n{last}"
+        return f"{expect.summary(changes)}\n{last}", frozenset(items)
 
     def require_acceptable(self, plan: Plan) -> None:
         """Refuse before training what would be refused after it, in a session that is to accept values.
