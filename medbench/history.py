@@ -13,6 +13,7 @@ import re
 import socket
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -257,8 +258,9 @@ def _hash(content: bytes) -> str:
 def _clean(folder: Path) -> None:
     """Remove what writers left that were killed."""
     for partial in folder.glob("*/.*.partial"):
-        if time.time() - partial.stat().st_mtime > _ABANDONED:
-            partial.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # its writer has just finished
+            if time.time() - partial.stat().st_mtime > _ABANDONED:
+                partial.unlink()
 
 
 def _effect(judgement: Judgement) -> tuple[float, float, float] | None:

@@ -210,7 +210,7 @@ def test_what_was_not_run_is_no_entry_and_what_is_missing_is_one():
 
 
 def test_a_night_of_the_whole_suite_is_small(tmp_path):
-    """As the embedded tier has it: 170 items, some with three arms, ten seeds, one of them measured."""
+    """Like one of the embedded tier: 170 items, the sentinels of a quarter of them measured."""
     rng = np.random.default_rng(0)
 
     def of(item, seeds):
@@ -220,13 +220,12 @@ def test_a_night_of_the_whole_suite_is_small(tmp_path):
             treatment=value[0],
             baseline=value[1],
             seeds=range(1, seeds + 1),
-            bands={"baseline": (0.81234, 0.00123), "treatment": (0.81234, 0.00123)},
+            bands={"baseline": (0.81234, 0.00123), "treatment": (0.81234, 0.00123)} if seeds else {},
             tolerance=0.00123,
         )
 
-    usual = write(tmp_path / "usual", session(), [of(item, 1) for item in range(170)])
-    assert usual.stat().st_size < 64_000
-    print(usual.stat().st_size)
+    usual = write(tmp_path / "usual", session(), [of(item, item < 40) for item in range(170)])
+    assert usual.stat().st_size < 50_000
     lines = usual.read_text().splitlines()
     assert len(lines) == 171
     assert json.loads(lines[0])["schema_version"] == 1

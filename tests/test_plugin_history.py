@@ -91,7 +91,7 @@ def test_the_night_of_a_planted_loss_is_named_in_terminal_report_and_command(pro
     assert chart["title"] == "chest/ood-robustness/icu: treatment by night"
     assert len(chart["series"][0]["points"]) == 2
     assert chart["series"][0]["points"][1]["label"].endswith("jump")
-    assert [line["name"] for line in chart["references"]][0] == "accepted"
+    assert chart["references"][0]["name"] == "accepted"
     capsys.readouterr()
     assert main(["history", "chest/ood-robustness/icu", "--history", str(project.path / "history")]) == 0
     said = capsys.readouterr().out
