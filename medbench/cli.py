@@ -22,6 +22,7 @@ COMMANDS = {
     "diff": ("medbench.diff_cli", "compare two states: reports, expectations, git revisions, stores"),
     "schema": ("medbench.spec.schema", "write JSON Schema, so that editors complete and check YAML"),
     "store": ("medbench.store_cli", "bring finished runs of several machines together"),
+    "history": ("medbench.history_cli", "an item through the nights; which items jumped or slid"),
     "judge": ("medbench.judge_cli", "judge results that some other code produced"),
     "validate-gate": ("medbench.gate_cli", "measure false alarms, detections and coverage by simulation"),
     "validate-claims": ("medbench.claims_cli", "plant harm in simulated runs, and see which claims react"),

@@ -225,6 +225,7 @@ class _Comparison:
     """One measured value beside what was accepted for it."""
 
     rule: str
+    term: str
     quantity: str
     measured: float
     expected: float
@@ -432,6 +433,26 @@ def check(judgement: Judgement, expectations: Expectations) -> Check:
     )
 
 
+def held_to(judgement: Judgement, expectations: Expectations) -> dict[str, tuple[float, float]]:
+    """By term, the accepted mean of what was measured here, and how far the measured mean may lie from it.
+
+    Of accepted seeds it is their own mean, of new ones that of all accepted seeds; terms of which nothing
+    was measured, or both kinds, and items that cannot be compared have none.
+    """
+    expectation = expectations.nearest(judgement.id, judgement.environments)
+    if expectation is None or judgement.state != "judged" or _incomparable(expectation, judgement):
+        return {}
+    held: dict[str, list[_Comparison]] = {}
+    for each in _compare(expectation, judgement, expectations):
+        if not each.loaded:
+            held.setdefault(each.term, []).append(each)
+    return {
+        term: (float(np.mean([each.expected for each in comparisons])), comparisons[0].half)
+        for term, comparisons in held.items()
+        if len({each.rule for each in comparisons}) == 1
+    }
+
+
 def measured(judgement: Judgement) -> tuple[int, int]:
     """How many of an item's values were measured by this code, and of how many; the rest was loaded."""
     return (
@@ -506,7 +527,7 @@ def _compare(expectation: Expectation, judgement: Judgement, expectations: Expec
                 quantity = f"{term}, seed {seed}"
                 loaded = seed not in judgement.trained[term]
                 comparisons.append(
-                    _Comparison(NUMERIC, quantity, measured, accepted[seed], tolerance, loaded)
+                    _Comparison(NUMERIC, term, quantity, measured, accepted[seed], tolerance, loaded)
                 )
             elif seed in judgement.trained[term]:
                 new[seed] = measured
@@ -514,10 +535,10 @@ def _compare(expectation: Expectation, judgement: Judgement, expectations: Expec
         if bands is None:
             continue
         mean, expected = float(np.mean(list(new.values()))), float(np.mean(list(accepted.values())))
-        comparisons.append(_Comparison(PREDICTION, f"mean of {term}", mean, expected, bands[0]))
+        comparisons.append(_Comparison(PREDICTION, term, f"mean of {term}", mean, expected, bands[0]))
         if len(new) > 1:
             comparisons += [
-                _Comparison(PREDICTION, f"{term}, seed {seed}", value, expected, bands[1])
+                _Comparison(PREDICTION, term, f"{term}, seed {seed}", value, expected, bands[1])
                 for seed, value in new.items()
             ]
     return comparisons

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 import pytest
 
-from medbench.errors import MedbenchError
+from medbench.errors import MedbenchError, printable
 from medbench.judgement import Check
 from medbench.report import terminal
 from medbench.report.record import ItemResult
@@ -169,11 +169,15 @@ class VanishedItem(ResultItem):
 
 
 def properties(result: ItemResult) -> list[tuple[str, object]]:
-    """The result for JUnit, as names and plain values."""
+    """The result for JUnit, as names and plain values, with what XML cannot hold as escapes."""
     found: list[tuple[str, object]] = [("item", result.id), ("outcome", result.category)]
     judgement, check = result.judgement, result.check
     if judgement:
         found += [
+            ("task", judgement.task),
+            ("claim", judgement.claim),
+            ("evaluation_set", judgement.evaluation_set),
+            ("metric", judgement.metric),
             ("verdict", judgement.verdict or judgement.state),
             ("margin", judgement.margin),
             ("generated", str(judgement.generated).lower()),
@@ -183,4 +187,5 @@ def properties(result: ItemResult) -> list[tuple[str, object]]:
             found += [("effect", effect.value), ("low", effect.low), ("high", effect.high)]
     if check:
         found += [("expectation", check.status), ("drift", terminal.drift(check, judgement))]
-    return found
+        found += [("accepted", check.accepted_verdict)] if check.accepted_verdict else []
+    return [(name, printable(value) if isinstance(value, str) else value) for name, value in found]

@@ -110,7 +110,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--report",
         metavar="DIR",
-        help="write report.json and a self-contained report.html into this folder",
+        help="write report.json, a self-contained report.html, report.md and report.csv into this folder",
+    )
+    group.addoption(
+        "--history",
+        metavar="DIR",
+        help="add what is judged to the history in this folder, one small file a session, and mark jumps and "
+        "slides (docs/history.md; look with `medbench history`). With --expect=new or update the folder "
+        "`history` beside the expectations is the default, where there is one",
     )
     group.addoption(
         "--against",
@@ -206,6 +213,16 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     return take_part(config, _suites(config))
 
 
+def _require_folder(config: pytest.Config, name: str, given: str) -> None:
+    """What is written at the end must be a folder that can be written, or made."""
+    folder = given_path(config, given)
+    if any(path.is_file() for path in (folder, *folder.parents)):
+        raise pytest.UsageError(f"--{name} {given}: expected a folder (it is made), found a file.")
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise pytest.UsageError(f"--{name} {given}: {there} cannot be written. Name another folder.")
+
+
 def _shard(text: str) -> tuple[int, int]:
     """`2/5` as numbers."""
     number, slash, machines = text.partition("/")
@@ -233,7 +250,7 @@ def _refuse_what_excludes(config: pytest.Config) -> None:
         return
     if option.runs == "never":
         raise pytest.UsageError("--shard makes runs, and --runs=never makes none. Judge without --shard.")
-    for name in ("report", "expect", "against", "candidates"):
+    for name in ("report", "history", "expect", "against", "candidates"):
         if getattr(option, name) not in (None, "check"):
             raise pytest.UsageError(
                 f"--shard judges nothing, so there is nothing for --{name}: judge when all parts are made."
@@ -349,17 +366,9 @@ def _refuse_folders(config: pytest.Config) -> None:
         if len(_suites(config)) > 1:
             raise pytest.UsageError("--candidates is for one suite; run one at a time.")
         _require_own(given_path(config, option.candidates))
-    if option.report:
-        folder = given_path(config, option.report)
-        if any(path.is_file() for path in (folder, *folder.parents)):
-            raise pytest.UsageError(
-                f"--report {option.report}: expected a folder (it is made), found a file."
-            )
-        there = next(path for path in (folder, *folder.parents) if path.exists())
-        if not os.access(there, os.W_OK | os.X_OK):
-            raise pytest.UsageError(
-                f"--report {option.report}: {there} cannot be written. Name another folder."
-            )
+    for name in ("report", "history"):
+        if given := getattr(option, name):
+            _require_folder(config, name, given)
 
 
 def _require_own(folder: Path) -> None:

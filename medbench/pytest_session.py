@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from medbench import __version__, environment, policy
+from medbench import __version__, environment, history, policy
 from medbench.campaign import Campaign
 from medbench.cost import in_words
 from medbench.data.sources import names_source
@@ -96,6 +96,7 @@ class Bench:
         self._interrupted = False
         self._warned = False
         self._closing: list[terminal.Line] = []
+        self._accepted: frozenset[str] = frozenset()
         self._shown = ExitStack()
         self._told = Instructions.given_to(config)
         if self._told is not None:
@@ -326,6 +327,7 @@ class Bench:
             self._report_results,
             self._write_candidates,
             self._accept_results,
+            self._keep_history,
             self._push_runs,
             self._say_how_to_go_on,
         )
@@ -363,7 +365,7 @@ class Bench:
 
     def _report_results(self) -> None:
         if self._results:
-            report = self._report()
+            report = self._with_history(self._report())
             unsaid = [] if self._warned else report.warnings
             self._closing += terminal.summary(msgspec.structs.replace(report, warnings=unsaid))
             self._write_report(report)
@@ -445,6 +447,68 @@ class Bench:
             text = f"candidates: {changes.splitlines()[-1]}: {self._shown_path(folder)}"
             self._closing.append(terminal.Line(text, {}))
 
+    # History.
+
+    def _with_history(self, report: Report) -> Report:
+        """The report with the history of what is red or marked, to which this session is added unwritten."""
+        if (folder := self._history_folder()) is None:
+            return report
+        from medbench.report import history as looking_back  # noqa: PLC0415 (most sessions have no history)
+
+        past = history.read(folder, report.tier)
+        self._closing += [terminal.Line(f"history: {text}", {"yellow": True}) for text in past.warnings]
+        now = history.Recorded(self._night(report.created), self._entries())
+        charts, marks = looking_back.of_report(report, past.with_night(now))
+        self._closing += [
+            terminal.Line(f"history: {mark.item}: {mark.sentence}", {"yellow": True}) for mark in marks
+        ]
+        return msgspec.structs.replace(report, figures=[*report.figures, *charts])
+
+    def _keep_history(self) -> None:
+        """Add what was judged to the history."""
+        folder = self._history_folder()
+        if folder is None:
+            return
+        path = history.write(folder, self._night(self._created), self._entries())
+        if path is not None:
+            self._closing.append(terminal.Line(f"history: {self._shown_path(path)}", {}))
+
+    def _history_folder(self) -> Path | None:
+        """As given; where values are accepted, else the one beside the expectations, if there is one."""
+        option = self._config.option
+        if option.history:
+            return self._given(option.history)
+        if option.expect == "check":
+            return None
+        beside = (study.accepted_in.parent / "history" for study in self._open_studies())
+        return next((folder for folder in beside if folder.is_dir()), None)
+
+    def _night(self, created: str) -> history.Night:
+        option = self._config.option
+        return history.night_of(
+            _session(),
+            created=created,
+            tier=option.tier,
+            generated=any(r.judgement.generated for r in self._results.values() if r.judgement),
+            backbones=option.backbones or "",
+            trainer=next((study.trainer.name for study in self._open_studies() if study.trainer), ""),
+            accepted=option.reason if self._accepted else "",
+        )
+
+    def _entries(self) -> list[history.Entry]:
+        """A line for each item that was judged."""
+        entries = (
+            history.entry_of(
+                result,
+                self.study(self._selected[nodeid][0]).expectations,
+                device_class=environment.device_class(),
+                accepted=result.id in self._accepted,
+            )
+            for nodeid, result in self._results.items()
+            if nodeid in self._selected
+        )
+        return [entry for entry in entries if entry is not None]
+
     def _judgements(self, study: Study) -> list[Judgement]:
         """Of the selected items of a suite that had their runs."""
         return [
@@ -460,7 +524,8 @@ class Bench:
         judgements = self._judgements(study)
         if judgements:
             date = datetime.now(UTC).date().isoformat()
-            changes = study.accept(judgements, reason=self._config.option.reason, date=date)
+            changes, items = study.accept(judgements, reason=self._config.option.reason, date=date)
+            self._accepted |= items
             self._closing.append(terminal.Line("accepted values, before and after:", {"bold": True}))
             self._closing += [terminal.Line(f"  {line}", {}) for line in changes.splitlines()]
         return bool(judgements)
@@ -470,7 +535,7 @@ class Bench:
         report = build(
             self._results.values(),
             version=__version__,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            created=self._created,
             tier=self._config.option.tier,
             scope=" ".join(filter(None, (self._scope(), self._by_whom()))),
             warnings=self._warnings(),
@@ -498,6 +563,11 @@ class Bench:
             return None
         folder = self._open_studies()[0].accepted_in
         return compare(earlier, of_report(report, words="this session"), tolerance_beside(folder))
+
+    @cached_property
+    def _created(self) -> str:
+        """The session's end, as report and history have it."""
+        return datetime.now(UTC).isoformat(timespec="seconds")
 
     @property
     def _judged(self) -> bool:

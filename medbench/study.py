@@ -620,7 +620,9 @@ class Study:
         hint = f" In tiers.yaml, `arms_of` names a tier whose arms `{tier}` takes." if no_arms else ""
         return f"no claim of {self.suite.root} has an item in tier `{tier}`: {'; '.join(reasons)}.{hint}"
 
-    def accept(self, judgements: Sequence[Judgement], *, reason: str, date: str) -> str:
+    def accept(
+        self, judgements: Sequence[Judgement], *, reason: str, date: str
+    ) -> tuple[str, frozenset[str]]:
         """Accept judged items, and their runs as reference runs where the cohort is generated.
 
         Args:
@@ -629,7 +631,7 @@ class Study:
           date: ISO 8601 day.
 
         Returns:
-          What changed, before and after, one line an item.
+          What changed, before and after, one line an item; and the items that were accepted.
 
         Raises:
           MedbenchError: CI is set, no reason is given, or an item's runs come from several device classes
@@ -644,15 +646,18 @@ class Study:
             only_new=self.options.expect == "new",
             known=self.expectations,
         )
-        taken = self._accept_runs([c.item for c in changes if not c.why_kept], self.references)
+        items = [change.item for change in changes if not change.why_kept]
+        taken = self._accept_runs(items, self.references)
         changed = taken or any(change.before != change.after for change in changes)
         if not changed:
-            return f"{expect.summary(changes)}\nnothing changed, so nothing was written"
+            said = f"{expect.summary(changes)}\nnothing changed, so nothing was written"
+            return said, frozenset(items)
         message = self._keep_message(changes, reason)
-        return (
+        said = (
             f"{expect.summary(changes)}\n{taken} reference runs accepted\n"
             f"commit them with: git add {_quoted(self.accepted_in)} && git commit -e -F {_quoted(message)}"
         )
+        return said, frozenset(items)
 
     def _keep_message(self, changes: Sequence[expect.Change], reason: str) -> Path:
         """Write what a commit of the changes may begin with; returns the file."""

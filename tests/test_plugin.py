@@ -570,6 +570,16 @@ def test_junit_carries_verdict_and_effect_as_properties(project):
         assert case["expectation"] == "no-expectation"
         assert float(case["low"]) < float(case["effect"]) < float(case["high"])
         assert float(case["margin"]) == 0.005
+        assert "/".join((case["task"], case["claim"], case["evaluation_set"])) == case["item"]
+        assert case["metric"].startswith("roc_auc@")
+
+
+def test_junit_says_what_was_accepted(project):
+    project.accept()
+    project.run("benchmarks", "--junitxml=junit.xml", "-k", "icu")
+    (case,) = ET.parse(project.path / "junit.xml").getroot().iter("testcase")
+    found = {each.get("name"): each.get("value") for each in case.iter("property")}
+    assert (found["accepted"], found["expectation"]) == ("supported", "ok")
 
 
 def test_no_patient_leaves_the_store(project):

@@ -1,4 +1,4 @@
-"""JSON Schema of the files a person writes, for editors that complete and check as one types.
+"""JSON Schema of the files a person writes, for editors, and of those medbench writes, for programs.
 
 The records are the only source: the texts that editors show are the records' own docstrings.
 """
@@ -13,9 +13,12 @@ from typing import Any
 import msgspec
 
 from medbench.data.declaration import CohortFile
+from medbench.difference import Comparison
 from medbench.errors import MedbenchError
+from medbench.history import Entry, Night
 from medbench.others.folder import PredictionsFile
 from medbench.others.scales import ScalesFile
+from medbench.report.record import Report
 from medbench.spec.metrics import Metrics
 from medbench.spec.records import Backbones, Claim, Recipes, SuiteFile, Synthesis, Task, Tiers
 
@@ -33,11 +36,19 @@ FILES: dict[str, tuple[type[msgspec.Struct], str]] = {
     "scales.schema.json": (ScalesFile, "**/scales.yaml"),
 }
 """By file name: the record, and the files it is the schema of (`scales.yaml` may be called anything)."""
+WRITTEN: dict[str, type[msgspec.Struct]] = {
+    "report.schema.json": Report,
+    "comparison.schema.json": Comparison,
+    "history-night.schema.json": Night,
+    "history-entry.schema.json": Entry,
+}
+"""By file name: the record that medbench writes; of a history's file the first line and each further one."""
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
     """The JSON Schema (2020-12) of each kind of file, by file name."""
-    return {name: _schema(record) for name, (record, _) in FILES.items()}
+    read = {name: _as_loaded(_schema(record)) for name, (record, _) in FILES.items()}
+    return read | {name: _schema(record) for name, record in WRITTEN.items()}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         raise MedbenchError(message) from error
     folder = args.out.absolute().as_posix()
     settings = {"yaml.schemas": {f"{folder}/{name}": files for name, (_, files) in FILES.items()}}
-    print(f"{len(FILES)} schemas written to {args.out}.")
+    print(f"{len(FILES) + len(WRITTEN)} schemas written to {args.out}.")
     print("\nVS Code with the YAML extension: add to .vscode/settings.json\n")
     print(json.dumps(settings, indent=2))
     print("\nAny editor with yaml-language-server: begin a file with, for example,\n")
@@ -78,7 +89,7 @@ def _schema(record: type[msgspec.Struct]) -> dict[str, Any]:
         properties = schema["$defs"][struct.__name__]["properties"]
         for name, text in _field_docs(struct).items():
             properties[name]["description"] = text
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_as_loaded(schema)}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def _as_loaded(schema: Any) -> Any:

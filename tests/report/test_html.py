@@ -172,11 +172,13 @@ def test_a_report_of_nothing_but_errors_is_a_page_too():
     assert "no weights" in Page(html.render(made)).text
 
 
-def test_both_files_are_replaced_whole(tmp_path):
+def test_all_files_are_replaced_whole(tmp_path):
     folder = tmp_path / "new/out"
     write(report(result()), folder)
     write(FULL, folder)
-    assert sorted(path.name for path in folder.iterdir()) == ["report.html", "report.json"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *("report.csv", "report.html", "report.json", "report.md")
+    ]
     assert "weights not found" in (folder / "report.html").read_text(encoding="utf-8")
 
 
