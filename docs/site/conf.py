@@ -3,8 +3,6 @@
 import sys
 from pathlib import Path
 
-from sphinx.application import Sphinx
-
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the medbench that is documented, and docs.site
 
 project = "medbench"
@@ -29,18 +27,3 @@ html_theme = "furo"
 html_title = "medbench"
 html_show_copyright = False
 html_copy_source = False
-
-
-AWAITED = {"diff", "history", "nightly", "report"}
-"""Pages that index.md lists and that are still being written: only these may be missing."""
-
-
-def setup(app: Sphinx) -> None:
-    """Leave awaited pages out of the contents until they are there."""
-    app.connect("source-read", _without_awaited)
-
-
-def _without_awaited(app: Sphinx, page: str, source: list[str]) -> None:
-    missing = {name for name in AWAITED if not Path(app.srcdir, f"{name}.md").exists()}
-    if page == "index":
-        source[0] = "".join(line for line in source[0].splitlines(True) if line.strip() not in missing)

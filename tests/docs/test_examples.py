@@ -7,11 +7,15 @@ import pytest
 from tests.docs.examples import DOCS, ROOT, Reader, clone, examples, require_shown
 
 ELSEWHERE = {
+    "diff": "tests/diff/test_docs.py",
+    "history": "tests/test_history.py",
     "large-runs": "tests/test_plugin_distributed.py",
     "many-machines": "tests/execute/test_ray.py",
+    "nightly": "tests/test_nightly.py",
     "other-results": "tests/others/test_docs.py",
     "own-suite": "tests/spec/test_layers.py",
     "own-trainer": "tests/execute/test_trainer_docs.py",
+    "report": "tests/report/test_markdown.py",
 }
 """Pages whose examples need more than a folder: executed by these tests."""
 
