@@ -49,7 +49,10 @@ def shown(driver):
 def test_every_figure_is_drawn_with_a_name(opened):
     drawn = find(opened, "figure > svg[role=img]")
     assert len(drawn) == len(figures()) + 3  # and effects of each task
-    assert all(svg.rect["height"] > 80 and svg.accessible_name for svg in drawn)
+    for svg in drawn:
+        opened.execute_script("arguments[0].scrollIntoView()", svg)  # nothing is laid out before it is near
+        assert svg.rect["height"] > 80
+        assert svg.find_element("css selector", "title").get_attribute("textContent")
 
 
 def test_nothing_but_the_file_is_asked_for_and_the_console_is_silent(opened, page):
@@ -60,16 +63,16 @@ def test_nothing_but_the_file_is_asked_for_and_the_console_is_silent(opened, pag
 def test_failures_only_filters_and_search_show_what_fits_and_say_how_many(opened):
     assert len(shown(opened)) == 30
     (red,) = find(opened, "input[name=red]")
-    red.click()
+    red.send_keys(" ")
     assert shown(opened) == ["chest/scale-data/id"]
     assert find(opened, "output")[0].text == "1 of 30 claims"
     assert "failures=only" in opened.current_url
-    red.click()
-    find(opened, "select[name=task] option")[2].click()
+    red.send_keys(" ")
+    find(opened, "select[name=task]")[0].send_keys("derm")
     assert {row.split("/")[0] for row in shown(opened)} == {"dermatology"}
     find(opened, "input[name=q]")[0].send_keys("claim-3")
     assert shown(opened) == ["dermatology/claim-3/id"]
-    find(opened, "button[type=reset]")[0].click()
+    find(opened, "button[type=reset]")[0].send_keys("\ue007")
     opened.implicitly_wait(1)
     assert find(opened, ".claims tbody tr:nth-child(30):not([hidden])")
 
