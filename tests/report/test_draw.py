@@ -1,3 +1,4 @@
+import itertools
 import math
 from xml.etree import ElementTree as ET
 
@@ -60,7 +61,7 @@ def test_a_point_lies_where_its_share_of_the_axis_is():
 def test_ticks_are_few_round_and_within_the_range(low, span):
     ticks = draw.linear_ticks(low, low + span, 5)
     assert 2 <= len(ticks) <= 11
-    steps = {f"{b - a:.3e}"[0] for a, b in zip(ticks, ticks[1:], strict=False)}
+    steps = {f"{b - a:.3e}"[0] for a, b in itertools.pairwise(ticks)}
     assert steps <= {"1", "2", "5", "4", "9"}  # 1, 2 or 5, but for rounding
     assert all(low - span * 1e-6 <= tick <= low + span * (1 + 1e-6) for tick in ticks)
 

@@ -43,7 +43,7 @@ def find(driver, selector):
 
 
 def shown(driver):
-    return [row.get_attribute("id") for row in find(driver, ".claims tbody tr:not([hidden])")]
+    return [row.get_attribute("id") for row in find(driver, ".claims > tbody > tr:not([hidden])")]
 
 
 def test_every_figure_is_drawn_with_a_name(opened):
@@ -74,7 +74,7 @@ def test_failures_only_filters_and_search_show_what_fits_and_say_how_many(opened
     assert shown(opened) == ["dermatology/claim-3/id"]
     find(opened, "button[type=reset]")[0].send_keys("\ue007")
     opened.implicitly_wait(1)
-    assert find(opened, ".claims tbody tr:nth-child(30):not([hidden])")
+    assert find(opened, ".claims > tbody > tr:nth-child(30):not([hidden])")
 
 
 def test_a_column_sorts_by_the_keyboard_both_ways_and_says_so(opened):
