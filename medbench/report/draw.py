@@ -1,7 +1,7 @@
 """Figures as inline SVG, and the same numbers as a table.
 
-Colours are classes (`s0` to `s5`, verdicts) that the page's style gives values for light and dark; every series
-has a marker and a dash of its own too. Nothing here knows of claims or pages.
+Colours are classes (`s0` to `s5`, verdicts) that the page's style gives values for light and dark; every
+series has a marker and a dash of its own too. Nothing here knows of claims or pages.
 """
 
 import math
@@ -286,8 +286,10 @@ def _ticks(axis: Axis, scale: Scale, about: int) -> Iterator[tuple[float, str]]:
             yield position, shortened(axis.names[position], 12)
 
 
-def _series(root: ET.Element, chart: Chart, series: Series, mark: Mark, x: Scale, y: Scale) -> None:
-    """One series: its intervals as a band where a line runs through all of them, else as bars; then itself."""
+def _series(  # noqa: PLR0917  where, what, how
+    root: ET.Element, chart: Chart, series: Series, mark: Mark, x: Scale, y: Scale
+) -> None:
+    """One series: its intervals, as a band where a line runs through all, else as bars; then itself."""
     points = [point for point in series.points if x.has(point.x) and y.has(point.y)]
     group = _element(root, "g", cls=f"series s{mark.colour}")
     whole = [point for point in points if y.has(point.low) and y.has(point.high)]
@@ -404,7 +406,9 @@ def _root(figure: Figure, height: float, summary: str) -> ET.Element:
     return root
 
 
-def _marker(parent: ET.Element, shape: int, x: float, y: float, cls: str, title: str = "") -> None:
+def _marker(  # noqa: PLR0917  where, what, how
+    parent: ET.Element, shape: int, x: float, y: float, cls: str, title: str = ""
+) -> None:
     """One of `MARKERS` shapes of about equal area around a place, with a tooltip."""
     if shape == 0:
         made = _element(parent, "circle", cls=cls, cx=x, cy=y, r=4)
