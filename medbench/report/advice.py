@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from medbench.difference import State
 from medbench.judgement import Check
 from medbench.report.record import Report
 from medbench.report.terminal import count
@@ -46,7 +47,7 @@ def headline(report: Report) -> Headline:
     parts += [f"{count(len(report.errors), 'item')} could not be judged"] if report.errors else []
     if report.since:
         counts = report.since.counts
-        states = ("worse", "vanished", "not-comparable", "better", "new")
+        states: tuple[State, ...] = ("worse", "vanished", "not-comparable", "better", "new")
         words = [f"{counts[state]} {state}" for state in states if counts.get(state)]
         parts += [f"{', '.join(words)} since {report.since.before}"] if words else []
     if parts:

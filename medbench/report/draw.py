@@ -234,6 +234,8 @@ def clipped(reference: Reference, x: Scale, y: Scale) -> tuple[float, float, flo
     if not all((x.has(x1), x.has(x2), y.has(y1), y.has(y2))):
         return None
     ax, ay, bx, by = x.at(x1), y.at(y1), x.at(x2), y.at(y2)
+    if not max(abs(place) for place in (ax, ay, bx, by)) < 1e100:  # what is so far out has no slope here
+        return None
     enters, leaves = 0.0, 1.0
     for start, change, low, high in (
         (ax, bx - ax, *sorted((x.start, x.end))),

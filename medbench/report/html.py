@@ -130,7 +130,7 @@ def choices(report: Report) -> dict[str, list[str]]:
 
 
 def index(report: Report) -> list[list[Any]]:
-    """What the script filters and sorts by, a row a claim: numbers alone, so that no text can end the element.
+    """What the script filters and sorts by, a row a claim: numbers alone, so that no text can end it.
 
     Returns:
       By claim: places of task, property and backbones among `choices`; 1 where it is red; then by column
