@@ -160,6 +160,7 @@ def not_run(item: Item, claim: Claim, metrics: Mapping[str, AnyMetric], reason: 
         claim=item.claim,
         evaluation_set=item.evaluation_set,
         statement=claim.statement,
+        source=f"{claim.source.study} [{claim.source.strength}]",
         metric=metric_named(item.metric, metrics).identity,
         attribute=item.attribute,
         arms=item.arms,

@@ -55,6 +55,8 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     claim: str
     evaluation_set: str
     statement: str
+    source: str = ""
+    """The study's number for the claim and how sure we are of its wording, such as `C6 [G]`."""
     metric: str
     """Name and version, such as `roc_auc@1`."""
     certified: bool = False

@@ -92,6 +92,8 @@ class ClaimResult(Judgement, frozen=True, kw_only=True):
     sentence: str
     origins: dict[str, int]
     """Number of runs by origin."""
+    runs: list[str] = []  # noqa: RUF012  msgspec copies it
+    """Ids of its runs, which `Report.provenance` has."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -241,6 +243,7 @@ def _claim(result: ItemResult, judgement: Judgement) -> ClaimResult:
         red=result.red,
         sentence=result.sentence,
         origins=dict(sorted(Counter(run.origin for run in result.runs).items())),
+        runs=[run.run_id for run in result.runs],
     )
 
 

@@ -1,0 +1,103 @@
+"""What a person is told first: did anything move, and what there is to do about it.
+
+Words made from a report; every kind of report may show them.
+"""
+
+import shlex
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from medbench.difference import State
+from medbench.judgement import Check
+from medbench.report.record import Report
+from medbench.report.terminal import count
+
+MOVED = ("drifted", "verdict-changed", "vanished", "stale")
+"""Statuses of items that are not as they were accepted."""
+_NAMED = 8
+"""Items that a command names; of more it names their claims."""
+
+
+class Headline(NamedTuple):
+    """The page in one sentence."""
+
+    state: Literal["quiet", "moved"]
+    text: str
+
+
+class Advice(NamedTuple):
+    """One thing to do."""
+
+    text: str
+    command: str = ""
+
+
+def moved(report: Report) -> list[Check]:
+    """The checks of items that are not as they were accepted."""
+    return [check for check in report.expectations if check.status in MOVED]
+
+
+def headline(report: Report) -> Headline:
+    """Whether anything moved, against what was accepted and since the earlier report."""
+    away = moved(report)
+    parts = [f"{count(len(away), 'item')} moved against what was accepted"] if away else []
+    known = {check.id for check in away}
+    failed = sum(claim.red and claim.id not in known for claim in report.claims)
+    parts += [f"{count(failed, 'claim')} failed"] if failed else []
+    parts += [f"{count(len(report.errors), 'item')} could not be judged"] if report.errors else []
+    if report.since:
+        counts = report.since.counts
+        states: tuple[State, ...] = ("worse", "vanished", "not-comparable", "better", "new")
+        words = [f"{counts[state]} {state}" for state in states if counts.get(state)]
+        parts += [f"{', '.join(words)} since {report.since.before}"] if words else []
+    if parts:
+        return Headline("moved", "; ".join(parts))
+    if not report.claims:
+        return Headline("moved", "Nothing was judged")
+    return Headline("quiet", "Quiet: nothing moved")
+
+
+def advice(report: Report) -> list[Advice]:
+    """What to do, the most urgent first; nothing where all is quiet."""
+    by_status = {status: [check.id for check in moved(report) if check.status == status] for status in MOVED}
+    changed = by_status["drifted"] + by_status["verdict-changed"]
+    lines = []
+    if report.errors:
+        lines.append(Advice("Put right what could not be judged: the messages are under “What changed”."))
+    if changed:
+        lines += [Advice(f"Look at {_some(changed)}: which arm moved, and by how much.")]
+        lines += [
+            Advice("If the new values are right, accept them:", accept(report, changed)),
+            Advice("If they are not, undo the suspect, and run the same items again."),
+        ]
+    if gone := by_status["vanished"]:
+        lines.append(
+            Advice(
+                f"Bring back {_some(gone)}, or, if it was removed on purpose, delete its entry and its line "
+                f"in expectations/{report.tier}/items.yaml."
+            )
+        )
+    if stale := by_status["stale"]:
+        text = f"The definition of {_some(stale)} changed. If that was meant, accept anew:"
+        lines.append(Advice(text, accept(report, stale)))
+    known = {check.id for check in moved(report)}
+    if failed := [claim.id for claim in report.claims if claim.red and claim.id not in known]:
+        lines.append(
+            Advice(f"{_some(failed)} failed and nothing comparable was accepted: read the evidence.")
+        )
+    return lines
+
+
+def accept(report: Report, items: Sequence[str]) -> str:
+    """The command that accepts the items' present values."""
+    names = list(items)
+    if len(names) > _NAMED:
+        names = list(dict.fromkeys("/".join(item.split("/")[:2]) for item in items))[:_NAMED]
+    tier = "" if report.tier == "embedded" else f" --tier {shlex.quote(report.tier)}"
+    chosen = shlex.quote(" or ".join(names))
+    return f'pytest benchmarks{tier} -k {chosen} --runs=force --expect=update --reason "…"'
+
+
+def _some(items: Sequence[str]) -> str:
+    named = ", ".join(items[:3])
+    return f"{named} and {len(items) - 3} more" if len(items) > 3 else named

@@ -1,0 +1,88 @@
+import itertools
+import math
+from xml.etree import ElementTree as ET
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medbench.report import draw
+from medbench.report.figures import Axis, Chart, Point, Reference, Series
+from tests.report.records import figures
+
+ANY = st.floats(allow_nan=True, allow_infinity=True)
+
+
+def chart(points, *, scale="linear", joined=True, references=()):
+    made = [Point(x=x, y=y, low=low, high=high) for x, y, low, high in points]
+    return Chart(
+        id="a",
+        kind="ladder",
+        task="chest",
+        title="<b>\x00\ud800",
+        x=Axis(label="x", scale=scale),
+        y=Axis(label="y"),
+        series=[Series(name="one", points=made, joined=joined)],
+        references=list(references),
+    )
+
+
+@pytest.mark.parametrize("figure", figures(), ids=lambda figure: figure.id)
+def test_every_kind_is_well_formed_named_and_has_its_numbers_as_a_table(figure):
+    root = ET.fromstring(draw.draw(figure))
+    assert root.get("role") == "img"
+    assert root.find("title").text == figure.title
+    numbers = sum(len(each.points) for each in getattr(figure, "series", [])) or len(figure.rows)
+    assert len(draw.table(figure).rows) == numbers
+
+
+@given(points=st.lists(st.tuples(ANY, ANY, ANY | st.none(), ANY | st.none()), max_size=4), data=st.data())
+def test_whatever_the_values_are_the_drawing_is_well_formed_and_has_finite_places(points, data):
+    scale = data.draw(st.sampled_from(["linear", "log"]))
+    ends = data.draw(st.tuples(ANY, ANY, ANY, ANY))
+    line = Reference(name="r", start=ends[:2], end=ends[2:])
+    text = draw.draw(chart(points, scale=scale, joined=data.draw(st.booleans()), references=[line]))
+    for element in ET.fromstring(text).iter():
+        for name in ("x", "y", "x1", "x2", "y1", "y2", "cx", "cy"):
+            assert -1 <= float(element.get(name, 0)) <= draw.WIDTH + 1
+
+
+def test_a_point_lies_where_its_share_of_the_axis_is():
+    scale = draw.Scale([0.0, 10.0], 100.0, 200.0)  # with a twentieth of room: from -0.5 to 10.5
+    assert scale.at(5.0) == pytest.approx(150.0)
+    assert scale.at(10.0) == pytest.approx(100 + 100 * 10.5 / 11)
+    log = draw.Scale([1.0, 100.0], 0.0, 1.0, log=True)
+    assert log.at(10.0) == pytest.approx(0.5)
+    assert not log.has(0.0)
+
+
+@given(low=st.floats(-1e6, 1e6), span=st.floats(1e-3, 1e6))
+def test_ticks_are_few_round_and_within_the_range(low, span):
+    ticks = draw.linear_ticks(low, low + span, 5)
+    assert 2 <= len(ticks) <= 11
+    steps = {f"{b - a:.3e}"[0] for a, b in itertools.pairwise(ticks)}
+    assert steps <= {"1", "2", "5", "4", "9"}  # 1, 2 or 5, but for rounding
+    assert all(low - span * 1e-6 <= tick <= low + span * (1 + 1e-6) for tick in ticks)
+
+
+def test_a_line_is_cut_where_it_leaves_the_axes():
+    x, y = draw.Scale([0.0, 1.0], 0.0, 110.0), draw.Scale([0.0, 1.0], 110.0, 0.0)
+    line = draw.clipped(Reference(name="r", start=(-9, -9), end=(9, 9)), x, y)
+    assert line == pytest.approx((0, 110, 110, 0))
+    assert draw.clipped(Reference(name="r", start=(5, 5), end=(9, 9)), x, y) is None
+
+
+def test_no_two_of_many_series_look_alike():
+    assert len({draw.mark_of(i) for i in range(84)}) == 84
+
+
+def test_hostile_text_stays_text():
+    text = draw.draw(chart([(0, 1, None, None)]))
+    assert "&lt;b&gt;⟨U+0000⟩⟨U+D800⟩" in text
+
+
+def test_values_that_are_no_numbers_are_told_as_such():
+    made = draw.table(chart([(0.0, math.nan, None, None)]))
+    assert made.rows == [["one", "0", "–"]]
+    assert msgspec.json.encode(made.headings) == b'["series","x","y"]'
