@@ -157,8 +157,8 @@ def test_pseudonyms_keep_patients_apart_and_are_the_same_for_all_runs(suite):
 def test_only_runs_that_are_new_or_differ_become_reference_runs(suite):
     study = open_study(suite, expect="update")
     judgements = [study.judge("chest/scale-data/id")]
-    assert "\n6 reference runs accepted\n" in study.accept(judgements, reason="first", date="2026-12-01")
-    assert "\n0 reference runs accepted\n" in study.accept(judgements, reason="again", date="2026-12-02")
+    assert "\n6 reference runs accepted\n" in study.accept(judgements, reason="first", date="2026-12-01")[0]
+    assert "\n0 reference runs accepted\n" in study.accept(judgements, reason="again", date="2026-12-02")[0]
     assert all(map(study.references.get, study.plan(["chest/scale-data/id"]).runs))
 
 
@@ -170,7 +170,7 @@ def test_equal_values_in_other_bytes_are_the_same_run(suite):
     rewrite(first, lambda table: table)
     rewrite(second, with_a_logit_moved)
     (third / "predictions/id.parquet").write_bytes(b"damaged")
-    assert "\n2 reference runs accepted\n" in study.accept(judgements, reason="again", date="2026-12-02")
+    assert "\n2 reference runs accepted\n" in study.accept(judgements, reason="again", date="2026-12-02")[0]
 
 
 def rewrite(run, change):
@@ -220,7 +220,7 @@ def test_runs_of_real_patients_never_become_reference_runs(suite):
     (own / "domain").write_text("chest")
     study = open_study(suite, cohort=str(own), expect="update")
     judgements = [study.judge("chest/scale-data/id")]
-    assert "\n0 reference runs accepted\n" in study.accept(judgements, reason="first", date="2026-12-01")
+    assert "\n0 reference runs accepted\n" in study.accept(judgements, reason="first", date="2026-12-01")[0]
     assert not (suite.parent / "expectations/embedded/runs").exists()
 
 

@@ -22,6 +22,8 @@ _CHARACTER = 6.4
 """Mean width of a character of a figure's text."""
 COLOURS, MARKERS, DASHES = 6, 7, 4
 """Distinct looks of series; they repeat with different periods, so that no two of 84 look alike."""
+_LARGEST = 1e300
+"""Size of a value that has a place: beyond it the room around it could not be computed."""
 _TO_THE_DIAGONAL = ("reliability", "robustness")
 """Kinds whose axes share one range, so that equal values lie on the diagonal."""
 
@@ -56,7 +58,8 @@ class Scale:
         """An axis on which all values have a place, with some room at both ends.
 
         Args:
-          values: any; those that have no place (not finite; on a log axis not above 0) are left out.
+          values: any; those that have no place (not finite, or too large; on a log axis not above 0) are
+            left out.
           start: place of the low end, in the figure's units.
           end: of the high end.
           log: whether equal ratios are equal distances.
@@ -68,7 +71,7 @@ class Scale:
             room = 0.5 if log else max(abs(high) * 0.1, 1e-6) if high else 1.0
         else:
             room = 0.05 * (high / 2 - low / 2) * 2
-        self._low, self._high = _bounded(low - room), _bounded(high + room)
+        self._low, self._high = low - room, high + room
 
     @property
     def low(self) -> float:
@@ -82,7 +85,7 @@ class Scale:
 
     def has(self, value: float | None) -> bool:
         """Whether a value has a place."""
-        return value is not None and math.isfinite(value) and (value > 0 or not self.log)
+        return value is not None and abs(value) <= _LARGEST and (value > 0 or not self.log)
 
     def at(self, value: float) -> float:
         """Its place; outside [start, end] for what is not shown."""
@@ -331,7 +334,7 @@ def _summary(chart: Chart) -> str:
 
 
 def _forest(forest: Forest) -> ET.Element:
-    rows = [row for row in forest.rows if math.isfinite(row.value)]
+    rows = [row for row in forest.rows if abs(row.value) <= _LARGEST]
     height = len(rows) * _ROW + 52
     root = _root(
         forest, height, f"{len(rows)} intervals of {forest.axis.label}. The numbers are in the table below."
@@ -445,8 +448,3 @@ def _element(parent: ET.Element | None, tag: str, *, cls: str = "", **attributes
 
 def _round(place: float) -> str:
     return f"{place:.1f}".removesuffix(".0")
-
-
-def _bounded(place: float) -> float:
-    """The largest numbers have no room beyond them."""
-    return max(-1.7e308, min(1.7e308, place))

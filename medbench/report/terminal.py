@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from medbench.diff import show
-from medbench.errors import few
+from medbench.errors import few, printable
 from medbench.expect import measured
 from medbench.judgement import Check, Interval, Judgement
 from medbench.report.record import Asked, ClaimResult, Report
@@ -52,7 +52,7 @@ def summary(report: Report) -> list[Line]:
     lines += [Line(text, {}) for text in asked(report)]
     lines.append(Line(provenance(report), {}))
     lines.append(Line(closing(report), _markup(report.counts["red"] > 0, "passed")))
-    return lines
+    return [Line(printable(line.text), line.markup) for line in lines]  # names may hold what a terminal obeys
 
 
 def _first_line(message: str) -> str:

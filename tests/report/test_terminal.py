@@ -194,3 +194,12 @@ def test_a_synthesis_says_what_holds_only_at_scale_what_is_open_and_what_was_not
 
 def test_sub_groups_are_named_beside_the_evaluation_set():
     assert terminal.row(report(result(attribute="sex")).claims[0], None)[2] == "id, by sex"
+
+
+def test_what_a_terminal_obeys_in_names_is_spelt_out():
+    hostile = "\x1b[2J\x1b]0;owned\x07\u202edlo"
+    made = result(statement=hostile, reason=hostile, groups={"sex": [hostile]}, evaluation_set=hostile)
+    lines = terminal.summary(report(made, warnings=[hostile]))
+    text = "".join(line.text for line in lines)
+    assert "\\x1b[2J" in text
+    assert text.isprintable()
