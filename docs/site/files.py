@@ -1,4 +1,4 @@
-"""The reference of the files that people write, from their JSON Schemas: `{files}`."""
+"""The reference of the files that people write, and of those that medbench does, from their JSON Schemas: `{files}`."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,13 @@ from docs.site.sections import definition, definitions, prose, section
 from medbench.spec.schema import FILES, json_schemas
 
 Schema = Mapping[str, Any]
-NAMES = {"integer": "whole number", "number": "number", "boolean": "true or false", "null": "nothing"}
+NAMES = {
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "true or false",
+    "null": "nothing",
+    "string": "text",
+}
 
 
 def setup(app: Sphinx) -> None:
@@ -26,7 +32,7 @@ class Files(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Of all files that have a schema."""
         return [
-            self._file(FILES[name][1], name.removesuffix(".schema.json"), schema)
+            self._file(_shown_as(name), name.removesuffix(".schema.json"), schema)
             for name, schema in json_schemas().items()
         ]
 
@@ -39,6 +45,11 @@ class Files(SphinxDirective):
             for name, record in records.items()
         )
         return section(self.state.document, f"`{path}`", *head, *parts, name=kind)
+
+
+def _shown_as(name: str) -> str:
+    """Where files of a schema are; of those that medbench writes, their kind."""
+    return FILES[name][1] if name in FILES else name.replace(".schema", "")
 
 
 def _described(record: Schema, kind: str) -> Iterator[nodes.Node]:
@@ -79,6 +90,9 @@ def _type(schema: Schema, kind: str) -> Iterator[nodes.Node]:
             for i, each in enumerate(each for each in several if each != {"type": "null"}):
                 yield from [nodes.Text(" or ")] if i else []
                 yield from _type(each, kind)
+        case {"type": "array", "prefixItems": [first, *_] as places}:
+            yield nodes.Text(f"list of exactly {len(places)}, each ")
+            yield from _type(first, kind)
         case {"type": "array", "items": items}:
             yield nodes.Text("list of ")
             yield from _type(items, kind)
