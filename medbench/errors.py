@@ -19,6 +19,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def printable_lines(text: str) -> str:
+    """As `printable`, but for line breaks, which stay."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 class NotHereError(MedbenchError):
     """Data or weights that are asked for and not on this machine; the message says how to come by them."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 import pytest
 
-from medbench.errors import MedbenchError, printable
+from medbench.errors import MedbenchError, printable, printable_lines
 from medbench.judgement import Check
 from medbench.report import terminal
 from medbench.report.record import ItemResult
@@ -64,7 +64,7 @@ class ClaimFile(pytest.File):
     ) -> Any:
         """The message alone: there is nothing to learn from a traceback into the loader."""
         if isinstance(excinfo.value, MedbenchError):
-            return str(excinfo.value)
+            return printable_lines(str(excinfo.value))
         return super().repr_failure(excinfo)
 
 
@@ -80,19 +80,19 @@ class ResultItem(pytest.Item):
         if result.red:
             raise Red(result.sentence)
         if result.category == "not-run":
-            pytest.skip(result.sentence)
+            pytest.skip(printable_lines(result.sentence))
 
     def attach(self, report: pytest.TestReport) -> None:
         """Put the result on the report as plain values, which xdist can send to its controller."""
         if self.result is not None:
             report.medbench = msgspec.to_builtins(self.result)  # type: ignore[attr-defined]
         if report.skipped and self.result is not None:
-            report.longrepr = (str(self.path), 1, self.result.sentence)
+            report.longrepr = (str(self.path), 1, printable_lines(self.result.sentence))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The sentence alone, where it says all."""
         if isinstance(excinfo.value, Red | MedbenchError):
-            return str(excinfo.value)
+            return printable_lines(str(excinfo.value))
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int, str]:

@@ -29,7 +29,7 @@ from medbench.diff.compare import compare
 from medbench.diff.reading import tolerance_beside
 from medbench.diff.sides import of_report
 from medbench.difference import Comparison
-from medbench.errors import MedbenchError, NotInSessionError
+from medbench.errors import MedbenchError, NotInSessionError, printable_lines
 from medbench.execute import ahead, errand
 from medbench.execute.progress import (
     Console,
@@ -862,7 +862,7 @@ def _leave_out_frames(
     if isinstance(excinfo.value, MedbenchError):
         own = [entry.lineno + 1 for entry in excinfo.traceback if entry.path == item.path]
         place = f"{report.nodeid.partition('::')[0]}:{own[-1]}: " if own else ""
-        report.longrepr = f"{place}{excinfo.value}"
+        report.longrepr = f"{place}{printable_lines(str(excinfo.value))}"
 
 
 def _session() -> Session:
