@@ -30,7 +30,7 @@ from medbench.models import lock, weights
 from medbench.models.catalogue import released
 from medbench.spec.records import Suite
 from medbench.spec.suite import load_suite
-from medbench.store import LEAST_FREE, store_at
+from medbench.store import LEAST_FREE, is_alive, store_at
 
 State = Literal["ok", "note", "problem"]
 """`note`: something is less than it could be, and a session goes on without it; `problem`: none can."""
@@ -446,17 +446,7 @@ def _dead(progress: Path) -> list[Path]:
         (re.fullmatch(rf"{re.escape(socket.gethostname())}-(\d+)", path.name), path)
         for path in _left(progress)
     ]
-    return [path for found, path in named if found and not _is_alive(int(found[1]))]
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
+    return [path for found, path in named if found and not is_alive(int(found[1]))]
 
 
 def _suite(asked: Asked) -> Suite:

@@ -721,10 +721,11 @@ def _read_holder(note: Path) -> Holder | None:
     except (OSError, UnicodeDecodeError, msgspec.DecodeError):
         return None
     here = holder.host == socket.gethostname()
-    return holder if not here or _is_alive(holder.pid) else None
+    return holder if not here or is_alive(holder.pid) else None
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine runs, whoever's it is."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
