@@ -68,13 +68,14 @@ def advice(report: Report) -> list[Advice]:
         lines += [Advice(f"Look at {_some(changed)}: which arm moved, and by how much.")]
         lines += [
             Advice("If the new values are right, accept them:", accept(report, changed)),
-            Advice("If they are not, undo the suspect, and run the same items again."),
+            Advice(f"If they are not, undo {_suspects(report)}, and run the same items again."),
         ]
     if gone := by_status["vanished"]:
         lines.append(
             Advice(
-                f"Bring back {_some(gone)}, or, if it was removed on purpose, delete its entry and its line "
-                f"in expectations/{report.tier}/items.yaml."
+                f"Look for what vanished of {_some(gone)}: what it was stands above. If it was taken away on "
+                "purpose, accept what is left; of an item that is no longer declared, delete its entry and "
+                f"its line in expectations/{report.tier}/items.yaml."
             )
         )
     if stale := by_status["stale"]:
@@ -96,6 +97,16 @@ def accept(report: Report, items: Sequence[str]) -> str:
     tier = "" if report.tier == "embedded" else f" --tier {shlex.quote(report.tier)}"
     chosen = shlex.quote(" or ".join(names))
     return f'pytest benchmarks{tier} -k {chosen} --runs=force --expect=update --reason "…"'
+
+
+def _suspects(report: Report) -> str:
+    """What differs since the earlier report, the likeliest first."""
+    named = (
+        [f"{each.name} {each.before} → {each.after}" for each in report.since.suspects]
+        if report.since
+        else []
+    )
+    return _some(named) if named else "what changed"
 
 
 def _some(items: Sequence[str]) -> str:

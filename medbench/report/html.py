@@ -193,9 +193,9 @@ def _forest_of(number: int, task: str, claims: list[ClaimResult]) -> Forest:
     rows = [
         Row(
             label=f"{claim.claim} · {terminal.where(claim)}",
-            value=claim.effect.value / claim.margin,
-            low=claim.effect.low / claim.margin,
-            high=claim.effect.high / claim.margin,
+            value=round(claim.effect.value / claim.margin, 6),
+            low=round(claim.effect.low / claim.margin, 6),
+            high=round(claim.effect.high / claim.margin, 6),
             state=claim.verdict or "",
             item=claim.id,
         )
