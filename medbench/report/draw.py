@@ -135,7 +135,7 @@ def number(value: float) -> str:
         return f"{value:.3g}"
     if size >= 10_000 and value % 1000 == 0:
         return f"{value / 1000:,.0f}k"
-    return f"{value:,.6g}" if size < 1e6 else f"{value:,.0f}"
+    return f"{value:z,.6g}" if size < 1e6 else f"{value:,.0f}"
 
 
 def mark_of(index: int) -> Mark:
@@ -185,7 +185,7 @@ def _without_empty(headings: list[str], rows: list[list[str]], items: list[str])
 
 
 def _cell(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}" if math.isfinite(value) else "–"
+    return "" if value is None else f"{value:z.4g}" if math.isfinite(value) else "–"
 
 
 def _named(axis: Axis, value: float) -> str:
@@ -391,8 +391,8 @@ _STATE_MARKERS = {"supported": 0, "refuted": 1, "inconclusive": 3}
 def _interval(of: Point | Row) -> str:
     value = of.y if isinstance(of, Point) else of.value
     if of.low is None or of.high is None:
-        return f"{value:.4g}"
-    return f"{value:.3g} [{of.low:.3g}, {of.high:.3g}]"
+        return f"{value:z.4g}"
+    return f"{value:z.3g} [{of.low:z.3g}, {of.high:z.3g}]"
 
 
 # Elements

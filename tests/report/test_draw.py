@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medbench.report import draw
-from medbench.report.figures import Axis, Chart, Point, Reference, Series
+from medbench.report.figures import Axis, Chart, Forest, Point, Reference, Row, Series
 from tests.report.records import figures
 
 ANY = st.floats(allow_nan=True, allow_infinity=True)
@@ -86,3 +86,9 @@ def test_values_that_are_no_numbers_are_told_as_such():
     made = draw.table(chart([(0.0, math.nan, None, None)]))
     assert made.rows == [["one", "0", "–"]]
     assert msgspec.json.encode(made.headings) == b'["series","x","y"]'
+
+
+def test_nothing_below_zero_that_rounds_to_it_is_written_as_zero_with_a_sign():
+    row = Row(label="a", value=0.1, low=-0.0, high=0.2)
+    forest = Forest(id="f", kind="effects", task="chest", title="t", axis=Axis(label="x"), rows=[row])
+    assert "0.1 [0, 0.2]" in draw.draw(forest)
