@@ -30,7 +30,7 @@ SCHEMA_VERSION = 1
 """Of the files; raised when an older medbench would read a newer file wrongly."""
 DIGITS = 5
 """Decimals of a value: a tenth of the least tolerance."""
-_NAME = re.compile(r"\d{8}T\d{6}Z-(night|accepted)-(?P<hash>[0-9a-f]{16})\.jsonl")
+_NAME = re.compile(r"\d{8}T\d{6}(\.\d+)?Z-(night|accepted)-(?P<hash>[0-9a-f]{16})\.jsonl")
 _ABANDONED = 24 * 3600.0
 """Seconds after which a partial file is nobody's any more."""
 
@@ -40,7 +40,7 @@ class Night(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     schema_version: int
     created: str
-    """UTC, ISO 8601, to the second."""
+    """UTC, ISO 8601, to the microsecond: sessions of one second have an order, too."""
     tier: str
     medbench: str
     """Version."""
@@ -114,7 +114,7 @@ def night_of(where: Session, *, created: str, tier: str, generated: bool, **give
 
     Args:
       where: its machine, libraries and commit.
-      created: UTC, ISO 8601, to the second.
+      created: UTC, ISO 8601, to the microsecond.
       tier: name of the tier.
       generated: whether any image is.
       **given: `backbones`, `trainer` and `accepted`, as `Night` has them.

@@ -457,7 +457,7 @@ class Bench:
 
         past = history.read(folder, report.tier)
         self._closing += [terminal.Line(f"history: {text}", {"yellow": True}) for text in past.warnings]
-        now = history.Recorded(self._night(report.created), self._entries())
+        now = history.Recorded(self._night(), self._entries())
         charts, marks = looking_back.of_report(report, past.with_night(now))
         self._closing += [
             terminal.Line(f"history: {mark.item}: {mark.sentence}", {"yellow": True}) for mark in marks
@@ -469,7 +469,7 @@ class Bench:
         folder = self._history_folder()
         if folder is None:
             return
-        path = history.write(folder, self._night(self._created), self._entries())
+        path = history.write(folder, self._night(), self._entries())
         if path is not None:
             self._closing.append(terminal.Line(f"history: {self._shown_path(path)}", {}))
 
@@ -483,11 +483,11 @@ class Bench:
         beside = (study.accepted_in.parent / "history" for study in self._open_studies())
         return next((folder for folder in beside if folder.is_dir()), None)
 
-    def _night(self, created: str) -> history.Night:
+    def _night(self) -> history.Night:
         option = self._config.option
         return history.night_of(
             _session(),
-            created=created,
+            created=self._ended.isoformat(timespec="microseconds"),
             tier=option.tier,
             generated=any(r.judgement.generated for r in self._results.values() if r.judgement),
             backbones=option.backbones or "",
@@ -535,7 +535,7 @@ class Bench:
         report = build(
             self._results.values(),
             version=__version__,
-            created=self._created,
+            created=self._ended.isoformat(timespec="seconds"),
             tier=self._config.option.tier,
             scope=" ".join(filter(None, (self._scope(), self._by_whom()))),
             warnings=self._warnings(),
@@ -565,9 +565,9 @@ class Bench:
         return compare(earlier, of_report(report, words="this session"), tolerance_beside(folder))
 
     @cached_property
-    def _created(self) -> str:
+    def _ended(self) -> datetime:
         """The session's end, as report and history have it."""
-        return datetime.now(UTC).isoformat(timespec="seconds")
+        return datetime.now(UTC)
 
     @property
     def _judged(self) -> bool:

@@ -229,3 +229,14 @@ def test_a_night_of_the_whole_suite_is_small(tmp_path):
     lines = usual.read_text().splitlines()
     assert len(lines) == 171
     assert json.loads(lines[0])["schema_version"] == 1
+
+
+def test_sessions_of_one_second_are_read_in_their_order(tmp_path):
+    """Whatever the hashes of their content are, which files of one second were ordered by."""
+    for microsecond in range(20):
+        created = f"2026-11-01T02:00:00.{microsecond:06}+00:00"
+        path = write(tmp_path, session(created=created), [entry(treatment=0.8 + microsecond / 1000)])
+        assert path.name.startswith(f"20261101T020000.{microsecond:06}Z-night-")
+    nights = [night.created for night, _ in read(tmp_path, "embedded").nights]
+    assert nights == sorted(nights)
+    assert len(set(nights)) == 20
