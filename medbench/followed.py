@@ -12,7 +12,7 @@ import numpy as np
 
 from medbench.history import Entry, History, Night
 from medbench.metrics.registry import higher_is_better
-from medbench.stats.changes import changes
+from medbench.stats.change_points import changes
 
 LEVEL = 0.05
 """Of a false mark, over all that a history follows together, each time that it is looked at."""

@@ -1,10 +1,10 @@
 """A comparison for a person: lines of text for a terminal, Markdown for a pull request."""
 
-import re
 from collections.abc import Iterable, Sequence
 
 from medbench.difference import Comparison, Difference, State, Suspect, TermChange
 from medbench.errors import few, printable
+from medbench.literal import in_markdown
 
 LOUD: tuple[State, ...] = ("worse", "vanished", "not-comparable", "better", "new")
 """What a person is to look at."""
@@ -153,17 +153,4 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that Markdown, HTML and a pull request's page take for nothing but itself, on one line."""
-    plain = printable(text)
-    plain = plain if len(plain) <= _LONGEST_CELL else plain[: _LONGEST_CELL - 1] + "…"
-    return _SPECIAL.sub(_escaped, plain)
-
-
-_SPECIAL = re.compile(r"[&<>|`*_\[\]()!\\~@#$]|(?<=http):|(?<=https):|(?<=www)\.")
-"""What begins markup, a mention, a reference to an issue, or a link."""
-
-
-def _escaped(found: re.Match[str]) -> str:
-    """A character by its number; mentions are looked for after that is read: a break of no width follows."""
-    character = found[0]
-    return f"&#{ord(character)};" + ("&#8203;" if character in "@#" else "")
+    return in_markdown(text, _LONGEST_CELL)

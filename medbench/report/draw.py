@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
+from medbench.errors import printable
 from medbench.report.figures import Axis, Chart, Figure, Forest, Point, Reference, Row, Series
-from medbench.report.visible import shortened, visible
 
 WIDTH = 420.0
 """Of every figure, in its own units: about CSS pixels on a phone."""
@@ -237,7 +237,7 @@ def clipped(reference: Reference, x: Scale, y: Scale) -> tuple[float, float, flo
     if not all((x.has(x1), x.has(x2), y.has(y1), y.has(y2))):
         return None
     ax, ay, bx, by = x.at(x1), y.at(y1), x.at(x2), y.at(y2)
-    if not max(abs(place) for place in (ax, ay, bx, by)) < 1e100:  # what is so far out has no slope here
+    if not max(abs(place) for place in (ax, ay, bx, by)) < 1e9:  # further out, rounding shows
         return None
     enters, leaves = 0.0, 1.0
     for start, change, low, high in (
@@ -406,8 +406,8 @@ def _root(figure: Figure, height: float, summary: str) -> ET.Element:
         role="img",
         aria_labelledby=f"{figure.id}-title {figure.id}-desc",
     )
-    _element(root, "title", id=f"{figure.id}-title").text = visible(figure.title)
-    _element(root, "desc", id=f"{figure.id}-desc").text = visible(summary)
+    _element(root, "title", id=f"{figure.id}-title").text = printable(figure.title)
+    _element(root, "desc", id=f"{figure.id}-desc").text = printable(summary)
     return root
 
 
@@ -420,7 +420,7 @@ def _marker(  # noqa: PLR0917  where, what, how
     else:
         made = _element(parent, "path", cls=cls, d=f"M{_round(x)} {_round(y)}{_SHAPES[shape - 1]}")
     if title:
-        _element(made, "title").text = visible(title)
+        _element(made, "title").text = printable(title)
 
 
 _SHAPES = (
@@ -433,8 +433,17 @@ _SHAPES = (
 )
 
 
+def shortened(text: str, length: int) -> str:
+    """The text on one line, with its middle left out where it is longer than `length` characters."""
+    line = printable(" ".join(text.split()))
+    if len(line) <= length:
+        return line
+    head = (length - 1) // 2
+    return f"{line[:head]}…{line[len(line) - (length - 1 - head) :]}"
+
+
 def _text(parent: ET.Element, x: float, y: float, text: str, cls: str, *, anchor: str) -> None:
-    _element(parent, "text", cls=cls, x=x, y=y, text_anchor=anchor).text = visible(text)
+    _element(parent, "text", cls=cls, x=x, y=y, text_anchor=anchor).text = printable(text)
 
 
 def _element(parent: ET.Element | None, tag: str, *, cls: str = "", **attributes: object) -> ET.Element:

@@ -17,11 +17,11 @@ import jinja2
 from markupsafe import Markup
 
 from medbench.anchors import shown
+from medbench.errors import printable_lines
 from medbench.predicates import PREDICATES
 from medbench.report import advice, draw, terminal
 from medbench.report.figures import Axis, Chart, Figure, Forest, Row
 from medbench.report.record import ClaimResult, Report
-from medbench.report.visible import visible
 
 _WIDTH, _PADDING = 160.0, 6.0
 """Size of a bar in the table, in CSS pixels."""
@@ -249,7 +249,7 @@ def _bounds(claim: ClaimResult) -> tuple[float, ...]:
 
 def _finalized(value: object) -> object:
     """Every text that the template sets, but not what was made for it as markup."""
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return printable_lines(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _asset(name: str) -> str:

@@ -3,12 +3,11 @@
 Whatever comes from files is text there: no markup, no link, nobody is mentioned. The whole fits a comment.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 
 from medbench.difference import Difference
-from medbench.errors import printable
 from medbench.judgement import Check
+from medbench.literal import in_markdown
 from medbench.report import terminal
 from medbench.report.record import ClaimResult, Report
 
@@ -18,8 +17,6 @@ LONGEST = 120
 """Characters of a text from a user's files; its middle is left out."""
 ROWS = 400
 """Of the table of claims."""
-_ACTIVE = re.compile(r"[\\`*_\[\]<>#!|~$&@]|:(?=//)|(?i:(?<=www)\.)")
-"""Characters that a renderer acts on: markup, HTML, mentions, references to issues, links without markup."""
 _HEADINGS = (*terminal.HEADINGS[:3], "effect, 90 % interval", *terminal.HEADINGS[4:])
 
 
@@ -43,10 +40,7 @@ def render(report: Report) -> str:
 
 def escaped(text: str, longest: int = LONGEST) -> str:
     """Text as Markdown shows it literally, on one line, its middle left out where it is very long."""
-    shown = printable(" ".join(text.split()))
-    if len(shown) > longest:
-        shown = f"{shown[: longest // 2]}…{shown[-longest // 2 :]}"
-    return _ACTIVE.sub(lambda found: f"&#{ord(found[0])};", shown)
+    return in_markdown(text, longest)
 
 
 def _sentence(report: Report) -> str:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from medbench.stats.changes import changes
+from medbench.stats.change_points import changes
 
 LEVEL, SERIES = 0.05, 1000
 ALLOWED = stats.binom.ppf(0.999, SERIES, LEVEL) / SERIES
