@@ -1,4 +1,4 @@
-"""`medbench nightly`: doctor, pytest, diff and summary of a night, one after the other.
+"""`medbench nightly`: doctor, pytest and summary of a night, one after the other.
 
 Each step is a command of its own, whose output is shown and kept; what they come to together is in `nights`.
 """
@@ -19,6 +19,8 @@ from types import FrameType
 import msgspec
 
 from medbench.candidates import CHANGES
+from medbench.diff import show
+from medbench.diff.reading import load_report
 from medbench.difference import Comparison
 from medbench.errors import MedbenchError
 from medbench.nights import (
@@ -29,6 +31,7 @@ from medbench.nights import (
     begin,
     descriptions,
     is_red,
+    is_worse,
     judged_line,
     settings_of,
     since_line,
@@ -92,7 +95,7 @@ def _conducted(night: Night, lock: int) -> int:
         return _undone(night, "the doctor found problems, so nothing was trained (doctor.txt)")
     written = night.report / "report.json"
     written.unlink(missing_ok=True)  # of an earlier start
-    tested = _step(pytest_command(night), night.folder / "pytest.log", lock)
+    tested = _step(pytest_command(night, _earlier(night)), night.folder / "pytest.log", lock)
     if settings.shard:
         if tested:
             return _undone(night, f"part {settings.shard} was not made whole (pytest.log)")
@@ -100,10 +103,11 @@ def _conducted(night: Night, lock: int) -> int:
         return _ended(night, GREEN, [f"part {settings.shard} of the runs is made", then])
     if tested not in (0, 1) or not written.is_file():
         return _undone(night, f"pytest came to no report, with exit status {tested} (pytest.log)")
-    diff, comparison = _diff(night, lock)
-    status = RED if is_red(settings.policy, pytest=tested, diff=diff) else GREEN
     told = msgspec.json.decode(written.read_bytes(), type=Told)
-    return _ended(night, status, [judged_line(told), since_line(night, comparison)])
+    if told.since is not None:
+        _keep(told.since, night.folder)
+    status = RED if is_red(settings.policy, pytest=tested, worse=is_worse(night, told.since)) else GREEN
+    return _ended(night, status, [judged_line(told), since_line(night, told.since)])
 
 
 def doctor_command(settings: Settings) -> list[str]:
@@ -113,8 +117,13 @@ def doctor_command(settings: Settings) -> list[str]:
     return [*_MEDBENCH, "doctor", *given]
 
 
-def pytest_command(night: Night) -> list[str]:
-    """Makes, judges and reports; a part of several makes alone."""
+def pytest_command(night: Night, earlier: Path | None) -> list[str]:
+    """Makes, judges, reports and compares; a part of several makes alone.
+
+    Args:
+      night: that is run.
+      earlier: the folder of the report to compare with, if there is one.
+    """
     settings, folder = night.state.settings, night.folder
     command = [sys.executable, "-m", "pytest", settings.suite, f"--junitxml={folder / 'junit.xml'}"]
     options = {
@@ -132,7 +141,7 @@ def pytest_command(night: Night) -> list[str]:
             "--report": str(night.report),
             "--candidates": str(folder / "candidate"),
             "--history": settings.history or str(Path(settings.out) / "history"),
-            "--against": str(night.previous or ""),
+            "--against": str(earlier or ""),
         }
     for name, value in options.items():
         command += [name, value] if value else []
@@ -149,19 +158,22 @@ def _words(text: str) -> list[str]:
         raise MedbenchError(f"{PREFIX}PYTEST: `{text}` is not quoted as for a shell ({error}).") from error
 
 
-def _diff(night: Night, lock: int) -> tuple[int | None, Comparison | None]:
-    """Compare with the night before, into diff.md and diff.json; the exit status and what was found."""
+def _earlier(night: Night) -> Path | None:
+    """The report of the night before, unless it cannot be read, as that of another version of medbench."""
     if night.previous is None:
-        return None, None
-    suite = night.state.settings.suite
-    compare = [*_MEDBENCH, "diff", str(night.previous), str(night.report), "--suite", suite, "--format"]
-    status = _into(night.folder / "diff.md", [*compare, "markdown"], lock)
-    _into(night.folder / "diff.json", [*compare, "json"], lock)
+        return None
     try:
-        found = msgspec.json.decode((night.folder / "diff.json").read_bytes(), type=Comparison)
-    except msgspec.DecodeError:  # it could not be made, and stderr has said why
-        return status, None
-    return status, found
+        load_report(night.previous)
+    except MedbenchError as error:
+        print(f"the night before cannot be compared with: {error}", flush=True)
+        return None
+    return night.previous
+
+
+def _keep(comparison: Comparison, folder: Path) -> None:
+    """What changed since the night before, for people and for programs."""
+    (folder / "diff.md").write_text(show.markdown(comparison), encoding="utf-8")
+    (folder / "diff.json").write_bytes(msgspec.json.format(msgspec.json.encode(comparison), indent=2) + b"\n")
 
 
 def _ended(night: Night, status: int, lines: Sequence[str]) -> int:
@@ -205,7 +217,7 @@ def _step(command: Sequence[str], log: Path, lock: int) -> int:
     with log.open("a", encoding="utf-8") as kept:
         kept.write(f"$ {shlex.join(command)}\n")
         kept.flush()
-        with _started(command, lock, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        with _started(command, lock) as process:
             assert process.stdout is not None
             for line in process.stdout:
                 text = line.decode(errors="replace")
@@ -216,18 +228,12 @@ def _step(command: Sequence[str], log: Path, lock: int) -> int:
     return process.returncode
 
 
-def _into(file: Path, command: Sequence[str], lock: int) -> int:
-    """Run a command whose output is a file."""
-    with file.open("wb") as written, _started(command, lock, stdout=written, stderr=None) as process:
-        return process.wait()
-
-
 @contextmanager
-def _started(
-    command: Sequence[str], lock: int, *, stdout: object, stderr: int | None
-) -> Iterator[subprocess.Popen[bytes]]:
+def _started(command: Sequence[str], lock: int) -> Iterator[subprocess.Popen[bytes]]:
     """A process that holds the lock too, so that no second night begins while it lives on alone."""
-    with subprocess.Popen(command, stdout=stdout, stderr=stderr, pass_fds=(lock,)) as process:  # type: ignore[call-overload]  # noqa: S603
+    with subprocess.Popen(  # noqa: S603  it is medbench or pytest
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=(lock,)
+    ) as process:
         try:
             yield process
         except BaseException:

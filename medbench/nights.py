@@ -182,18 +182,24 @@ def nights(out: Path) -> list[Night]:
     return found
 
 
-def is_red(policy: Policy, *, pytest: int, diff: int | None) -> bool:
+def is_red(policy: Policy, *, pytest: int, worse: bool) -> bool:
     """Whether a night that was judged is red.
 
     Args:
       policy: see `Settings.policy`.
       pytest: its exit status, 0 or 1.
-      diff: that of `medbench diff`: 1 where something is worse or vanished, 2 where it could not compare;
-        None where there was nothing to compare with.
+      worse: see `is_worse`.
     """
     if policy == "report-only":
         return False
-    return pytest == 1 or (policy == "worse" and diff in (1, 2))
+    return pytest == 1 or (policy == "worse" and worse)
+
+
+def is_worse(night: Night, comparison: Comparison | None) -> bool:
+    """Whether something is worse than in the night before or vanished since, or nobody can tell."""
+    if not night.state.previous:
+        return False
+    return comparison is None or bool(comparison.counts["worse"] or comparison.counts["vanished"])
 
 
 class _Claim(msgspec.Struct):
@@ -221,6 +227,8 @@ class Told(msgspec.Struct):
     claims: list[_Claim]
     expectations: list[_Check]
     errors: list[_Error]
+    since: Comparison | None = None
+    """What changed since the night before."""
 
     @property
     def red(self) -> list[tuple[str, str]]:

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 import medbench
-from medbench import cli
 from tests import runs
 from tests.suites.project import Project
 
@@ -21,18 +20,6 @@ pytest_plugins = ["pytester"]
 ROOT = Path(medbench.__file__).parents[1]
 ITEM = "chest/scale-data/id"
 GREEN, RED, UNDONE, BUSY = 0, 1, 2, 3
-
-needs_diff = pytest.mark.skipif("diff" not in cli.COMMANDS, reason="`medbench diff` is not there yet")
-
-OPTIONS = """
-
-def pytest_addoption(parser):
-    for option in ("--against", "--history"):
-        try:
-            parser.addoption(option)
-        except ValueError:  # medbench has it
-            pass
-"""
 
 
 class Nights(Project):
@@ -43,8 +30,6 @@ class Nights(Project):
         for name in [name for name in os.environ if name.startswith("MEDBENCH_")]:
             monkeypatch.delenv(name)
         monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
-        with (self.path / "conftest.py").open("a") as conftest:
-            conftest.write(OPTIONS)
         (self.path / "ci").mkdir()
         shutil.copy(ROOT / "ci/nightly.sh", self.path / "ci/nightly.sh")
 
@@ -113,7 +98,6 @@ def test_a_first_night_leaves_all_that_a_morning_needs(project):
     assert "0 of 5 items would change" in (project.folder() / "candidate/changes.txt").read_text()
 
 
-@needs_diff
 def test_an_unchanged_night_is_quiet(project):
     project.accept()
     project.night(runs="force")
@@ -124,7 +108,6 @@ def test_an_unchanged_night_is_quiet(project):
     assert (project.folder(2) / "diff.md").is_file()
 
 
-@needs_diff
 def test_another_version_of_a_library_with_the_same_numbers_is_quiet_and_listed(project):
     project.accept()
     project.night(runs="force")
@@ -135,7 +118,6 @@ def test_another_version_of_a_library_with_the_same_numbers_is_quiet_and_listed(
     assert "jax 0.10.2 → 0.11.0" in lines[1]
 
 
-@needs_diff
 def test_a_planted_drop_is_loud_with_the_right_item_and_the_right_suspect(project):
     project.accept()
     project.night(runs="force")
@@ -151,7 +133,6 @@ def test_a_planted_drop_is_loud_with_the_right_item_and_the_right_suspect(projec
     assert f"{ITEM} [cpu]: supported" in (project.folder(2) / "candidate/changes.txt").read_text()
 
 
-@needs_diff
 def test_a_vanished_sub_group_is_loud_with_its_name(project):
     project.accept()
     project.night(runs="force")
@@ -162,6 +143,19 @@ def test_a_vanished_sub_group_is_loud_with_its_name(project):
     _, items = project.difference(2)
     assert {each["state"] for each in items.values()} == {"vanished"}
     assert "m" in items[ITEM]["sentence"]
+
+
+def test_a_night_before_whose_report_cannot_be_read_is_told_and_not_in_the_way(project):
+    project.accept()
+    project.night()
+    (project.folder(1) / "report/report.json").write_text('{"schema_version": 1, "medbench": "0.0.1"}')
+    status, lines, said = project.night()
+    assert status == GREEN, said
+    assert "the night before cannot be compared with: " in said
+    assert "written by an earlier medbench" in said
+    assert lines[1] == f"since {project.folder(1).name}: the two nights could not be compared"
+    assert not (project.folder(2) / "diff.md").exists()
+    assert project.night(policy="worse")[0] == GREEN, "the one between can be compared with"
 
 
 def test_a_drop_is_red_with_its_name_also_on_the_first_night(project):
@@ -224,7 +218,7 @@ def test_a_night_whose_pytest_dies_is_not_done_and_goes_on(project):
 
 
 def test_a_second_night_does_not_start_beside_a_first_one_nor_beside_what_is_left_of_it(project):
-    project.world(seconds=1)
+    project.world(seconds=10)  # a run, so that the first lasts two minutes if it is let
     process = project.start()
     while not project.trained() and process.poll() is None:
         time.sleep(0.05)

@@ -1,11 +1,13 @@
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
 
 from medbench import nights
-from medbench.difference import Comparison, Difference, Suspect
+from medbench.difference import Comparison, Difference, State, Suspect
 from medbench.errors import MedbenchError
 from medbench.nightly_cli import pytest_command
 from medbench.nights import Settings, Told
@@ -53,14 +55,14 @@ def test_a_misspelt_setting_is_refused_and_variables_of_other_rooms_are_not():
 def test_whatever_is_selected_reaches_pytest_as_one_word(tmp_path):
     hostile = "chest and not 'a b'; rm -rf $HOME"
     settings = Settings(select=hostile, out=str(tmp_path), pytest="--maxfail 3 -p 'no:a b'")
-    command = pytest_command(nights.begin(tmp_path, settings, EVENING))
+    command = pytest_command(nights.begin(tmp_path, settings, EVENING), None)
     assert command[command.index("-k") + 1] == hostile
     assert command[-4:] == ["--maxfail", "3", "-p", "no:a b"]
-    assert "--against" not in command, "there is no earlier night"
+    assert "--against" not in command, "there is no earlier report"
 
 
 def test_a_part_of_several_machines_makes_and_reports_nothing(tmp_path):
-    command = pytest_command(nights.begin(tmp_path, Settings(shard="2/3"), EVENING))
+    command = pytest_command(nights.begin(tmp_path, Settings(shard="2/3"), EVENING), tmp_path)
     assert "--shard" in command
     assert not {"--report", "--candidates", "--history", "--against"} & set(command)
 
@@ -68,7 +70,7 @@ def test_a_part_of_several_machines_makes_and_reports_nothing(tmp_path):
 def test_options_of_pytest_that_are_not_quoted_are_one_message(tmp_path):
     night = nights.begin(tmp_path, Settings(pytest="-k 'chest"), EVENING)
     with pytest.raises(MedbenchError, match=r"MEDBENCH_PYTEST: .* is not quoted"):
-        pytest_command(night)
+        pytest_command(night, None)
 
 
 # Which night
@@ -144,21 +146,38 @@ def test_the_state_is_readable_by_a_person(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("policy", "pytest_", "diff", "red"),
+    ("policy", "pytest_", "worse", "red"),
     [
-        ("drift", 0, 1, False),
-        ("drift", 1, 0, True),
-        ("drift", 1, None, True),
-        ("worse", 0, 1, True),
-        ("worse", 0, 0, False),
-        ("worse", 0, 3, False),
-        ("worse", 0, 2, True),
-        ("worse", 1, None, True),
-        ("report-only", 1, 1, False),
+        ("drift", 0, True, False),
+        ("drift", 1, False, True),
+        ("worse", 0, True, True),
+        ("worse", 0, False, False),
+        ("worse", 1, False, True),
+        ("report-only", 1, True, False),
     ],
 )
-def test_what_is_red_is_a_matter_of_policy(policy, pytest_, diff, red):
-    assert nights.is_red(policy, pytest=pytest_, diff=diff) == red
+def test_what_is_red_is_a_matter_of_policy(policy, pytest_, worse, red):
+    assert nights.is_red(policy, pytest=pytest_, worse=worse) == red
+
+
+@pytest.mark.parametrize(
+    ("state", "worse"),
+    [("worse", True), ("vanished", True), ("not-comparable", False), ("better", False), ("new", False)],
+)
+def test_a_night_is_worse_where_something_is_or_has_vanished(state, worse):
+    counts = dict.fromkeys(get_args(State), 0) | {state: 1}
+    found = Comparison(before="a", after="b", differences=[], suspects=[], counts=counts)
+    assert nights.is_worse(night_after("2026-11-22"), found) == worse
+
+
+def test_without_a_comparison_a_night_is_worse_only_if_there_was_one_to_compare_with():
+    assert nights.is_worse(night_after("2026-11-22"), None)
+    assert not nights.is_worse(night_after(""), None)
+
+
+def night_after(previous):
+    state = nights.State(settings=nights.Settings(), began="", attempts=1, previous=previous)
+    return nights.Night(Path("nights/2026-11-23"), state)
 
 
 def told(**changes):
