@@ -17,6 +17,7 @@ from medbench.metrics.calibration import Reliability, reliability
 from medbench.metrics.fairness import by_group
 from medbench.metrics.registry import Metric, metric_named
 from medbench.metrics.selective import risk_coverage_curve
+from medbench.plots.points import over_seeds
 from medbench.report.figures import Axis, Chart, Forest, Point, Reference, Row, Series, slug
 from medbench.spec.metrics import CalibrationError
 from medbench.spec.units import Unit
@@ -116,7 +117,7 @@ def reuse(task: str, runs: Runs) -> Chart | None:
             kept = [run.record.feature_reuse.get(stage) for run in of_seeds]
             known = [value for value in kept if value is not None]
             if known:
-                points.append(_mean(i, known))
+                points.append(over_seeds(i, known))
         if points:
             series.append(Series(name=backbone, points=points))
     if not series:
@@ -142,7 +143,9 @@ def loss(task: str, runs: Runs) -> Chart | None:
             for logged in run.record.trace:
                 by_step.setdefault(logged.step, []).append(logged.loss)
         if by_step:
-            series.append(Series(name=backbone, points=[_mean(x, y) for x, y in sorted(by_step.items())]))
+            series.append(
+                Series(name=backbone, points=[over_seeds(x, y) for x, y in sorted(by_step.items())])
+            )
     if not series:
         return None
     return Chart(
@@ -206,7 +209,3 @@ def _pooled(diagrams: Sequence[Reliability]) -> list[Point]:
             positive += float((each.counts * each.positive)[here].sum())
         points.append(Point(x=probability / count, y=positive / count, label=f"{count} predictions"))
     return points
-
-
-def _mean(x: float, values: Sequence[float]) -> Point:
-    return Point(x=x, y=fmean(values), low=min(values), high=max(values))

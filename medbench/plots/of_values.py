@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from medbench.judgement import Judgement
 from medbench.metrics.registry import Metric
+from medbench.plots.points import over_seeds
 from medbench.report.figures import Axis, Chart, Point, Reference, Series, slug
 from medbench.spec.effects import BASELINE, HOME, DataSaved
 from medbench.spec.runs import PlannedItem, RunSpec
@@ -71,7 +72,7 @@ def ladder(task: str, values: Iterable[Value], metric: Metric, images: Mapping[s
     series = [
         Series(
             name=name,
-            points=[_point(i, rungs[up]) for i, up in enumerate(upstreams) if up in rungs],
+            points=[over_seeds(i, rungs[up].values()) for i, up in enumerate(upstreams) if up in rungs],
         )
         for name, rungs in sorted(by_architecture.items())
         if len(rungs) >= FEWEST_RUNGS
@@ -131,7 +132,7 @@ def learning_curve(planned: PlannedItem, judgement: Judgement, metric: Metric) -
         title=f"{metric.name} on {judgement.evaluation_set} by the share of training patients",
         x=Axis(label="share of the training patients", scale="log"),
         y=_axis(metric),
-        series=[Series(name=full, points=[_point(share, curve[share]) for share in shares])],
+        series=[Series(name=full, points=[over_seeds(share, curve[share].values()) for share in shares])],
         references=references,
         note=RANGE,
     )
@@ -199,12 +200,6 @@ def _by_seed(values: Iterable[Value]) -> Grouped:
 
 def _seedless(run: RunSpec) -> RunSpec:
     return replace(run, seed=0)
-
-
-def _point(x: float, seeds: Seeds) -> Point:
-    values = list(seeds.values())
-    noun = "seed" if len(values) == 1 else "seeds"
-    return Point(x=x, y=fmean(values), low=min(values), high=max(values), label=f"{len(values)} {noun}")
 
 
 def _axis(metric: Metric, evaluation_set: str = "") -> Axis:
