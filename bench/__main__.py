@@ -2,7 +2,7 @@
 
     python -m bench                              # what takes minutes: train, infer, input, many-runs
     python -m bench train/r50x1 infer/r14x0.5    # rows whose names begin so; `*` stands for anything
-    python -m bench roofline suite scheduling    # what is measured on demand only
+    python -m bench roofline suite scheduling    # what is measured on demand only; report, too
     python -m bench --peer-python PATH           # torch is in another interpreter
 
 A ratio above 1 means that medbench is ahead. Medians of interleaved repetitions; compilation and first steps
@@ -20,7 +20,7 @@ from bench.table import Row
 from medbench.environment import usable_cores
 
 DEFAULT = ("train", "infer", "input", "many-runs")
-ON_DEMAND = ("roofline", "suite", "scheduling")
+ON_DEMAND = ("roofline", "suite", "scheduling", "report")
 BUSY = 0.5
 """Load for each core above which a measurement is not to be trusted: PyTorch's threads wait for each other at
 the end of every operation, and lose far more than jax's where one of them has no core."""
@@ -102,6 +102,10 @@ def measured(names: Sequence[str], pythons: Mapping[str, str], repetitions: int)
         from bench import scheduling  # noqa: PLC0415
 
         yield from (Row(**row) for row in scheduling.rows())
+    if "report" in names:
+        from bench import report  # noqa: PLC0415
+
+        yield from report.rows(repetitions=repetitions)
 
 
 if __name__ == "__main__":
