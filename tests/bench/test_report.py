@@ -27,7 +27,7 @@ def test_copies_have_names_and_runs_of_their_own(results):
         3,
         6,
         8,
-    ]  # the two share one
+    ]
 
 
 def test_every_form_has_all_claims_and_is_timed(results):
