@@ -1,17 +1,46 @@
 """The folder of `--candidates`: expectations as they would be if a session were accepted, and what changes.
 
-Layout: `changes.txt`; `expectations/`, a whole copy of the tier's accepted values with the changes made, and
-of the reference runs those that are new or differ. What was accepted is only read.
+Layout: `changes.txt`; `candidates.json`; `expectations/`, a whole copy of the tier's accepted values with the
+changes made, and of the reference runs those that are new or differ. A session only reads what was accepted;
+`medbench accept` takes from here what a person has chosen.
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+import msgspec
+from msgspec.structs import replace
+
+from medbench import expect
 from medbench.errors import MedbenchError
-from medbench.expect import INDEX, Change, summary
+from medbench.expect import INDEX, Change, Expectation, Expectations, summary
+from medbench.reference import References
+from medbench.spec.records import label
+from medbench.store import StoredRun, read_run
 
-EXPECTATIONS, CHANGES = "expectations", "changes.txt"
+EXPECTATIONS, CHANGES, ABOUT = "expectations", "changes.txt", "candidates.json"
+_REASON = "candidate of "
+"""How the reason of a value begins that nobody has accepted yet."""
+
+
+class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What candidates are of (`candidates.json`)."""
+
+    tier: str
+    own: bool
+    """Of a cohort, backbones or a trainer of one's own, so that they are no values of the suite's."""
+
+
+class Candidates(NamedTuple):
+    """What a session proposed."""
+
+    root: Path
+    """The copy of the folder `expectations`."""
+    about: About
+    items: list[Expectation]
+    """Those that are new or differ from what was accepted then."""
 
 
 def require_own(folder: Path) -> None:
@@ -29,13 +58,13 @@ def require_own(folder: Path) -> None:
         )
 
 
-def begin(folder: Path, accepted_in: Path | None, tier: str) -> Path:
+def begin(folder: Path, accepted_in: Path | None, about: About) -> Path:
     """Make the folder, in place of earlier candidates, with a copy of what was accepted for a tier.
 
     Args:
       folder: of the candidates.
       accepted_in: the folder `expectations`, which need not exist; None where nothing was accepted.
-      tier: whose values are copied; those of others have no part.
+      about: what they are of; values of other tiers have no part.
 
     Returns:
       The copy.
@@ -49,8 +78,9 @@ def begin(folder: Path, accepted_in: Path | None, tier: str) -> Path:
         shutil.rmtree(copy, ignore_errors=True)
         copy.mkdir(parents=True)
         (folder / CHANGES).touch()
+        (folder / ABOUT).write_bytes(msgspec.json.encode(about) + b"\n")
         if accepted_in is not None:
-            _copy_values(accepted_in, copy, tier)
+            _copy_values(accepted_in, copy, about.tier)
     except OSError as error:
         raise _unwritable(folder, error) from error
     return copy
@@ -76,7 +106,104 @@ def end(folder: Path, changes: Sequence[Change]) -> str:
 
 def reason(date: str) -> str:
     """What stands as reason beside a value that nobody has accepted yet."""
-    return f"candidate of {date}, not reviewed"
+    return f"{_REASON}{date}, not reviewed"
+
+
+def read(folder: Path) -> Candidates:
+    """What a session has left.
+
+    Args:
+      folder: of `--candidates`, or one of a night, which has it as `candidate`.
+
+    Raises:
+      MedbenchError: there is no such thing, or it was altered into something that is none.
+    """
+    root = next((each for each in (folder / "candidate", folder) if (each / ABOUT).is_file()), None)
+    if root is None:
+        raise MedbenchError(
+            f"{folder}: no candidates here. Expected the folder of a night, or one that "
+            f"`pytest --candidates DIR` made, with {ABOUT} and {EXPECTATIONS}/."
+        )
+    try:
+        about = msgspec.json.decode((root / ABOUT).read_bytes(), type=About)
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
+        raise MedbenchError(f"{root / ABOUT}: damaged ({error}). Run the night again.") from error
+    found = expect.load(root / EXPECTATIONS, about.tier).accepted
+    new = [each for each in found if each.accepted.reason.startswith(_REASON)]
+    return Candidates(root / EXPECTATIONS, about, new)
+
+
+def changes(
+    items: Iterable[Expectation], known: Expectations, *, reason: str = "", date: str = ""
+) -> list[Change]:
+    """What accepting candidates would change now.
+
+    Args:
+      items: that were chosen.
+      known: what is accepted.
+      reason: why they are right.
+      date: ISO 8601 day of accepting them.
+
+    Returns:
+      One change an item; one that was accepted anew since then is kept.
+    """
+    held = {(each.item, each.environment): each for each in known.accepted}
+    return [_change(each, held.get((each.item, each.environment)), reason, date) for each in items]
+
+
+def _change(candidate: Expectation, before: Expectation | None, reason: str, date: str) -> Change:
+    if before is not None and before.accepted.date > candidate.accepted.date:
+        since = f"accepted on {before.accepted.date}, after these candidates of {candidate.accepted.date}"
+        return Change(candidate.item, before, before, since)
+    if before is not None and replace(candidate, accepted=before.accepted) == before:
+        return Change(candidate.item, before, before)
+    accepted = replace(candidate.accepted, reason=reason, date=date)
+    return Change(candidate.item, before, replace(candidate, accepted=accepted))
+
+
+def take(candidates: Candidates, chosen: Sequence[Change], root: Path) -> int:
+    """Accept what `changes` made of candidates, and the reference runs that the items are of.
+
+    Args:
+      candidates: as read.
+      chosen: what is to change.
+      root: the folder `expectations` of the suite.
+
+    Returns:
+      How many reference runs were accepted.
+
+    Raises:
+      MedbenchError: what is accepted is damaged or cannot be written; so is a run.
+    """
+    tier = candidates.about.tier
+    expect.put(chosen, expect.load(root, tier), root, tier)
+    taken = [change.after for change in chosen if change.after is not None and not change.why_kept]
+    number = 0
+    for folder in sorted((candidates.root / tier).glob("runs*")):
+        into = References(root / tier / folder.name)
+        for run in _runs_of(taken, folder):
+            into.accept(run)
+            number += 1
+    return number
+
+
+def _runs_of(items: Sequence[Expectation], folder: Path) -> list[StoredRun]:
+    """The proposed reference runs, by task, whose arms and seeds items have."""
+    wanted = {
+        (item.item.partition("/")[0], arm, seed)
+        for item in items
+        for arm in item.arms.values()
+        for by_seed in item.samples.values()
+        for seed in by_seed
+    }
+    runs = (read_run(path, "loaded") for path in sorted(folder.glob("*/*")))
+    return [run for run in runs if run is not None and _named(run) in wanted]
+
+
+def _named(run: StoredRun) -> tuple[str, str, int]:
+    spec = run.record.spec
+    recipe = spec.recipe.name if spec.own_recipe else ""
+    return spec.task, label(spec.backbone.name, fraction=spec.fraction, recipe=recipe), spec.seed
 
 
 def _copy_values(accepted_in: Path, copy: Path, tier: str) -> None:

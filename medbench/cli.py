@@ -20,6 +20,7 @@ COMMANDS = {
     "cohort": ("medbench.data.cohort_cli", "check a folder of your own images; prepare public cohorts"),
     "weights": ("medbench.weights_cli", "list, fetch and check files of pre-trained weights"),
     "diff": ("medbench.diff_cli", "compare two states: reports, expectations, git revisions, stores"),
+    "accept": ("medbench.accept_cli", "take the values that a night or a session proposed, with a reason"),
     "schema": ("medbench.spec.schema", "write JSON Schema, so that editors complete and check YAML"),
     "store": ("medbench.store_cli", "bring finished runs of several machines together"),
     "history": ("medbench.history_cli", "an item through the nights; which items jumped or slid"),

@@ -629,6 +629,20 @@ def update(
       MedbenchError: the environment variable CI is set, no reason is given, an item's runs come
         from several device classes, or `provenance` refuses. Nothing is written then.
     """
+    require_reviewed(reason)
+    before = load(root, tier)
+    held = {_key(each): each for each in (known or before).accepted}
+    changes = [_change(judgement, held, provenance, only_new=only_new) for judgement in judgements]
+    put(changes, before, root, tier)
+    return changes
+
+
+def require_reviewed(reason: str) -> None:
+    """Refuse to accept values where nobody looks, or without a word why.
+
+    Raises:
+      MedbenchError: the environment variable CI is set, or the reason is empty.
+    """
     if os.environ.get("CI"):
         raise MedbenchError(
             "expectations are not updated in continuous integration (the environment variable CI is "
@@ -636,11 +650,6 @@ def update(
         )
     if not reason.strip():
         raise MedbenchError('an update of expectations needs --reason "why the new values are right".')
-    before = load(root, tier)
-    held = {_key(each): each for each in (known or before).accepted}
-    changes = [_change(judgement, held, provenance, only_new=only_new) for judgement in judgements]
-    _put(changes, before, root, tier)
-    return changes
 
 
 def propose(
@@ -668,7 +677,7 @@ def propose(
     """
     held = {_key(each): each for each in known.accepted}
     changes = [_proposed(judgement, held, provenance) for judgement in judgements]
-    _put(changes, load(root, tier), root, tier)
+    put(changes, load(root, tier), root, tier)
     return changes
 
 
@@ -681,8 +690,12 @@ def _proposed(
         return Change(judgement.id, None, None, str(error).removeprefix(f"{judgement.id}: "))
 
 
-def _put(changes: Iterable[Change], before: Expectations, root: Path, tier: str) -> None:
-    """Write the files of the items that changed; `before` is what they hold now."""
+def put(changes: Iterable[Change], before: Expectations, root: Path, tier: str) -> None:
+    """Write the files of the items that changed; `before` is what they hold now.
+
+    Raises:
+      MedbenchError: a file cannot be written.
+    """
     old = {_key(each): each for each in before.accepted}
     touched = {
         (c.item, c.after.environment): c.after for c in changes if c.after is not None and c.after != c.before
@@ -705,8 +718,16 @@ def summary(changes: Iterable[Change]) -> str:
         elif before == after:
             lines.append(f"{change.item} [{after.environment}]: unchanged: {_in_words(after)}")
         else:
-            lines.append(f"{change.item} [{after.environment}]: {_in_words(before)} -> {_in_words(after)}")
+            now = f"{_in_words(after)}{_without(before, after)}"
+            lines.append(f"{change.item} [{after.environment}]: {_in_words(before)} -> {now}")
     return "\n".join(lines)
+
+
+def _without(before: Expectation, after: Expectation) -> str:
+    """What was there and would be missed no more, so that nobody accepts that unseen."""
+    gone = lost_groups(before.groups, after.groups)
+    gone += [f"seed {seed}" for seed in lost_seeds(before.samples, after.samples)]
+    return f"; WITHOUT {', '.join(gone)}" if gone else ""
 
 
 def is_accepted(judgement: Judgement, expectation: Expectation) -> bool:

@@ -684,7 +684,9 @@ class Study:
           MedbenchError: the folder holds something else, or cannot be written.
         """
         tier = self.options.tier
-        root = candidates.begin(into, self.accepted_in if self.options.compare else None, tier)
+        own = bool(self.options.cohort or self.options.backbones or self.options.trainer)
+        about = candidates.About(tier=tier, own=own)
+        root = candidates.begin(into, self.accepted_in if self.options.compare else None, about)
         changes = expect.propose(
             judgements,
             root=root,
