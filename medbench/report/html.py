@@ -1,10 +1,12 @@
 """One self-contained page from the record: what changed, what to do, figures, claims and their evidence.
 
 Nothing outside the file is asked for: style and script are its own and named by hash in its security policy.
-The page is whole without the script, which filters and sorts. All text is escaped by the template engine.
+The page is whole without the script, which filters and sorts; of thousands of claims it also unpacks the
+evidence of those that neither failed nor moved. All text is escaped by the template engine.
 """
 
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -27,6 +29,8 @@ _WIDTH, _PADDING = 160.0, 6.0
 """Size of a bar in the table, in CSS pixels."""
 FOREST_ROWS = 40
 """Of an effects forest that is made here; the table has all."""
+INLINE = 1_000
+"""Claims up to which a page has all evidence as it is; of more, it would be megabytes that nobody opens."""
 _VERDICTS = ("refuted", "inconclusive", "supported", "missing", "not-run")
 _STATUSES = (
     *("drifted", "verdict-changed", "vanished", "stale", "not-compared", "no-expectation", "not-run", "ok"),
@@ -65,7 +69,16 @@ def render(report: Report) -> str:
     )
     style, script = _asset("page.css"), _asset("page.js")
     numbers = {run.run_id: i for i, run in enumerate(report.provenance, 1)}
+    of_evidence: dict[str, Any] = {
+        "runs": lambda claim: ranges(sorted({numbers[id_] for id_ in claim.runs if id_ in numbers})),
+        "p_value": p_value,
+    }
+    to_pack = _to_pack(report)
+    evidence = environment.get_template("evidence.html.j2")
     return environment.get_template("report.html.j2").render(
+        **of_evidence,
+        packed={claim.id: place for place, claim in enumerate(to_pack)},
+        evidence=packed([evidence.render(claim=claim, **of_evidence) for claim in to_pack]),
         report=report,
         style=Markup(style),  # noqa: S704
         script=Markup(script),  # noqa: S704
@@ -81,8 +94,6 @@ def render(report: Report) -> str:
         choices=choices(report),
         index=Markup(json.dumps(index(report), separators=(",", ":"))),  # noqa: S704
         figures=figures(report),
-        runs=lambda claim: ranges(sorted({numbers[id_] for id_ in claim.runs if id_ in numbers})),
-        width=_WIDTH,
         anchor=lambda item: f"#{quote(item)}",
         interval=terminal.interval,
         where=terminal.where,
@@ -92,10 +103,22 @@ def render(report: Report) -> str:
         drift=terminal.drift,
         remarks=terminal.remarks,
         margin=terminal.margin,
-        p_value=p_value,
         closing=terminal.closing(report),
         provenance=terminal.provenance(report),
     )
+
+
+def _to_pack(report: Report) -> list[ClaimResult]:
+    """The claims whose evidence a large page has packed: those that neither failed nor moved."""
+    if len(report.claims) <= INLINE:
+        return []
+    moved = {check.id for check in advice.moved(report)}
+    return [claim for claim in report.claims if not claim.red and claim.id not in moved]
+
+
+def packed(texts: list[str]) -> str:
+    """Texts as base64 of gzip of a JSON list, the same bytes for the same texts."""
+    return base64.b64encode(gzip.compress(json.dumps(texts).encode(), mtime=0)).decode()
 
 
 def bars(claims: list[ClaimResult]) -> dict[str, Bar]:

@@ -1,5 +1,7 @@
 import base64
+import gzip
 import hashlib
+import json
 import re
 from html.parser import HTMLParser
 
@@ -186,9 +188,8 @@ def test_a_bar_shows_every_bound_of_its_predicate_and_the_table_its_sign(predica
     made = report(result(definition=definition))
     ((bar),) = html.bars(made.claims).values()
     assert [1 if bound > bar.zero else -1 for bound in bar.bounds] == sides
-    assert sum(
-        svg.count('class="margin"') for svg in re.findall('<svg class="bar.*?</svg>', html.render(made))
-    ) == len(sides)
+    (drawn,) = re.findall('<svg class="bar.*?class="margin" d="(.*?)".*?</svg>', html.render(made))
+    assert [float(place) for place in re.findall(r"M([\d.]+) 0v16", drawn)] == list(bar.bounds)
     assert f" {margin} supported" in Page(html.render(made)).text
 
 
@@ -237,6 +238,32 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 def test_judgements_of_real_patients_are_no_less_marked_by_their_cluster():
     assert judgement(cluster="study").cluster == "study"
     assert "clustered by `study`" in Page(html.render(report(result(cluster="study")))).text
+
+
+def test_a_large_page_packs_the_evidence_of_what_neither_failed_nor_moved(monkeypatch):
+    made = report(
+        result(check=DRIFT, category="failed", red=True),
+        result("chest/a/id", family="<scale>", p=0.02, runs=[run(1), run(2)]),
+        result("chest/b/id", samples={"baseline": {1: 0.5}, "treatment": {1: 0.25}}),
+    )
+    whole = re.findall(
+        r"<noscript>(<div class=.evidence.*?</div>)\s*</noscript>", html.render(made), re.DOTALL
+    )
+    assert len(whole) == 3
+    monkeypatch.setattr(html, "INLINE", 2)
+    page = html.render(made)
+    assert (
+        re.findall(r"<noscript>(<div class=.evidence.*?</div>)\s*</noscript>", page, re.DOTALL) == whole[:1]
+    )
+    assert re.findall(r'id="(chest/./id)".*?data-packed="(\d)"', page, re.DOTALL) == [
+        ("chest/a/id", "0"),
+        ("chest/b/id", "1"),
+    ]
+    (blob,) = re.findall('id="packed">(.*?)</script>', page)
+    texts = json.loads(gzip.decompress(base64.b64decode(blob)))
+    assert [text.strip() for text in texts] == whole[1:]
+    assert "&lt;scale&gt;" in texts[0]
+    assert html.render(made) == page
 
 
 def test_a_cluster_is_not_called_a_patient():

@@ -11,6 +11,8 @@ from tests.report import browser
 from tests.report.records import figures, sample
 
 pytest.importorskip("selenium", reason="the extra `test` has selenium")
+from selenium.webdriver.support import wait
+
 AXE = Path(os.environ.get("MEDBENCH_AXE", Path(__file__).parents[2] / "build/axe/package/axe.min.js"))
 pytestmark = pytest.mark.skipif(
     not (browser.CHROMIUM and browser.DRIVER), reason="chromium and chromium-driver are not installed"
@@ -95,6 +97,25 @@ def test_evidence_opens_by_the_keyboard_and_its_runs_are_found(opened):
     link.send_keys("\ue007")
     (run,) = find(opened, "#r1")
     assert run.is_displayed()
+
+
+def test_packed_evidence_opens_as_the_other_does(window, tmp_path, monkeypatch):
+    monkeypatch.setattr(html, "INLINE", 10)
+    path = tmp_path / "report.html"
+    path.write_text(html.render(sample()), encoding="utf-8")
+    window.get(path.as_uri())
+    window.get_log("browser")
+    for id_ in ("dermatology/claim-3/id", "chest/claim-8/id", "chest/scale-data/id"):
+        row = window.find_element("id", id_)
+        row.find_element("css selector", "summary").send_keys("\ue007")
+        wait.WebDriverWait(window, 10).until(
+            lambda _, row=row: row.find_elements("css selector", ".evidence")
+        )
+        assert len(row.find_elements("css selector", ".evidence")) == 1
+        assert "seed 1" in row.find_element("css selector", ".samples").text
+    row.find_element("css selector", "summary").send_keys("\ue007\ue007")
+    assert len(row.find_elements("css selector", ".evidence")) == 1
+    assert window.get_log("browser") == []
 
 
 def test_without_scripts_everything_is_there(window, page):

@@ -85,11 +85,23 @@
     return false;
   }
 
-  // Evidence is text until somebody opens it, so that thousands of rows stay light.
-  table.addEventListener("toggle", event => {
-    const kept = event.target.querySelector("noscript");
+  // Evidence is text until somebody opens it, so that thousands of rows stay light; of so many it is packed.
+  let unpacked = null;
+  async function unpack() {
+    const bytes = Uint8Array.from(atob(document.getElementById("packed").textContent), each => each.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return JSON.parse(await new Response(stream).text());
+  }
+  async function show(details) {
+    const kept = details.querySelector("noscript");
     if (kept) kept.outerHTML = kept.textContent;
-  }, true);
+    const place = details.dataset.packed;
+    if (place === undefined) return;
+    delete details.dataset.packed;
+    unpacked ??= unpack();
+    details.insertAdjacentHTML("beforeend", (await unpacked)[place]);
+  }
+  table.addEventListener("toggle", event => show(event.target), true);
   form.addEventListener("input", () => { filter(); remember(); });
   form.addEventListener("submit", event => event.preventDefault());
   form.addEventListener("reset", () => setTimeout(() => { column = -1; sort(); filter(); remember(); }));
