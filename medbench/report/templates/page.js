@@ -77,7 +77,9 @@
 
   // A place that a link leads to is made visible: unfiltered, and its details open.
   function follow() {
-    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const name = decodeURIComponent(location.hash.slice(1));
+    if (/^r\d+$/.test(name)) show(document.getElementById("runs"));
+    const target = document.getElementById(name);
     if (!target) return location.hash.includes("=");
     target.hidden = false;
     for (let at = target; at; at = at.parentElement) if (at.nodeName === "DETAILS") at.open = true;
@@ -85,7 +87,7 @@
     return false;
   }
 
-  // Evidence is text until somebody opens it, so that thousands of rows stay light; of so many it is packed.
+  // Evidence and runs are text until somebody opens them, so that thousands stay light; of so many, evidence is packed.
   let unpacked = null;
   async function unpack() {
     const bytes = Uint8Array.from(atob(document.getElementById("packed").textContent), each => each.charCodeAt(0));
@@ -101,7 +103,7 @@
     unpacked ??= unpack();
     details.insertAdjacentHTML("beforeend", (await unpacked)[place]);
   }
-  table.addEventListener("toggle", event => show(event.target), true);
+  document.addEventListener("toggle", event => show(event.target), true);
   form.addEventListener("input", () => { filter(); remember(); });
   form.addEventListener("submit", event => event.preventDefault());
   form.addEventListener("reset", () => setTimeout(() => { column = -1; sort(); filter(); remember(); }));
