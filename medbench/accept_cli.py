@@ -105,9 +105,11 @@ def _selected(found: Candidates, expression: str) -> list[Expectation]:
 
 def _known(suite: Path, root: Path, tier: str) -> Expectations:
     """What is accepted, with that of the suite which this one extends."""
-    own = expect.load(root, tier)
-    base = load_suite(suite).base
-    return own.over(expect.load(expect.beside(Path(base)), tier), replaced=lambda _: False) if base else own
+    own, declared = expect.load(root, tier), load_suite(suite)
+    if not declared.base:
+        return own
+    base = expect.load(expect.beside(Path(declared.base)), tier)
+    return own.over(base, replaced=declared.replaces_item)
 
 
 def _keep_message(changes: Sequence[Change], reason: str, tier: str, known: Expectations) -> Path:

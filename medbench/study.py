@@ -183,12 +183,7 @@ class Study:
         if not self.suite.base or self.options.expectations:
             return own
         base = expect.load(expect.beside(Path(self.suite.base)), self.options.tier)
-        return own.over(base, replaced=self._is_replaced)
-
-    def _is_replaced(self, item_id: str) -> bool:
-        """Whether the suite declares the item's task or claim anew."""
-        task, claim = item_id.split("/")[:2]
-        return task in self.suite.replaces.tasks or claim in self.suite.replaces.claims
+        return own.over(base, replaced=self.suite.replaces_item)
 
     def _references(self) -> References:
         """Found by what was run, so that the base's serve whoever asks for the same; by trainer."""

@@ -273,3 +273,8 @@ class Suite(msgspec.Struct, frozen=True, kw_only=True):
     def arms(self, claim: Claim, tier: str) -> dict[str, Arm]:
         """The arms of a claim in a declared tier: its own, else of the tier that it takes arms of."""
         return claim.arms.get(tier) or claim.arms.get(self.tiers[tier].arms_of, {})
+
+    def replaces_item(self, item: str) -> bool:
+        """Whether the task or the claim of an item, by its id, is one that the base declares otherwise."""
+        task, claim = item.split("/")[:2]
+        return task in self.replaces.tasks or claim in self.replaces.claims
