@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from medbench import candidates, expect
+from medbench.accepting import sharing, told_of_sharing
 from medbench.candidates import Candidates
 from medbench.diff.message import commit_message
 from medbench.errors import MedbenchError
@@ -86,7 +87,9 @@ def run(args: argparse.Namespace) -> int:
     else:
         taken = candidates.take(found, changes, root)
         message = _keep_message(to_write, args.reason, found.about.tier, known)
-        print(f"{count(len(to_write), 'item')} and {count(taken, 'reference run')} accepted")
+        print(f"{count(len(to_write), 'item')} and {count(taken.runs, 'reference run')} accepted")
+        others = sharing(taken.replaced, known.accepted, [each.item for each in chosen])
+        print("".join(f"{line}\n" for line in told_of_sharing(others, found.about.tier)), end="")
         print(f"commit them with: git add {_quoted(root)} && git commit -e -F {_quoted(message)}")
     return 0
 

@@ -14,10 +14,11 @@ import msgspec
 from msgspec.structs import replace
 
 from medbench import expect
+from medbench.accepting import Taken, named, runs_of
 from medbench.errors import MedbenchError
 from medbench.expect import INDEX, Change, Expectation, Expectations, summary
 from medbench.reference import References
-from medbench.spec.records import label
+from medbench.spec.runs import RunSpec
 from medbench.store import StoredRun, read_run
 
 EXPECTATIONS, CHANGES, ABOUT = "expectations", "changes.txt", "candidates.json"
@@ -95,7 +96,7 @@ def end(folder: Path, changes: Sequence[Change]) -> str:
     changed = sum(change.before != change.after for change in changes)
     kept = sum(bool(change.why_kept) for change in changes)
     last = f"{changed} of {len(changes)} items would change"
-    last += f", {kept} could not be accepted as they are" if kept else ""
+    last += f"; {kept} cannot be accepted from this session (changes.txt says why)" if kept else ""
     text = "\n".join(filter(None, (summary(changes), last)))
     try:
         (folder / CHANGES).write_text(text + "\n", encoding="utf-8")
@@ -161,7 +162,7 @@ def _change(candidate: Expectation, before: Expectation | None, reason: str, dat
     return Change(candidate.item, before, replace(candidate, accepted=accepted))
 
 
-def take(candidates: Candidates, chosen: Sequence[Change], root: Path) -> int:
+def take(candidates: Candidates, chosen: Sequence[Change], root: Path) -> Taken:
     """Accept what `changes` made of candidates, and the reference runs that the items are of.
 
     Args:
@@ -169,41 +170,28 @@ def take(candidates: Candidates, chosen: Sequence[Change], root: Path) -> int:
       chosen: what is to change.
       root: the folder `expectations` of the suite.
 
-    Returns:
-      How many reference runs were accepted.
-
     Raises:
       MedbenchError: what is accepted is damaged or cannot be written; so is a run.
     """
     tier = candidates.about.tier
     expect.put(chosen, expect.load(root, tier), root, tier)
-    taken = [change.after for change in chosen if change.after is not None and not change.why_kept]
-    number = 0
+    items = [change.after for change in chosen if change.after is not None and not change.why_kept]
+    number, replaced = 0, list[RunSpec]()
     for folder in sorted((candidates.root / tier).glob("runs*")):
         into = References(root / tier / folder.name)
-        for run in _runs_of(taken, folder):
+        for run in _runs_of(items, folder):
+            spec = run.record.spec
+            replaced += [spec] if into.get(spec) else []
             into.accept(run)
             number += 1
-    return number
+    return Taken(number, replaced)
 
 
 def _runs_of(items: Sequence[Expectation], folder: Path) -> list[StoredRun]:
-    """The proposed reference runs, by task, whose arms and seeds items have."""
-    wanted = {
-        (item.item.partition("/")[0], arm, seed)
-        for item in items
-        for arm in item.arms.values()
-        for by_seed in item.samples.values()
-        for seed in by_seed
-    }
+    """The proposed reference runs that items' values are of."""
+    wanted = set[tuple[str, str, int]]().union(*map(runs_of, items))
     runs = (read_run(path, "loaded") for path in sorted(folder.glob("*/*")))
-    return [run for run in runs if run is not None and _named(run) in wanted]
-
-
-def _named(run: StoredRun) -> tuple[str, str, int]:
-    spec = run.record.spec
-    recipe = spec.recipe.name if spec.own_recipe else ""
-    return spec.task, label(spec.backbone.name, fraction=spec.fraction, recipe=recipe), spec.seed
+    return [run for run in runs if run is not None and named(run.record.spec) in wanted]
 
 
 def _copy_values(accepted_in: Path, copy: Path, tier: str) -> None:

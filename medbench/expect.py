@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 import msgspec
 import numpy as np
 
-from medbench.errors import MedbenchError
+from medbench.errors import MedbenchError, few
 from medbench.judgement import Check, Definition, Interval, Judgement, Status, Verdict
 from medbench.metrics.registry import higher_is_better
 from medbench.predicates import PREDICATES, verdict
@@ -500,9 +500,14 @@ def changed_definition(before: Definition, now: Definition) -> list[tuple[str, o
 
 
 def lost_seeds(before: Samples, now: Samples) -> list[int]:
-    """Seeds that were taken away with no new one in their place."""
-    seeds_before, seeds_now = (set(next(iter(samples.values()), ())) for samples in (before, now))
-    return sorted(seeds_before - seeds_now) if seeds_now < seeds_before else []
+    """Seeds that were taken away from any term with no new one in their place."""
+    gone = {
+        seed
+        for term, of in now.items()
+        for seed in before.get(term, {}).keys() - of.keys()
+        if not of.keys() - before.get(term, {}).keys()
+    }
+    return sorted(gone)
 
 
 def lost_groups(before: Groups, now: Groups) -> list[str]:
@@ -549,13 +554,16 @@ def _detail(expectation: Expectation, judgement: Judgement, comparisons: Sequenc
     parts = []
     if judgement.verdict != expectation.verdict:
         parts.append(f"{judgement.verdict}, accepted as {expectation.verdict}")
-    outside = [c for c in comparisons if c.outside]
+    outside = sorted((c for c in comparisons if c.outside), key=lambda c: (c.loaded, -c.distance))
     if outside:
-        worst = max(outside, key=lambda c: c.distance)
+        worst, *others = outside
         parts.append(
             f"{worst.quantity}: {worst.measured:.5f}, accepted {worst.expected:.5f} ± {worst.half:.5f}; "
             f"{len(outside)} of {len(comparisons)} values are outside"
         )
+        also = few([f"{c.quantity} {c.measured - c.expected:+.5f}" for c in others])
+        parts += [f"also {also}"] if also else []
+        parts += [_CONTRADICTED] if worst.loaded else []
         moved = [arm for arm in judgement.arms if judgement.arms[arm] != expectation.arms.get(arm)]
         parts += [
             f"{arm} was {expectation.arms.get(arm, 'not there')}, is {judgement.arms[arm]}" for arm in moved
@@ -570,6 +578,12 @@ def _detail(expectation: Expectation, judgement: Judgement, comparisons: Sequenc
     if not comparisons:
         parts.append("no value could be compared")
     return "; ".join([*(parts or ["unchanged"]), *_loaded(judgement)])
+
+
+_CONTRADICTED = (
+    "what is loaded was not made anew, so it is the metric's code, the accepted value or the reference "
+    "run that changed: see git log expectations"
+)
 
 
 def _loaded(judgement: Judgement) -> list[str]:

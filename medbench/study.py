@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
 from medbench import candidates, expect, policy, spread
-from medbench.accepting import require_one_code, same_predictions
+from medbench.accepting import Taken, require_one_code, same_predictions, sharing, told_of_sharing
 from medbench.anchors import Anchor, load_anchors
 from medbench.campaign import Campaign
 from medbench.cost import hours, operations
@@ -643,14 +643,20 @@ class Study:
         )
         items = [change.item for change in changes if not change.why_kept]
         taken = self._accept_runs(items, self.references)
-        changed = taken or any(change.before != change.after for change in changes)
+        changed = taken.runs or any(change.before != change.after for change in changes)
         if not changed:
             said = f"{expect.summary(changes)}\nnothing changed, so nothing was written"
             return said, frozenset(items)
         message = self._keep_message(changes, reason)
-        said = (
-            f"{expect.summary(changes)}\n{taken} reference runs accepted\n"
-            f"commit them with: git add {_quoted(self.accepted_in)} && git commit -e -F {_quoted(message)}"
+        others = sharing(taken.replaced, self.expectations.accepted, items)
+        commit = f"git add {_quoted(self.accepted_in)} && git commit -e -F {_quoted(message)}"
+        said = "\n".join(
+            [
+                expect.summary(changes),
+                f"{taken.runs} reference runs accepted",
+                *told_of_sharing(others, self.options.tier),
+                f"commit them with: {commit}",
+            ]
         )
         return said, frozenset(items)
 
@@ -734,15 +740,17 @@ class Study:
             trainer="" if self.trainer is None else str(self.trainer),
         )
 
-    def _accept_runs(self, item_ids: Iterable[str], into: References) -> int:
-        """Copy the stored runs of items that are not references yet, or differ; returns how many."""
-        taken, code = 0, self._code
+    def _accept_runs(self, item_ids: Iterable[str], into: References) -> Taken:
+        """Copy the stored runs of items that are not references yet, or differ."""
+        number, replaced, code = 0, list[RunSpec](), self._code
         for spec in self.plan(item_ids).runs:
             run = self._store.get(run_id(spec, code)) if self._cohort(spec.task).generated else None
-            if run is not None and not same_predictions(run, self.references.get(spec)):
+            before = self.references.get(spec)
+            if run is not None and not same_predictions(run, before):
                 into.accept(run)
-                taken += 1
-        return taken
+                number += 1
+                replaced += [spec] if before else []
+        return Taken(number, replaced)
 
     def _as_accepted(self, judgement: Judgement, check: Check) -> Check:
         """The check as it will be after this session accepts the item."""

@@ -209,3 +209,26 @@ def test_damaged_candidates_are_one_message_and_change_nothing(proposed, capsys,
 def test_a_suite_that_is_not_there_is_one_message(proposed, capsys):
     assert cli.main(["accept", "candidate", "--reason", "meant", "--suite", "elsewhere"]) == 2
     assert "elsewhere" in capsys.readouterr().err
+
+
+def test_items_that_share_a_replaced_run_are_named_with_what_shows_them(project, capsys):
+    project.accept()
+    project.world({"mammography/dense": REFUTED})
+    project.run("benchmarks", "--runs=force", "--candidates=candidate")
+    cli.main(["accept", "candidate", "--reason", "meant"])
+    said = capsys.readouterr().out
+    assert (
+        "these runs are also those of 2 items that were not accepted anew: "
+        "mammography/ood-robustness/vendor-b, mammography/scale-data/id. See whether they still hold, else "
+        "accept them too: pytest benchmarks -k 'mammography/ood-robustness or mammography/scale-data' "
+        "--runs=never"
+    ) in said
+
+
+def test_pytest_names_them_too_when_it_accepts(project):
+    project.accept()
+    project.world({"mammography/dense": REFUTED})
+    told = project.run("benchmarks", "-k", "dense", "--runs=force", "--expect=update", "--reason=meant")
+    told.stdout.fnmatch_lines(["*these runs are also those of 2 items that were not accepted anew: mammo*"])
+    whole = project.run("benchmarks", "--runs=force", "--expect=update", "--reason=again")
+    whole.stdout.no_fnmatch_line("*these runs are also those of*")

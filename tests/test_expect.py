@@ -129,6 +129,27 @@ def test_the_value_shown_is_the_one_furthest_out_for_its_band(root):
     assert (inside.quantity, inside.status) == ("baseline, seed 2", "ok")
 
 
+def test_all_values_that_left_their_bands_are_told_the_furthest_measured_first(root):
+    result = check(samples([0.81, 0.8104, 0.8203], [0.8301, 0.8212, 0.8119]), accepted(root))
+    assert result.detail == (
+        "treatment, seed 3: 0.81190, accepted 0.84000 ± 0.00100; 3 of 6 values are outside; "
+        "also baseline, seed 2 +0.01040, treatment, seed 2 +0.00120"
+    )
+    both = replace(
+        samples([0.81, 0.8104, 0.82], [0.93, 0.82, 0.84]), trained={"baseline": [2], "treatment": []}
+    )
+    assert check(both, accepted(root)).detail.startswith("baseline, seed 2: 0.81040")
+
+
+def test_a_loaded_value_outside_its_band_says_that_nothing_was_made_anew(root):
+    moved = samples([0.81, 0.80, 0.85], TREAT)
+    assert "see git log expectations" not in check(moved, accepted(root)).detail
+    loaded = replace(moved, trained={"baseline": [1], "treatment": [1]})
+    assert "the accepted value or the reference run that changed: see git log expectations" in (
+        check(loaded, accepted(root)).detail
+    )
+
+
 @pytest.mark.parametrize(
     ("rows", "tolerance"),
     [

@@ -66,10 +66,16 @@ def advice(report: Report) -> list[Advice]:
         lines.append(Advice("Put right what could not be judged: the messages are under “What changed”."))
     if changed:
         lines += [Advice(f"Look at {_some(changed)}: which arm moved, and by how much.")]
-        lines += [
-            Advice("If the new values are right, accept them:", accept(report, changed)),
-            Advice(f"If they are not, undo {_suspects(report)}, and run the same items again."),
-        ]
+        if still := _unmoved(report, changed):
+            text = (
+                f"{_some(still)} did not move since {_before(report)}: it was red then already, or what was "
+                "accepted has been edited since:"
+            )
+            lines.append(Advice(text, "git log -p -- expectations"))
+        lines.append(Advice("If the new values are right, accept them:", accept(report, changed)))
+        if len(still) < len(changed):
+            text = f"If they are not, undo {_suspects(report)}, and run the same items again."
+            lines.append(Advice(text))
     if gone := by_status["vanished"]:
         lines.append(
             Advice(
@@ -87,6 +93,18 @@ def advice(report: Report) -> list[Advice]:
             Advice(f"{_some(failed)} failed and nothing comparable was accepted: read the evidence.")
         )
     return lines
+
+
+def _unmoved(report: Report, items: Sequence[str]) -> list[str]:
+    """Those of some items that are as they were in the earlier report, if there is one."""
+    if report.since is None:
+        return []
+    unchanged = {each.id for each in report.since.differences if each.state == "unchanged"}
+    return [item for item in items if item in unchanged]
+
+
+def _before(report: Report) -> str:
+    return report.since.before if report.since else ""
 
 
 def accept(report: Report, items: Sequence[str]) -> str:

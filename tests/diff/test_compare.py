@@ -126,6 +126,14 @@ def test_seeds_without_replacement_have_vanished():
     assert (found.state, found.sentence) == ("vanished", "seeds are gone: 4, 5")
 
 
+@pytest.mark.parametrize("arm", ["baseline", "treatment"])
+def test_seeds_that_one_arm_has_lost_have_vanished(arm):
+    fewer = samples()
+    fewer[arm] = {seed: value for seed, value in fewer[arm].items() if seed != 2}
+    found = only(values(), values(samples=fewer))
+    assert (found.state, found.sentence) == ("vanished", "seeds are gone: 2")
+
+
 def test_a_metric_that_is_undefined_now_has_vanished():
     found = only(values(), values(state="missing", reason="one class", samples={}))
     assert (found.state, found.sentence) == ("vanished", "undefined: one class")

@@ -32,6 +32,17 @@ def test_a_drift_is_looked_at_accepted_by_a_command_or_undone_by_what_differs():
     assert "undo jax 0.10.2 → 0.11.0, and" in undo.text
 
 
+def test_what_drifted_and_did_not_move_since_the_night_before_is_sought_in_what_was_accepted():
+    made = sample()
+    (before,) = made.since.differences
+    unchanged = msgspec.structs.replace(before, state="unchanged")
+    since = msgspec.structs.replace(made.since, differences=[unchanged])
+    _, still, accept = advice(msgspec.structs.replace(made, since=since))
+    assert still.text.startswith(f"{ITEM} did not move since report of 2026-11-30")
+    assert still.command == "git log -p -- expectations"
+    assert accept.command
+
+
 def test_without_an_earlier_report_nobody_is_suspected():
     assert "undo what changed, and" in texts(report(result(check=DRIFT, category="failed", red=True)))[-1]
 
