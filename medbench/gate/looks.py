@@ -47,7 +47,7 @@ def _heavy(stream: np.random.Generator, shape: tuple[int, int]) -> Values:
 
 def _shared(stream: np.random.Generator, shape: tuple[int, int]) -> Values:
     of_runs = stream.normal(size=(GROUPS, shape[1]))[np.arange(shape[0]) % GROUPS]
-    return (of_runs + stream.normal(size=shape)) / np.sqrt(2)
+    return np.asarray((of_runs + stream.normal(size=shape)) / np.sqrt(2), dtype=np.float64)
 
 
 def _outlying(stream: np.random.Generator, shape: tuple[int, int]) -> Values:
@@ -55,7 +55,8 @@ def _outlying(stream: np.random.Generator, shape: tuple[int, int]) -> Values:
 
 
 def _rounded(stream: np.random.Generator, shape: tuple[int, int]) -> Values:
-    return np.round(stream.normal(size=shape) / FEW_DIGITS) * FEW_DIGITS
+    digits: Values = np.round(stream.normal(size=shape) / FEW_DIGITS)
+    return digits * FEW_DIGITS
 
 
 def _at_the_ceiling(stream: np.random.Generator, shape: tuple[int, int]) -> Values:

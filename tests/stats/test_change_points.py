@@ -142,7 +142,7 @@ def test_two_jumps_are_both_found():
 @given(seed=st.integers(0, 10_000))
 def test_the_night_and_p_are_those_of_the_largest_t_of_scores(seed):
     values = noise(40, 1, seed=seed)[0]
-    values[20:] += 0.03
+    values[20:] += 0.05  # so that no line fits better
     at, p = by_hand(values)
     jumps = found(values).jumps
     assert any(jump.at == at and jump.p == pytest.approx(p, rel=1e-6) for jump in jumps) == (p <= LEVEL / 4)
