@@ -13,10 +13,12 @@ import msgspec
 
 from medbench import expect, packaged
 from medbench.diff import revision
+from medbench.diff.revision import RUNS
 from medbench.diff.sides import Side, of_expectations, of_report
 from medbench.diff.terms import Tolerance
 from medbench.errors import MedbenchError, printable
 from medbench.expect import INDEX, Expectations
+from medbench.reference import References
 from medbench.remote import is_url
 from medbench.report.record import SCHEMA_VERSION, Report
 from medbench.spec.loader import shown
@@ -185,14 +187,20 @@ def _read_expectations(name: str, places: Places, tier: str) -> Side:
             f"{shown(folder)}: no accepted values of tier `{tier}`; there are tiers: {there}. Name the "
             "folder `expectations`, and a tier with --tier."
         )
-    return of_expectations(
+    from medbench.diff.referenced import with_references  # noqa: PLC0415 (brings all that judges)
+
+    side = of_expectations(
         expect.load(folder, tier), words=f"expectations in {shown(folder)}/{tier}", tier=tier
     )
+    return with_references(side, References(folder / tier / RUNS).get, places.suite)
 
 
 def _read_revision(name: str, places: Places, tier: str) -> Side:
-    expectations, words = revision.expectations_at(name, places.expectations, tier)
-    return of_expectations(expectations, words=words, tier=tier)
+    from medbench.diff.referenced import with_references  # noqa: PLC0415
+
+    at = revision.resolved(name, places.expectations)
+    side = of_expectations(revision.expectations_at(at, tier), words=at.words, tier=tier)
+    return with_references(side, revision.RunsAt(at, tier).get, places.suite)
 
 
 def _read_store(name: str, places: Places, tier: str) -> Side:

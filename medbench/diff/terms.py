@@ -241,14 +241,16 @@ def _over_patients(of: Compared) -> _OverPatients | None:
     None where predictions are not at hand on both sides, are not of the same examples, or where the metric
     is known of a run as a whole.
     """
-    sides = (of.pair.before.predicted, of.pair.after.predicted)
-    if sides[0] is None or sides[1] is None:
+    before, after = of.pair.before.predicted, of.pair.after.predicted
+    if before is None or after is None:
         return None
-    metric, cluster = sides[1].metric, sides[1].cluster
     scored = {
-        "before": {seed: sides[0].sample(of.term, seed) for seed in of.seeds_before},
-        "after": {seed: sides[1].sample(of.term, seed) for seed in of.seeds_after},
+        name: {seed: sample for seed in seeds if (sample := side.sample(of.term, seed)) is not None}
+        for name, side, seeds in zip(_NAMES, (before, after), (of.seeds_before, of.seeds_after), strict=True)
     }
+    if [*map(len, scored.values())] != [len(of.seeds_before), len(of.seeds_after)]:
+        return None
+    metric, cluster = after.metric, after.cluster
     samples = [sample for by_seed in scored.values() for sample in by_seed.values()]
     if any(samples[0].predictions.difference(each.predictions) for each in samples[1:]):
         return None
@@ -272,7 +274,8 @@ def _over_patients(of: Compared) -> _OverPatients | None:
     return _OverPatients((found.variance, patients - 1.0), found.floor, reason)
 
 
+_NAMES = ("before", "after")
 _SIDES = tuple(
     Term(arm=side, evaluation_set="compared", weight=weight, name=side)
-    for side, weight in (("before", -1.0), ("after", 1.0))
+    for side, weight in zip(_NAMES, (-1.0, 1.0), strict=True)
 )

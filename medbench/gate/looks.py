@@ -60,13 +60,16 @@ def _rounded(stream: np.random.Generator, shape: tuple[int, int]) -> Values:
 
 
 def _at_the_ceiling(stream: np.random.Generator, shape: tuple[int, int]) -> Values:
-    return -1.0 * (stream.random(shape) < CEILING)
+    return -(stream.random(shape) < CEILING).astype(np.float64)
 
 
 def _machines(stream: np.random.Generator, shape: tuple[int, int]) -> Values:
-    """As `medbench validate-gate` has it: the largest of 18 moves is a third of the tolerance."""
+    """As `medbench validate-gate` has it: of 18 values on two machines, a third of the tolerance lies between
+    the two that are furthest apart.
+    """
     largest = 2.79  # median of the largest of 18 |t| with 5 degrees of freedom
-    return stream.standard_t(5, size=shape) / largest / 3 * TOLERANCE / SD
+    apart = stream.standard_t(5, size=shape) / largest / 3 * TOLERANCE / SD
+    return np.asarray(apart / np.sqrt(2), dtype=np.float64)  # each of the two
 
 
 def _constant(_: np.random.Generator, shape: tuple[int, int]) -> Values:
