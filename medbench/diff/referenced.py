@@ -1,4 +1,4 @@
-"""Predictions behind accepted values: those of the reference runs beside them, in a folder or at a revision.
+"""Predictions behind values that lie apart from them: of reference runs, and of a report's runs in a store.
 
 A suite is planned, and a run read, once a value moved; nothing is judged or written here.
 """
@@ -12,21 +12,24 @@ from pathlib import Path
 from medbench.diff.sides import ItemValues, Side
 from medbench.errors import MedbenchError
 from medbench.expect import ROUNDED
+from medbench.identity import spec_id
 from medbench.judge import sample_of
 from medbench.metrics import Metric, Sample, evaluate, metric_named
+from medbench.reference import References
+from medbench.report.record import Report
 from medbench.spec.runs import PlannedItem, RunSpec
-from medbench.store import StoredRun
+from medbench.store import Store, StoredRun
 from medbench.study import Options, Study
 
 Find = Callable[[RunSpec], StoredRun | None]
 
 
-def with_references(side: Side, find: Find, suite: Path) -> Side:
-    """The same accepted values, with the predictions of reference runs where these give them.
+def with_predictions(side: Side, find: Find, suite: Path) -> Side:
+    """The same values, with the predictions of runs that give them.
 
     Args:
-      side: of accepted values.
-      find: gives the reference run of a spec, or None.
+      side: of accepted values, or a report.
+      find: gives the run of a spec, or None.
       suite: the folder of declarations, from which it follows what an item's runs are.
     """
     plans = _Plans(suite, side.tier)
@@ -35,6 +38,23 @@ def with_references(side: Side, find: Find, suite: Path) -> Side:
         for item_id, items in side.items.items()
     }
     return replace(side, items=items)
+
+
+def runs_of_report(report: Report, store: Store, references: References) -> Find:
+    """The runs that a report names, by what was run.
+
+    Args:
+      report: names them by their ids.
+      store: where they are, if they are still there.
+      references: for those that were loaded.
+    """
+    ids = {run.spec_id: run.run_id for run in report.provenance}
+
+    def find(spec: RunSpec) -> StoredRun | None:
+        run_id = ids.get(spec_id(spec))
+        return (store.get(run_id) if run_id else None) or references.get(spec)
+
+    return find
 
 
 @dataclass(frozen=True)
@@ -64,13 +84,13 @@ class _Plans:
 
 @dataclass(frozen=True)
 class _Referenced:
-    """The predictions behind an item's accepted values; see `medbench.diff.sides.Predicted`."""
+    """The predictions behind an item's values; see `medbench.diff.sides.Predicted`."""
 
     item: ItemValues
     plans: _Plans
     find: Find
     cluster: str = "patient"
-    """As in all generated cohorts; runs of others are never reference runs."""
+    """In the words of a reason: what stands for one is known to cohorts, which are not opened."""
 
     @cached_property
     def _planned(self) -> PlannedItem | None:
@@ -83,9 +103,10 @@ class _Referenced:
         return metric_named(self._planned.item.metric, self._planned.metrics)
 
     def sample(self, term: str, seed: int) -> Sample | None:
-        """What the metric looks at of a reference run; None where it does not give the accepted value.
+        """What the metric looks at of a run; None where it does not give the value.
 
-        So it is where the value was accepted on another device class, or by another metric or plan.
+        So it is where the value is of another device class, or by another metric or plan, or where the run
+        was made again since.
 
         Raises:
           MedbenchError: a run is damaged.
@@ -100,5 +121,5 @@ class _Referenced:
             return None
         sample = sample_of(run, self.metric, of.evaluation_set, planned.units)
         value, _ = evaluate(self.metric, sample)
-        accepted = self.item.samples[term][seed]
-        return sample if value is not None and abs(value - accepted) <= ROUNDED else None
+        stored = self.item.samples[term][seed]
+        return sample if value is not None and abs(value - stored) <= ROUNDED else None

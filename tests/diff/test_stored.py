@@ -157,3 +157,19 @@ def test_accepted_values_without_predictions_of_theirs_are_compared_without_pati
             shutil.copytree(record.parent, other[spec])
     _, found, _ = diff(project, "expectations", "after")
     assert moved(found) == {"baseline": "tolerance", "treatment": "tolerance"}
+
+
+def test_a_report_is_paired_by_patients_where_a_store_has_its_runs(project):
+    project.report("--runs=force", "--store=before")
+    night(project, "after", **{"mammography/dense": 0.3})
+    assert moved(diff(project, "out", "after")[1]) == {"baseline": "tolerance", "treatment": "tolerance"}
+    assert moved(diff(project, "out", "after", "--store=before")[1]) == PAIRED
+    night(project, "before", **{"mammography/dense": 0.25})
+    remade = diff(project, "out", "after", "--store=before")[1]
+    assert moved(remade) == {"baseline": "tolerance", "treatment": "tolerance"}
+
+
+def test_a_store_of_reports_that_is_not_there_is_a_mistake(project):
+    status, _, said = diff(project, "out", "after", "--store=nowhere")
+    assert status == 2
+    assert "--store nowhere: no such folder" in said
