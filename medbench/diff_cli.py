@@ -54,6 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "folder medbench's own suite)",
     )
     parser.add_argument(
+        "--store",
+        type=Path,
+        metavar="DIR",
+        help="the store that has the runs of reports, so that these are paired by patient too",
+    )
+    parser.add_argument(
         "--format",
         choices=("text", "markdown", "json"),
         default="text",
@@ -68,7 +74,9 @@ def run(args: argparse.Namespace) -> int:
     Raises:
       MedbenchError: a side is wrong, or the two cannot be compared.
     """
-    places = Places(args.suite or (HERE if HERE.exists() else suite()), args.tier)
+    places = Places(args.suite or (HERE if HERE.exists() else suite()), args.tier, args.store)
+    if args.store is not None and not args.store.is_dir():
+        raise MedbenchError(f"--store {args.store}: no such folder. Name the store that the reports are of.")
     if not places.suite.is_dir():
         raise MedbenchError(f"--suite {places.suite}: no such folder.")
     before, after = read_both(args.before, args.after, places)

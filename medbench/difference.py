@@ -12,9 +12,10 @@ from medbench.judgement import Interval, Verdict
 State = Literal["worse", "vanished", "not-comparable", "better", "new", "insignificant", "unchanged"]
 """In the order in which a person wants to see them.
 
-`worse`, `better`: a value moved further than machines move it, and than chance among patients and seeds
-explains; `insignificant`: it moved further than machines move it, but chance explains that; `unchanged`: it
-did not move so far; `new`, `vanished`: only one side has the item, or one of its sub-groups or seeds;
+`worse`, `better`: a value moved further than machines move it, and it is of the same runs (the same seeds of
+one spec on one device class), all moving one way, or chance among patients and seeds does not explain it;
+`insignificant`: it moved further than machines move it, but chance explains that; `unchanged`: it did not
+move so far; `new`, `vanished`: only one side has the item, or one of its sub-groups or seeds;
 `not-comparable`: the definition of task, cohort, metric or claim changed. Changed code, libraries and
 devices are compared, and are suspects.
 """
@@ -44,9 +45,12 @@ class TermChange(msgspec.Struct, frozen=True, kw_only=True):
     itself where nothing is known of the noise."""
     by: Literal["patients", "seeds", "tolerance"]
     """What the interval is over: the same patients and seeds; seeds alone, where predictions are not at
-    hand; nothing but what machines move values by, where seeds are the same and did not move further."""
+    hand; nothing but what machines move values by, where runs are the same."""
     p: float | None
     """Two-sided, of no change, adjusted over all terms that were compared (Holm); null by tolerance."""
+    moved: dict[int, float] = {}
+    """By seed, how far the same runs moved that moved further than machines move them, if they all moved one
+    way, positive where better: these make the state, whatever p is."""
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from medbench.diff import words
 from medbench.diff.sides import ItemValues, Side, differing
-from medbench.diff.terms import Compared, Pair, Tolerance, compared, priors, tested, unmoved
+from medbench.diff.terms import Compared, Pair, Tolerance, by_tolerance, compared, priors, tested
 from medbench.difference import Comparison, Difference, State, Suspect, TermChange
 from medbench.environment import CPU, SHAPING_LIBRARIES
 from medbench.errors import MedbenchError
@@ -126,11 +126,7 @@ def _moves(pairs: Sequence[Pair], tolerance: Tolerance) -> list[_Moves]:
     ]
     everything = [each for of in terms for each in of]
     known = priors(everything)
-    found = {
-        id(each): tested(each, known[each.pair.metric], higher_is_better=_rewards(each.pair))
-        for each in everything
-        if each.moved
-    }
+    found = {id(each): tested(each, known[each.pair.metric]) for each in everything if each.moved}
     adjusted = _adjusted([each for each in everything if each.moved], found)
     return [_moves_of(of, found, adjusted) for of in terms]
 
@@ -143,13 +139,14 @@ def _moves_of(
     moves = _Moves([], [], [])
     for each in terms:
         if not each.moved:
-            moves.terms.append(unmoved(each, higher_is_better=_rewards(each.pair)))
+            moves.terms.append(by_tolerance(each))
             moves.states.append("unchanged")
             continue
         change, reason = found[id(each)]
-        moves.terms.append(replace(change, p=adjusted[each.quantity]))
+        moves.terms.append(replace(change, p=adjusted.get(each.quantity)))
         moves.states.append(_state(moves.terms[-1], each.tolerance))
-        moves.reasons.extend([reason] if reason and reason not in moves.reasons else [])
+        if reason and not change.moved and reason not in moves.reasons:
+            moves.reasons.append(reason)
     return moves
 
 
@@ -160,20 +157,18 @@ def _adjusted(
     raw: dict[tuple[object, ...], float] = {}
     for each in moved:
         p = found[id(each)][0].p
-        raw[each.quantity] = max(raw.get(each.quantity, 0.0), 1.0 if p is None else p)
+        if p is not None:
+            raw[each.quantity] = max(raw.get(each.quantity, 0.0), p)
     return dict(zip(raw, map(float, holm(list(raw.values()))), strict=True))
 
 
 def _state(change: TermChange, tolerance: float) -> State:
-    """Of a term that moved: further than machines move it and than chance explains, or not."""
+    """Of a term that moved: the same runs did, or others further than machines and chance explain, or not."""
+    if change.moved:
+        return "better" if sum(change.moved.values()) > 0 else "worse"
     if change.p is None or change.p >= LEVEL or abs(change.change.value) <= tolerance:
         return "insignificant"
     return "better" if change.change.value > 0 else "worse"
-
-
-def _rewards(pair: Pair) -> bool:
-    """Whether higher is better; pairs of whose metric that is not known are redefined."""
-    return bool(higher_is_better(pair.metric))
 
 
 def _redefined(pair: Pair) -> list[Suspect]:

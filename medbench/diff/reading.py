@@ -13,10 +13,12 @@ import msgspec
 
 from medbench import expect, packaged
 from medbench.diff import revision
+from medbench.diff.revision import RUNS
 from medbench.diff.sides import Side, of_expectations, of_report
 from medbench.diff.terms import Tolerance
 from medbench.errors import MedbenchError, printable
 from medbench.expect import INDEX, Expectations
+from medbench.reference import References
 from medbench.remote import is_url
 from medbench.report.record import SCHEMA_VERSION, Report
 from medbench.spec.loader import shown
@@ -36,10 +38,12 @@ class Places:
     Attributes:
       suite: the folder of declarations, beside which `expectations` lies.
       tier: of expectations and stores; empty for that of the report on the other side, else `embedded`.
+      store: folder of the store that has the runs of reports; None where their predictions are not at hand.
     """
 
     suite: Path
     tier: str = ""
+    store: Path | None = None
 
     @property
     def expectations(self) -> Path:
@@ -177,6 +181,18 @@ def tolerance_beside(expectations: Path) -> Tolerance:
     return Expectations(calibration=rows).tolerance
 
 
+def _read_report(name: str, places: Places, _: str) -> Side:
+    side = report_side(Path(name))
+    if places.store is None:
+        return side
+    from medbench.diff.referenced import runs_of_report, with_predictions  # noqa: PLC0415
+    from medbench.store import Store  # noqa: PLC0415
+
+    accepted = References(places.expectations / side.tier / RUNS)
+    find = runs_of_report(load_report(Path(name)), Store(places.store), accepted)
+    return with_predictions(side, find, places.suite)
+
+
 def _read_expectations(name: str, places: Places, tier: str) -> Side:
     folder = Path(name) if name else places.expectations
     if not (folder / tier).is_dir():
@@ -185,14 +201,20 @@ def _read_expectations(name: str, places: Places, tier: str) -> Side:
             f"{shown(folder)}: no accepted values of tier `{tier}`; there are tiers: {there}. Name the "
             "folder `expectations`, and a tier with --tier."
         )
-    return of_expectations(
+    from medbench.diff.referenced import with_predictions  # noqa: PLC0415 (brings all that judges)
+
+    side = of_expectations(
         expect.load(folder, tier), words=f"expectations in {shown(folder)}/{tier}", tier=tier
     )
+    return with_predictions(side, References(folder / tier / RUNS).get, places.suite)
 
 
 def _read_revision(name: str, places: Places, tier: str) -> Side:
-    expectations, words = revision.expectations_at(name, places.expectations, tier)
-    return of_expectations(expectations, words=words, tier=tier)
+    from medbench.diff.referenced import with_predictions  # noqa: PLC0415
+
+    at = revision.resolved(name, places.expectations)
+    side = of_expectations(revision.expectations_at(at, tier), words=at.words, tier=tier)
+    return with_predictions(side, revision.RunsAt(at, tier).get, places.suite)
 
 
 def _read_store(name: str, places: Places, tier: str) -> Side:
@@ -203,7 +225,7 @@ def _read_store(name: str, places: Places, tier: str) -> Side:
 
 
 _READERS: dict[Form, Callable[[str, Places, str], Side]] = {
-    "report": lambda name, *_: report_side(Path(name)),
+    "report": _read_report,
     "git": _read_revision,
     "expectations": _read_expectations,
     "store": _read_store,

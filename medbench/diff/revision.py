@@ -1,12 +1,22 @@
-"""Accepted values as a git revision has them, read from its objects: the working tree is not touched."""
+"""Accepted values and reference runs as a git revision has them; the working tree is not touched."""
 
+import shutil
 import subprocess
 import tempfile
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from medbench import expect
 from medbench.errors import MedbenchError, printable
 from medbench.expect import INDEX, Expectations
+from medbench.reference import References
+from medbench.spec.runs import RunSpec
+from medbench.store import StoredRun
+
+RUNS = "runs"
+"""The folder of a tier in which reference runs lie."""
 
 _LONGEST = 60
 """Seconds for one command of git."""
@@ -18,20 +28,34 @@ def is_revision(name: str, folder: Path) -> bool:
     return not name.startswith("-") and _resolved(name, _there(folder)) is not None
 
 
-def expectations_at(name: str, folder: Path, tier: str) -> tuple[Expectations, str]:
-    """What a folder of accepted values held at a revision.
+@dataclass(frozen=True)
+class Revision:
+    """A commit, and where in it a folder of accepted values is.
+
+    Attributes:
+      root: of the repository.
+      commit: its hash.
+      inside: the folder `expectations`, from the root on.
+      name: as it was given.
+      words: name, hash and day.
+    """
+
+    root: Path
+    commit: str
+    inside: PurePosixPath
+    name: str
+    words: str
+
+
+def resolved(name: str, folder: Path) -> Revision:
+    """The revision that a name stands for.
 
     Args:
       name: as git knows it: a branch, tag, hash, or `HEAD~3`.
       folder: `expectations` in the working tree, which need not exist there.
-      tier: whose values are read.
-
-    Returns:
-      The values, and the revision in words: name, hash and day.
 
     Raises:
-      MedbenchError: there is no git, no repository, no such revision or no such folder in it; or a file is
-        not as it should be, and the message names revision and file.
+      MedbenchError: there is no git, no repository or no such revision.
     """
     here = _there(folder)
     top = _git(here, "rev-parse", "--show-toplevel")
@@ -44,37 +68,77 @@ def expectations_at(name: str, folder: Path, tier: str) -> tuple[Expectations, s
     commit = None if name.startswith("-") else _resolved(name, root)
     if commit is None:
         raise MedbenchError(f"git knows no revision `{printable(name)}` in {root}. {_advice(root)}")
-    inside = folder.resolve().relative_to(root.resolve())
+    inside = PurePosixPath(folder.resolve().relative_to(root.resolve()))
     day = (_git(root, "show", "--no-patch", "--format=%cs", commit) or b"").decode().strip()
     words = f"expectations at {printable(name)} ({', '.join(filter(None, (commit[:12], day)))})"
+    return Revision(root, commit, inside, name, words)
+
+
+def expectations_at(at: Revision, tier: str) -> Expectations:
+    """What a folder of accepted values held at a revision.
+
+    Raises:
+      MedbenchError: there is no such folder in it, or a file is not as it should be, and the message names
+        revision and file.
+    """
     with tempfile.TemporaryDirectory() as copied:
-        if not _copy(root, commit, PurePosixPath(inside), tier, Path(copied)):
+        names = _copy(at, at.inside, Path(copied), lambda name: _is_read(name, tier))
+        if not any(name.parts[0] == tier for name in names):
             raise MedbenchError(
-                f"{words}: there is nothing in {inside}/{tier}. --tier names another tier, --suite the "
+                f"{at.words}: there is nothing in {at.inside}/{tier}. --tier names another tier, --suite the "
                 "folder that `expectations` lies beside."
             )
         try:
-            return expect.load(Path(copied), tier), words
+            return expect.load(Path(copied), tier)
         except MedbenchError as error:
-            message = str(error).replace(f"{copied}/", f"{printable(name)}:{inside}/")
+            message = str(error).replace(f"{copied}/", f"{printable(at.name)}:{at.inside}/")
             raise MedbenchError(message) from error
 
 
-def _copy(root: Path, commit: str, inside: PurePosixPath, tier: str, into: Path) -> int:
-    """Copy the accepted values of a tier out of a commit; how many files of the tier there are."""
-    listed = _git(root, "ls-tree", "-r", "-z", "--full-tree", commit, "--", f"{inside}/")
+class RunsAt:
+    """The reference runs of a revision, each copied out of git's objects when it is asked for.
+
+    Args:
+      at: the revision.
+      tier: whose runs.
+    """
+
+    def __init__(self, at: Revision, tier: str) -> None:
+        self._at, self._tier = at, tier
+        self._copied = Path(tempfile.mkdtemp(prefix="medbench-"))
+        weakref.finalize(self, shutil.rmtree, self._copied, ignore_errors=True)
+        self._references = References(self._copied)
+
+    def get(self, spec: RunSpec) -> StoredRun | None:
+        """The reference run of a spec, or None.
+
+        Raises:
+          MedbenchError: as `medbench.reference.References.get`.
+        """
+        path = self._references.path(spec)
+        if not path.exists():
+            own = PurePosixPath(self._tier, RUNS, *path.relative_to(self._copied).parts)
+            _copy(self._at, self._at.inside / own, path, lambda _: True)
+        return self._references.get(spec)
+
+
+def _copy(
+    at: Revision, inside: PurePosixPath, into: Path, wanted: Callable[[PurePosixPath], bool]
+) -> list[PurePosixPath]:
+    """Copy what is wanted of a folder out of a commit; the names of the files, from the folder on."""
+    listed = _git(at.root, "ls-tree", "-r", "-z", "--full-tree", at.commit, "--", f"{inside}/")
     found: dict[PurePosixPath, str] = {}
     for entry in filter(None, (listed or b"").split(b"\0")):
         facts, _, path = entry.partition(b"\t")
         mode, _, digest = facts.decode().split()
         name = PurePosixPath(path.decode(errors="surrogateescape")).relative_to(inside)
-        if mode in _FILE_MODES and _is_read(name, tier):
+        if mode in _FILE_MODES and wanted(name):
             found[name] = digest
-    for name, content in zip(found, _contents(root, list(found.values())), strict=True):
+    for name, content in zip(found, _contents(at.root, list(found.values())), strict=True):
         target = into / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
-    return sum(name.parts[0] == tier for name in found)
+    return list(found)
 
 
 def _is_read(name: PurePosixPath, tier: str) -> bool:

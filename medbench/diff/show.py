@@ -98,10 +98,15 @@ def _rows(differences: Sequence[Difference]) -> list[str]:
     for each in differences:
         found.append(f"{each.state:{width}}  {printable(each.id):{names}}  {printable(each.sentence)}")
         arms = max((len(term.term) for term in each.terms), default=0)
-        moved = [term for term in each.terms if term.by != "tolerance"]
+        moved = [term for term in each.terms if _is_shown(term)]
         found += [f"{'':{width}}    {term.term:{arms}}  {_term(term)}" for term in moved]
         found += [f"{'':{width}}    suspect: {_suspect(s)}" for s in each.suspects if s.kind != "definition"]
     return found
+
+
+def _is_shown(term: TermChange) -> bool:
+    """Whether it moved further than machines move it."""
+    return term.by != "tolerance" or bool(term.moved)
 
 
 def _term(term: TermChange) -> str:
@@ -138,7 +143,7 @@ def _markdown_rows(difference: Difference) -> list[str]:
     """The rows of an item: one for each arm that moved, or one."""
     own = [_suspect(each) for each in difference.suspects if each.kind != "definition"]
     first = [difference.state, difference.id, difference.sentence]
-    moved = [term for term in difference.terms if term.by != "tolerance"]
+    moved = [term for term in difference.terms if _is_shown(term)]
     rows = [[*first, *arm, few(own)] for arm in map(_arm_cells, moved)] or [[*first, *[""] * 5, few(own)]]
     return [_row(row if i == 0 else ["", "", "", *row[3:-1], ""]) for i, row in enumerate(rows)]
 

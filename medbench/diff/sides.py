@@ -38,8 +38,8 @@ class Predicted(Protocol):
     def cluster(self) -> str:
         """What stands for a patient."""
 
-    def sample(self, term: str, seed: int) -> Sample:
-        """What the metric looks at of one run."""
+    def sample(self, term: str, seed: int) -> Sample | None:
+        """What the metric looks at of one run; None where its predictions are not at hand."""
 
 
 @dataclass(frozen=True, kw_only=True)

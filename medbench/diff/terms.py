@@ -1,10 +1,9 @@
 """One term of an item on two sides: which seeds are compared, how far it moved, and over what chance.
 
-By tolerance where seeds are the same and did not move; else paired by patients where predictions are at
-hand, or over seeds alone.
+By tolerance where runs are the same; over patients too where predictions are at hand; else over seeds alone.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +15,7 @@ from medbench.expect import SAFETY
 from medbench.judge import why_too_few_patients
 from medbench.judgement import Interval
 from medbench.metrics.evidence import resting_on
+from medbench.metrics.registry import higher_is_better
 from medbench.over_patients import Evidence, of_sum
 from medbench.spec.effects import Term
 from medbench.stats.change import Error, Priors, Seeds, error_over_seeds, two_sided_p
@@ -42,6 +42,15 @@ class Pair:
         return definition.metric if definition else ""
 
     @property
+    def sign(self) -> float:
+        """1 where higher is better, else -1; pairs of whose metric that is not known are redefined."""
+        return 1.0 if higher_is_better(self.metric) else -1.0
+
+    def arms(self, term: str) -> tuple[str, str]:
+        """What was fine-tuned for a term, before and after."""
+        return self.before.quantity(term)[2], self.after.quantity(term)[2]
+
+    @property
     def terms(self) -> list[str]:
         """Those that both sides have values of."""
         return [
@@ -61,6 +70,7 @@ class Compared:
       values: of these.
       tolerance: how far machines move a value.
       moved: whether any value moved further than that, or none can tell.
+      drifted: by seed, how far the same runs moved that moved further than that, if all moved one way.
     """
 
     pair: Pair
@@ -70,6 +80,7 @@ class Compared:
     values: Seeds
     tolerance: float
     moved: bool
+    drifted: Mapping[int, float]
 
     @property
     def quantity(self) -> tuple[object, ...]:
@@ -77,9 +88,10 @@ class Compared:
         of = self.pair.after.quantity(self.term)
         return self.pair.metric, of, self.values.before, self.values.after
 
-    def change(self, *, higher_is_better: bool) -> float:
+    @property
+    def change(self) -> float:
         """After minus before, positive where better."""
-        return self.values.change if higher_is_better else -self.values.change
+        return self.pair.sign * self.values.change
 
     def record(
         self, change: Interval, *, by: Literal["patients", "seeds", "tolerance"], p: float | None
@@ -93,12 +105,13 @@ class Compared:
             change=change,
             by=by,
             p=p,
+            moved={seed: self.pair.sign * by for seed, by in self.drifted.items()},
         )
 
     @property
     def _arm(self) -> str:
         """What was fine-tuned, before and after where that changed."""
-        before, after = (side.quantity(self.term)[2] for side in (self.pair.before, self.pair.after))
+        before, after = self.pair.arms(self.term)
         return after if before == after else f"{before} -> {after}"
 
 
@@ -108,6 +121,10 @@ def compared(pair: Pair, term: str, tolerance: Tolerance) -> Compared:
     A seed that the later side loaded, and the earlier one accepted or loaded, was not made anew: where it
     did not move it says nothing, and is left out as long as there are others. Seeds that are shared are
     paired, if they are all that one side has or `FEWEST_PAIRS`; else all seeds of both sides are compared.
+
+    The same seed of the same arm on the same device class and images is the same run: that it moved further
+    than machines move it is no chance. Runs that moved so both ways look as if seeds were drawn anew (by
+    another order of random numbers, say): what that comes to is a question of chance among seeds.
     """
     before, after = pair.before.samples[term], pair.after.samples[term]
     classes = {of for side in (pair.before, pair.after) for of in side.devices[term].values()}
@@ -129,13 +146,23 @@ def compared(pair: Pair, term: str, tolerance: Tolerance) -> Compared:
         paired,
         tuple(tuple(group) for group in beside if group) if paired else (),
     )
-    still = (
+    alike = (
         paired
         and pair.before.cohort_fingerprint == pair.after.cohort_fingerprint
         and all(pair.before.devices[term][seed] == pair.after.devices[term][seed] for seed in told)
-        and all(abs(difference) <= limit for difference in values.differences)
     )
-    return Compared(pair, term, tuple(seeds_before), tuple(seeds_after), values, limit, not still)
+    far = {seed: by for seed, by in zip(told, values.differences, strict=True) if abs(by) > limit}
+    one_way = len({by > 0 for by in far.values()}) == 1 and len(set(pair.arms(term))) == 1
+    return Compared(
+        pair,
+        term,
+        tuple(seeds_before),
+        tuple(seeds_after),
+        values,
+        limit,
+        moved=bool(far) or not alike,
+        drifted=far if alike and one_way else {},
+    )
 
 
 def _is_one_run(pair: Pair, term: str, seed: int) -> bool:
@@ -164,17 +191,18 @@ def _priors(alike: list[Compared]) -> Priors:
     )
 
 
-def unmoved(of: Compared, *, higher_is_better: bool) -> TermChange:
-    """A term that moved no further than machines move it."""
-    change = of.change(higher_is_better=higher_is_better)
-    limits = Interval(value=change, low=change - of.tolerance, high=change + of.tolerance)
+def by_tolerance(of: Compared) -> TermChange:
+    """A term whose runs are the same on both sides, so that nothing but machines makes noise."""
+    limits = Interval(value=of.change, low=of.change - of.tolerance, high=of.change + of.tolerance)
     return of.record(limits, by="tolerance", p=None)
 
 
-def tested(of: Compared, priors: Priors, *, higher_is_better: bool) -> tuple[TermChange, str]:
+def tested(of: Compared, priors: Priors) -> tuple[TermChange, str]:
     """A term that moved, with its p as yet unadjusted, and why nothing can be concluded, if so."""
-    change, error = of.change(higher_is_better=higher_is_better), error_over_seeds(of.values, priors)
+    change, error = of.change, error_over_seeds(of.values, priors)
     over_patients = _over_patients(of)
+    if over_patients is None and of.drifted:
+        return by_tolerance(of), ""
     if over_patients is None:
         p = two_sided_p(change, error)
         return of.record(_interval(change, error), by="seeds", p=p), "" if error else _ONE_SEED
@@ -213,14 +241,16 @@ def _over_patients(of: Compared) -> _OverPatients | None:
     None where predictions are not at hand on both sides, are not of the same examples, or where the metric
     is known of a run as a whole.
     """
-    sides = (of.pair.before.predicted, of.pair.after.predicted)
-    if sides[0] is None or sides[1] is None:
+    before, after = of.pair.before.predicted, of.pair.after.predicted
+    if before is None or after is None:
         return None
-    metric, cluster = sides[1].metric, sides[1].cluster
     scored = {
-        "before": {seed: sides[0].sample(of.term, seed) for seed in of.seeds_before},
-        "after": {seed: sides[1].sample(of.term, seed) for seed in of.seeds_after},
+        name: {seed: sample for seed in seeds if (sample := side.sample(of.term, seed)) is not None}
+        for name, side, seeds in zip(_NAMES, (before, after), (of.seeds_before, of.seeds_after), strict=True)
     }
+    if [*map(len, scored.values())] != [len(of.seeds_before), len(of.seeds_after)]:
+        return None
+    metric, cluster = after.metric, after.cluster
     samples = [sample for by_seed in scored.values() for sample in by_seed.values()]
     if any(samples[0].predictions.difference(each.predictions) for each in samples[1:]):
         return None
@@ -244,7 +274,8 @@ def _over_patients(of: Compared) -> _OverPatients | None:
     return _OverPatients((found.variance, patients - 1.0), found.floor, reason)
 
 
+_NAMES = ("before", "after")
 _SIDES = tuple(
     Term(arm=side, evaluation_set="compared", weight=weight, name=side)
-    for side, weight in (("before", -1.0), ("after", 1.0))
+    for side, weight in zip(_NAMES, (-1.0, 1.0), strict=True)
 )

@@ -1,6 +1,7 @@
 """What became of an item, in one sentence for a person."""
 
 from collections.abc import Iterable, Sequence
+from statistics import fmean
 
 from medbench.diff.sides import ItemValues
 from medbench.diff.terms import Pair
@@ -52,7 +53,7 @@ def of_pair(
       reasons: why nothing can be concluded of some terms.
     """
     parts = [_said(what, which, "gone") for what, which in gone]
-    parts += [f"{t.term} is {state} by {abs(t.change.value):.4f}" for state, t in moved if state in _LOUD]
+    parts += [f"{t.term} is {state} by {_by(t)}" for state, t in moved if state in _LOUD]
     parts += [_said(what, which, "new") for what, which in new]
     within = [f"{t.term} by {t.change.value:+.4f}" for state, t in moved if state not in _LOUD]
     parts += [f"within chance: {', '.join(within)}"] if within else []
@@ -63,6 +64,14 @@ def of_pair(
 
 
 _LOUD: tuple[State, ...] = ("worse", "better")
+
+
+def _by(term: TermChange) -> str:
+    """How far a term moved; of the same runs, those that did are named."""
+    if not term.moved:
+        return f"{abs(term.change.value):.4f}"
+    seeds = "seed" if len(term.moved) == 1 else "seeds"
+    return f"{abs(fmean(term.moved.values())):.4f} in {seeds} {', '.join(map(str, term.moved))}"
 
 
 def of_one(item: ItemValues, *, gone: bool, elsewhere: bool) -> str:

@@ -7,8 +7,10 @@ from scipy import stats
 from medbench.diff.sides import Side
 from medbench.difference import Comparison
 from medbench.errors import MedbenchError
+from medbench.expect import Accepted, Calibration, Expectations, accepted_as, check
 from medbench.multiplicity import holm
 from tests.diff.sides import ITEM, NOISE, SEEDS, compared, definition, only, samples, side, tolerance, values
+from tests.judging import judgement
 
 MOVED = (0.004, -0.006, 0.001, 0.006, -0.003)
 """As `NOISE`, not by the same everywhere."""
@@ -55,10 +57,12 @@ def test_what_chance_explains_is_insignificant():
 def test_p_is_that_of_scipys_paired_t_test_adjusted_by_holm():
     before = {"baseline": [0.81, 0.80, 0.82, 0.805], "treatment": [0.83, 0.82, 0.84, 0.85]}
     after = {"baseline": [0.80, 0.79, 0.815, 0.80], "treatment": [0.84, 0.815, 0.85, 0.86]}
-    arms = dict.fromkeys(("baseline", "treatment"), "bit-s-r")  # of one run there is no prior
     sides = [
-        values(arms=arms, samples={arm: dict(enumerate(of, 1)) for arm, of in side.items()})
-        for side in (before, after)
+        values(
+            arms=dict.fromkeys(side, backbone),  # of one run there is no prior
+            samples={arm: dict(enumerate(of, 1)) for arm, of in side.items()},
+        )
+        for side, backbone in ((before, "bit-s-r"), (after, "bit-m-r"))
     ]
     found = only(*sides)
     oracle = holm([stats.ttest_rel(after[arm], before[arm]).pvalue for arm in before])
@@ -88,6 +92,90 @@ def test_loaded_seeds_do_not_hide_what_a_sentinel_shows():
     found = only(before, values(samples=sentinel, trained={"baseline": [1], "treatment": [1]}))
     assert found.state == "worse"
     assert found.terms[0].change.value == pytest.approx(-0.2)
+
+
+@pytest.mark.parametrize("by", [-0.02, -0.0004, 0.0004, 0.02])
+@pytest.mark.parametrize("trained", [(1,), SEEDS])
+def test_one_seed_of_the_same_run_that_moved_is_loud_as_the_check_is_red(trained, by):
+    """The check against accepted values (`numeric@1`) is the oracle; chance among seeds explains each."""
+    before, after = samples(), samples()
+    after["treatment"][1] += by
+    night = {arm: list(trained) for arm in after}
+    assert checked(before, after, trained=night) == "drifted"
+    found = only(values(samples=before, trained={}), values(samples=after, trained=night))
+    assert found.state == ("better" if by > 0 else "worse")
+    assert found.sentence == f"treatment is {found.state} by {abs(by):.4f} in seed 1"
+    assert found.terms[1].moved == {1: pytest.approx(by)}
+    assert (found.terms[1].by, found.terms[1].p) == ("tolerance", None)
+
+
+def test_a_seed_within_the_tolerance_is_quiet_as_the_check_is_green():
+    before, after = samples(), samples()
+    after["treatment"][1] -= 0.0002
+    night = {arm: list(SEEDS) for arm in after}
+    assert checked(before, after, trained=night) == "ok"
+    assert only(values(samples=before), values(samples=after, trained=night)).state == "unchanged"
+
+
+def test_of_a_loss_the_same_run_that_rose_is_worse():
+    of, after = definition(metric="nll@1"), samples()
+    after["treatment"][1] += 0.02
+    found = only(values(definition=of), values(definition=of, samples=after))
+    assert (found.state, found.terms[1].moved) == ("worse", {1: pytest.approx(-0.02)})
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        {"arms": {"baseline": "bit-s-r", "treatment": "bit-other-r"}},
+        {"cohort_fingerprint": "other images"},
+        {"devices": {arm: dict.fromkeys(SEEDS, "gpu-x") for arm in samples()}},
+    ],
+    ids=["backbone", "images", "device"],
+)
+def test_a_seed_of_another_run_is_held_against_chance(otherwise):
+    after = samples()
+    after["treatment"][1] -= 0.02
+    found = only(values(), values(samples=after, **otherwise))
+    assert (found.state, found.terms[1].moved, found.terms[1].by) == ("insignificant", {}, "seeds")
+
+
+def test_same_runs_that_moved_both_ways_are_held_against_chance():
+    """As if seeds were drawn anew, by another order of random numbers."""
+    after = samples()
+    after["treatment"][1] -= 0.02
+    after["treatment"][2] += 0.01
+    (_, treatment) = only(values(), values(samples=after)).terms
+    assert (treatment.moved, treatment.by) == ({}, "seeds")
+    assert treatment.p == 1.0 or treatment.p > 0.05
+
+
+def test_only_what_chance_may_explain_counts_among_the_tests_of_holm():
+    new_seeds = samples(baseline=0.80, seeds=(6, 7, 8, 9, 10))
+    of = definition(metric="average_precision@1")  # with a prior of its own
+    old, new = (values("chest/a/id", definition=of, samples=each) for each in (samples(), new_seeds))
+    alone = compared(old, new).differences[0].terms[0].p
+    both = compared(side(values(), old), side(values(samples=samples(treatment=0.80)), new))
+    terms = {each.id: each.terms for each in both.differences}
+    assert terms["chest/a/id"][0].p == pytest.approx(alone)
+    assert terms[ITEM][1].p is None
+
+
+CALIBRATION = Calibration(
+    variant="", environment="cpu", jax="", metric=judgement().definition.metric, largest_difference=0.0001
+)
+"""From which the tolerance of `tests.diff.sides` follows."""
+
+
+def checked(before, after, *, trained):
+    """What `medbench.expect.check` says of values, the earlier ones being accepted."""
+    devices = {arm: dict.fromkeys(of, "cpu") for arm, of in before.items()}
+    old = judgement(samples=before, devices=devices)
+    accepted = Expectations(
+        accepted=(accepted_as(old, "cpu", Accepted(date="", commit="", reason="", jax="")),),
+        calibration=(CALIBRATION,),
+    )
+    return check(judgement(samples=after, devices=devices, trained=trained), accepted).status
 
 
 def test_an_item_of_which_nothing_was_measured_says_so():

@@ -26,11 +26,14 @@ class FromRuns:
 
 
 def sides(runs, judged, metric="roc_auc", **changes):
-    """The baseline as what was before, and the treatment as what is now, of one and the same arm."""
+    """The baseline as what was before, and the treatment as what is now, of one and the same arm.
+
+    Its backbone is another one, so that the same seeds are not the same runs.
+    """
     of = definition(metric=metric_named(metric).identity, weights={"treatment": 1.0})
     return [
         values(
-            arms={"treatment": "bit-m-r"},
+            arms={"treatment": ARMS[arm]},
             samples={"treatment": judged.samples[arm]},
             definition=of,
             predicted=FromRuns(runs[arm], metric),

@@ -77,7 +77,7 @@ def test_without_sides_the_tree_is_held_against_head(repository, capsys):
     assert diff() == 1
     out = capsys.readouterr().out
     assert "before: expectations at HEAD (" in out
-    assert "worse  mammography/scale-data/id  treatment is worse by 0.0997; supported -> refuted" in out
+    assert "worse  mammography/scale-data/id  treatment is worse by 0.0997 in seeds 1, 2, 3; supported" in out
 
 
 def test_two_revisions_are_compared_and_the_tree_is_left_alone(repository, capsys):

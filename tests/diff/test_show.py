@@ -30,7 +30,7 @@ def test_unchanged_items_are_counted_and_shown_when_all_are_asked_for():
 def test_a_loud_item_has_its_arms_below_it():
     text = show.lines(LOSS)
     row = next(i for i, line in enumerate(text) if line.startswith("worse"))
-    assert re.match(r" +treatment +0.8304 -> 0.7804  -0.0500 \[.*\]  by seeds, p .*bit-m-r", text[row + 2])
+    assert re.match(r" +treatment +0.8304 -> 0.7804  -0.0500 \[.*\]  by tolerance  bit-m-r", text[row + 2])
 
 
 def test_a_short_section_leaves_out_what_is_insignificant():

@@ -1,5 +1,6 @@
 import json
 import shutil
+import subprocess
 
 import pytest
 
@@ -90,3 +91,85 @@ def test_a_store_without_runs_is_a_mistake(project):
     assert "holds no run that the items of benchmarks" in said
     status, _, said = diff(project, "store:nowhere", "store:after")
     assert "expected a store of finished runs" in said
+
+
+def git(project, *arguments):
+    who = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+    subprocess.run(("git", *who, *arguments), cwd=project.path, check=True, capture_output=True)
+
+
+def moved(found):
+    """Each term of the item that lost, by what it was compared."""
+    (item,) = (each for each in found["differences"] if each["id"] == DENSE)
+    assert item["state"] == "worse"
+    return {term["term"]: term["by"] for term in item["terms"]}
+
+
+PAIRED = {"baseline": "tolerance", "treatment": "patients"}
+
+
+def test_accepted_values_of_a_revision_are_paired_by_the_patients_of_their_reference_runs(project):
+    project.accept()
+    git(project, "init", "-q")
+    git(project, "add", "-f", "expectations")
+    git(project, "commit", "-qm", "accepted")
+    project.world({"mammography/dense": 0.3})
+    project.run("benchmarks", "--runs=force", "--expect=update", "--reason=worse", "--claims=default")
+    before = {path: path.read_bytes() for path in (project.path / "expectations").rglob("*.*")}
+    status, found, _ = diff(project, "git:HEAD", "expectations:")
+    assert (status, moved(found)) == (1, PAIRED)
+    assert {path: path.read_bytes() for path in (project.path / "expectations").rglob("*.*")} == before
+    (term,) = (t for d in found["differences"] for t in d["terms"] if t["by"] == "patients")
+    assert term["moved"]
+    assert term["change"]["low"] < term["change"]["value"] < term["change"]["high"] < 0
+
+
+def test_accepted_values_are_paired_with_a_store_by_the_patients_of_reference_runs(project):
+    project.accept()
+    night(project, "after", **{"mammography/dense": 0.3})
+    _, found, _ = diff(project, "expectations", "after")
+    assert moved(found) == PAIRED
+    stores = diff(project, "store:.medbench", "after")[1]
+    terms, expected = (
+        {(each["id"], term["term"]): term for each in of["differences"] for term in each["terms"]}
+        for of in (found, stores)
+    )
+    assert terms.keys() == expected.keys()
+    for key, term in terms.items():
+        assert term["change"] == pytest.approx(expected[key]["change"], abs=1e-5)  # stored with six digits
+        assert (term["p"] or 1) == pytest.approx(expected[key]["p"] or 1, rel=1e-3)
+
+
+@pytest.mark.parametrize("lost", ["runs", "values"])
+def test_accepted_values_without_predictions_of_theirs_are_compared_without_patients(project, lost):
+    """Without reference runs, or where they give other values."""
+    project.accept()
+    night(project, "after", **{"mammography/dense": 0.3})
+    runs = project.path / "expectations/embedded/runs"
+    if lost == "runs":
+        shutil.rmtree(runs)
+    else:
+        night(project, ".medbench", **{"mammography/dense": 0.25})
+        other = {path.name: path for path in runs.glob("*/*")}
+        for record in (project.path / ".medbench/runs").glob("*/record.json"):
+            spec = json.loads(record.read_text())["spec_id"]
+            shutil.rmtree(other[spec])
+            shutil.copytree(record.parent, other[spec])
+    _, found, _ = diff(project, "expectations", "after")
+    assert moved(found) == {"baseline": "tolerance", "treatment": "tolerance"}
+
+
+def test_a_report_is_paired_by_patients_where_a_store_has_its_runs(project):
+    project.report("--runs=force", "--store=before")
+    night(project, "after", **{"mammography/dense": 0.3})
+    assert moved(diff(project, "out", "after")[1]) == {"baseline": "tolerance", "treatment": "tolerance"}
+    assert moved(diff(project, "out", "after", "--store=before")[1]) == PAIRED
+    night(project, "before", **{"mammography/dense": 0.25})
+    remade = diff(project, "out", "after", "--store=before")[1]
+    assert moved(remade) == {"baseline": "tolerance", "treatment": "tolerance"}
+
+
+def test_a_store_of_reports_that_is_not_there_is_a_mistake(project):
+    status, _, said = diff(project, "out", "after", "--store=nowhere")
+    assert status == 2
+    assert "--store nowhere: no such folder" in said
