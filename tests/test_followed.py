@@ -81,6 +81,17 @@ def test_the_seeds_that_most_nights_measured_are_followed_and_other_nights_left_
     assert (line.seeds, line.nights, line.values) == ([1, 2], [0, 2], pytest.approx([0.81, 0.85]))
 
 
+def test_a_night_that_measured_some_of_the_followed_seeds_has_no_value():
+    nights = [measuring(_1=0.80, _2=0.82), measuring(_1=0.9), measuring(_2=0.9), measuring(_1=0.84, _2=0.86)]
+    line = follow(one(*nights), "treatment")
+    assert (line.seeds, line.nights) == ([1, 2], [0, 3])
+
+
+def test_nights_that_measured_nothing_have_no_say_in_which_seeds_are_followed():
+    line = follow(one(measuring(_1=0.8), *[measuring()] * 5, measuring(_1=0.9)), "treatment")
+    assert (line.by, line.nights) == ("same-seeds", [0, 6])
+
+
 def test_seeds_that_half_of_the_nights_measured_are_not_followed():
     line = follow(
         one(measuring(_1=0.8), measuring(_1=0.9), measuring(_2=0.7), measuring(_3=0.6)), "treatment"
