@@ -3,12 +3,12 @@
 Nothing is written here and nothing drawn.
 """
 
+import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
-import numpy as np
 
 from medbench.history import Entry, History, Night
 from medbench.metrics.registry import higher_is_better
@@ -159,15 +159,23 @@ def marks_of(line: Line, *, level: float) -> list[Mark]:
     return sorted([*jumps, *slides], key=lambda each: each.night)
 
 
-def all_marks(series: Mapping[str, Sequence[Series]]) -> dict[str, list[Mark]]:
-    """The marks of every item, by night, at a level that all lines share (Bonferroni)."""
-    lines = [follow(one, term) for each in series.values() for one in each for term in one.terms]
-    level = LEVEL / max(1, len(lines))
+def all_marks(
+    series: Mapping[str, Sequence[Series]], items: Iterable[str] | None = None
+) -> dict[str, list[Mark]]:
+    """The marks of the items that have any, by night, at a level that all lines share (Bonferroni).
+
+    Args:
+      series: of all items, as all share the level.
+      items: of which marks are wanted; of all where none are given.
+    """
+    level = LEVEL / max(1, sum(len(one.terms) for each in series.values() for one in each))
     found: dict[str, list[Mark]] = {}
-    for line in lines:
-        for mark in marks_of(line, level=level):
-            found.setdefault(mark.item, []).append(mark)
-    return {item: sorted(marks, key=lambda mark: mark.night) for item, marks in found.items()}
+    for item in series if items is None else items:
+        lines = [follow(one, term) for one in series[item] for term in one.terms]
+        marks = [mark for line in lines for mark in marks_of(line, level=level)]
+        if marks:
+            found[item] = sorted(marks, key=lambda mark: mark.night)
+    return found
 
 
 def band_of(line: Line) -> tuple[float, float] | None:
@@ -188,4 +196,4 @@ def shown_term(series: Series, marks: Sequence[Mark]) -> str:
 
 
 def _mean(values: dict[int, float], seeds: Sequence[int]) -> float:
-    return float(np.mean([values[seed] for seed in seeds]))
+    return math.fsum(values[seed] for seed in seeds) / len(seeds)

@@ -3,14 +3,14 @@
 import argparse
 import difflib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from medbench.errors import MedbenchError, few, nearest, printable
 from medbench.followed import Mark, Series, all_marks, all_series, band_of, follow, shown_term
-from medbench.history import History, read
+from medbench.history import read
 from medbench.report.history import in_words
 from medbench.report.terminal import count
 
@@ -60,13 +60,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the nights of jumps and slides; without an item, list all items with their marks."
     )
     parser.epilog = "Exit status: 0, marks or not; 2 for a mistake. docs/history.md says what a mark means."
-    parser.add_argument("item", nargs="?", metavar="ITEM", help="such as chest/scale-data/id")
+    parser.add_argument(
+        "item",
+        nargs="?",
+        metavar="ITEM",
+        help="such as chest/scale-data/id; a domain (chest) or claim (chest/scale-data) lists its items",
+    )
     parser.add_argument(
         "--history", type=Path, default=Path("history"), metavar="DIR", help="its folder (default: history)"
     )
     parser.add_argument("--tier", default="embedded", metavar="NAME", help="(default: embedded)")
     parser.add_argument(
         "--arm", metavar="A", help="such as baseline (default: what is marked, else the treatment)"
+    )
+    parser.add_argument(
+        "--last", type=_number, metavar="N", help="show N nights; marks are sought in all (default: all)"
     )
     parser.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
 
@@ -80,25 +88,46 @@ def run(args: argparse.Namespace) -> int:
     history = read(args.history, args.tier)
     for warning in history.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    if not history.nights:
-        raise MedbenchError(_why_none(args.history, args.tier))
     series = all_series(history)
-    marks = all_marks(series)
-    if args.item is None:
-        if args.arm is not None:
-            raise MedbenchError("--arm is of an item, and none is named.")
-        drawings = [_drawing(each[-1], marks.get(item, []), None) for item, each in series.items()]
-        drawings.sort(key=lambda each: not each.marks)
-        print(_json(drawings) if args.format == "json" else _list(drawings, history))
-        return 0
-    if args.item not in series:
+    if not series:
+        raise MedbenchError(_why_none(args.history, args.tier))
+    if args.item is None or args.item not in series:
+        print(_listed(args, series, len(history.nights)))
+    else:
+        print(_one(args, series))
+    return 0
+
+
+def _listed(args: argparse.Namespace, series: Mapping[str, list[Series]], nights: int) -> str:
+    """All items, or those of a domain or claim; marked ones first."""
+    items = [item for item in series if args.item is None or item.startswith(f"{args.item.rstrip('/')}/")]
+    if not items:
         raise MedbenchError(_no_such_item(args.item, list(series)))
-    terms = list(dict.fromkeys(term for each in series[args.item] for term in each.terms))
+    if args.arm is not None:
+        raise MedbenchError("--arm is of one item; name it whole, such as chest/scale-data/id.")
+    marks = all_marks(series, items)
+    drawings = [_drawing(series[item][-1], marks.get(item, []), None) for item in items]
+    drawings.sort(key=lambda each: not each.marks)
+    return _json(drawings, args.last) if args.format == "json" else _list(drawings, nights)
+
+
+def _one(args: argparse.Namespace, series: Mapping[str, list[Series]]) -> str:
+    """An item, in each series that it has."""
+    own = series[args.item]
+    terms = list(dict.fromkeys(term for each in own for term in each.terms))
     if args.arm is not None and args.arm not in terms:
         raise MedbenchError(f"{args.item}: no arm `{printable(args.arm)}`. {nearest(args.arm, terms)}")
-    of_item = [_drawing(each, marks.get(args.item, []), args.arm) for each in series[args.item]]
-    print(_json(of_item) if args.format == "json" else "\n\n".join(map(_drawn, of_item)))
-    return 0
+    marks = all_marks(series, [args.item]).get(args.item, [])
+    drawings = [_drawing(each, marks, args.arm) for each in own]
+    if args.format == "json":
+        return _json(drawings, args.last)
+    return "\n\n".join(_drawn(each, args.last) for each in drawings)
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"`{printable(text)}` is no number of nights")
+    return int(text)
 
 
 def _why_none(folder: Path, tier: str) -> str:
@@ -150,14 +179,19 @@ def _drawing(series: Series, marks: Sequence[Mark], term: str | None) -> Drawing
     )
 
 
-def _json(drawings: list[Drawing]) -> str:
-    return msgspec.json.format(msgspec.json.encode(drawings), indent=2).decode()
+def _json(drawings: Sequence[Drawing], last: int | None) -> str:
+    shown = [msgspec.structs.replace(each, nights=_latest(each, last)) for each in drawings]
+    return msgspec.json.format(msgspec.json.encode(shown), indent=2).decode()
 
 
-def _list(drawings: Sequence[Drawing], history: History) -> str:
-    """One line an item, marked ones first."""
+def _latest(drawing: Drawing, last: int | None) -> list[Shown]:
+    return drawing.nights[-last:] if last else drawing.nights
+
+
+def _list(drawings: Sequence[Drawing], nights: int) -> str:
+    """One line an item."""
     width = max(len(printable(each.item)) for each in drawings)
-    lines = [f"{count(len(history.nights), 'night')}, {count(len(drawings), 'item')}"]
+    lines = [f"{count(nights, 'night')}, {count(len(drawings), 'item')}"]
     for each in drawings:
         values = [night.value for night in each.nights if night.value is not None]
         latest = each.nights[-1]
@@ -177,7 +211,7 @@ def _sparkline(values: Sequence[float]) -> str:
     return "".join(BARS[int((value - low) / span * (len(BARS) - 1)) if span else 0] for value in values)
 
 
-def _drawn(drawing: Drawing) -> str:
+def _drawn(drawing: Drawing, last: int | None) -> str:
     """Heading, one line a night, and the marks."""
     heading = (
         f"{drawing.item} · {drawing.term} ({drawing.metric}) · {drawing.device_class} · {drawing.values_are}"
@@ -186,7 +220,10 @@ def _drawn(drawing: Drawing) -> str:
         heading += f" · accepted {drawing.band[0]:.4f} ± {drawing.band[1]:.4f}"
     place = _places(drawing)
     lines = [heading]
-    for night in drawing.nights:
+    shown = _latest(drawing, last)
+    if earlier := len(drawing.nights) - len(shown):
+        lines.append(f"({count(earlier, 'earlier night')})")
+    for night in shown:
         value = "–" if night.value is None else f"{night.value:.4f}"
         notes = [night.status, "accepted" if night.accepted else "", "RED" if night.red else "", *night.marks]
         lines.append(

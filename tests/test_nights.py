@@ -26,8 +26,9 @@ def finished(out, settings=Settings(), now=EVENING, status=0):  # noqa: B008  a 
 
 
 def test_settings_come_from_the_environment_and_empty_ones_are_defaults():
-    settings = nights.settings_of({"MEDBENCH_TIER": "public", "MEDBENCH_SELECT": "", "HOME": "/root"})
+    settings = nights.settings_of({"MEDBENCH_TIER": "public", "MEDBENCH_SELECT": " ", "HOME": "/root"})
     assert (settings.tier, settings.select, settings.policy) == ("public", "", "drift")
+    assert nights.settings_of({"MEDBENCH_POLICY": " "}).policy == "drift"
 
 
 @pytest.mark.parametrize(
@@ -96,10 +97,75 @@ def test_a_night_is_compared_with_the_last_finished_one(tmp_path):
     assert third.previous == first.report, "the second one came to no end"
 
 
-def test_a_night_of_another_selection_is_not_compared_with(tmp_path):
+def test_of_several_finished_nights_the_latest_is_compared_with_also_by_a_night_that_is_continued(tmp_path):
     finished(tmp_path)
-    assert nights.begin(tmp_path, Settings(select="chest"), EVENING).previous is None
-    assert nights.begin(tmp_path, Settings(tier="public"), EVENING).previous is None
+    later = finished(tmp_path, now=EVENING + timedelta(days=1))
+    begun = nights.begin(tmp_path, Settings(), EVENING + timedelta(days=2))
+    assert begun.previous == later.report
+    (later.report / "report.json").unlink()
+    again = nights.begin(tmp_path, Settings(), EVENING + timedelta(days=2))
+    assert again.folder == begun.folder
+    assert again.previous == tmp_path / "2026-11-23" / "report", "what is gone cannot be compared with"
+
+
+def test_a_night_without_an_end_is_not_compared_with_though_it_has_a_report(tmp_path):
+    died = nights.begin(tmp_path, Settings(), EVENING)
+    died.report.mkdir()
+    (died.report / "report.json").write_text("{}")
+    again = nights.begin(tmp_path, Settings(), EVENING)
+    assert again.folder == died.folder
+    assert again.previous is None, "nor with itself"
+    assert nights.begin(tmp_path, Settings(), EVENING + timedelta(days=3)).previous is None
+
+
+def test_a_night_whose_report_was_never_written_is_not_compared_with(tmp_path):
+    nights.begin(tmp_path, Settings(), EVENING).ended(0, EVENING)
+    assert nights.begin(tmp_path, Settings(), EVENING).previous is None
+
+
+def test_the_last_night_goes_on_and_not_an_earlier_one(tmp_path):
+    for changes in ({}, {"select": "chest"}):
+        nights.begin(tmp_path, Settings(**changes), EVENING)
+    assert nights.begin(tmp_path, Settings(select="chest"), EVENING).folder.name == "2026-11-23-2"
+    assert nights.begin(tmp_path, Settings(), EVENING).folder.name == "2026-11-23-3"
+
+
+def test_a_night_that_was_killed_while_its_state_was_written_has_the_state_before(tmp_path, monkeypatch):
+    """Ended but for the last step, which is the renaming: it goes on, and is not taken for finished."""
+    night = nights.begin(tmp_path, Settings(), EVENING)
+
+    def killed(self, target):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            night.ended(0, EVENING)
+    again = nights.begin(tmp_path, Settings(), EVENING)
+    assert (again.folder, again.state.attempts) == (night.folder, 2)
+
+
+def test_a_night_killed_before_its_first_state_was_written_is_left_and_numbered_around(tmp_path):
+    (tmp_path / "2026-11-23").mkdir()
+    (tmp_path / "2026-11-23" / ".night.json.host-1.partial").write_text('{"set')
+    assert nights.begin(tmp_path, Settings(), EVENING).folder.name == "2026-11-23-2"
+
+
+def test_a_folder_that_cannot_be_written_is_one_message(tmp_path):
+    (tmp_path / "nights").write_text("")
+    with pytest.raises(MedbenchError, match=r"the night cannot be written .* by MEDBENCH_OUT\."):
+        nights.begin(tmp_path / "nights", Settings(), EVENING)
+
+
+@pytest.mark.parametrize("field", ["tier", "suite", "select", "cohort", "expectations", "shard"])
+def test_a_night_about_something_else_is_neither_compared_with_nor_continued(tmp_path, field):
+    other = Settings(**{field: "1/2"})
+    first = finished(tmp_path)
+    night = nights.begin(tmp_path, other, EVENING)
+    assert night.previous is None
+    again = nights.begin(tmp_path, Settings(), EVENING)
+    assert again.folder.name == "2026-11-23-3"
+    assert again.previous == first.report
 
 
 def test_a_night_that_died_is_continued_the_next_day_too(tmp_path):
@@ -115,18 +181,14 @@ def test_an_old_night_that_died_is_left_and_a_new_one_begun(tmp_path):
     assert nights.begin(tmp_path, Settings(), EVENING + timedelta(days=2)).folder.name == "2026-11-25"
 
 
-def test_a_night_about_something_else_does_not_continue_one_that_died(tmp_path):
-    nights.begin(tmp_path, Settings(), EVENING)
-    assert nights.begin(tmp_path, Settings(select="chest"), EVENING).folder.name == "2026-11-23-2"
-
-
-def test_a_torn_state_is_passed_over_and_its_folder_left_alone(tmp_path):
+@pytest.mark.parametrize("left", [b'{"settings": {"ti', b"", b'{"settings": {"tier": "\xff"}}', b"{}"])
+def test_a_torn_state_is_passed_over_and_its_folder_left_alone(tmp_path, left):
     torn = finished(tmp_path).folder / nights.STATE
-    torn.write_text('{"settings": {"ti')
+    torn.write_bytes(left)
     night = nights.begin(tmp_path, Settings(), EVENING)
     assert night.folder.name == "2026-11-23-2"
     assert night.previous is None
-    assert torn.read_text() == '{"settings": {"ti'
+    assert torn.read_bytes() == left
 
 
 def test_other_files_in_the_folder_are_no_nights(tmp_path):
@@ -198,6 +260,16 @@ def test_red_items_are_named_with_the_reason_of_the_first():
     )
 
 
+def test_what_vanished_is_counted_once_and_what_is_only_new_is_not_red():
+    claims = [{"id": "chest/a/id", "red": True, "sentence": "vanished: seeds are gone"}]
+    checks = [
+        {"id": "chest/a/id", "status": "vanished", "detail": "seeds are gone"},
+        {"id": "chest/b/id", "status": "new", "detail": ""},
+    ]
+    line = nights.judged_line(told(claims=claims, expectations=checks))
+    assert line.endswith("1 red: chest/a/id (vanished: seeds are gone)")
+
+
 def test_generated_images_are_marked():
     assert nights.judged_line(told(generated=True)).endswith("· generated images")
 
@@ -226,4 +298,8 @@ def test_the_line_about_the_night_before_names_what_is_worse_and_what_differs(tm
         "0.11.0, treatment a → b"
     )
     assert "treatment lost" not in nights.since_line(night, comparison("insignificant"))
+    assert "treatment lost" in nights.since_line(night, comparison("vanished"))
+    none_of_it = comparison("better")
+    none_of_it.counts["new"] = 0
+    assert nights.since_line(night, none_of_it).startswith("since 2026-11-23: 1 better, 4 unchanged; what")
     assert nights.since_line(night, None).endswith("could not be compared")

@@ -23,11 +23,8 @@ def of_report(report: Report, history: History) -> tuple[list[Chart], list[Mark]
       history: with the latest session.
     """
     series = all_series(history)
-    marks = all_marks(series)
-    judged = {claim.id for claim in report.claims}
-    news = {
-        item: found for item in marks if item in judged and (found := recent(series[item][-1], marks[item]))
-    }
+    marks = all_marks(series, [claim.id for claim in report.claims if claim.id in series])
+    news = {item: found for item in marks if (found := recent(series[item][-1], marks[item]))}
     wanted = [claim.id for claim in report.claims if claim.id in series and (claim.red or claim.id in news)]
     wanted.sort(key=lambda item: item not in {claim.id for claim in report.claims if claim.red})
     charts = (chart(series[item][-1], marks.get(item, [])) for item in wanted[:CHARTS])
