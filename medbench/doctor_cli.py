@@ -14,10 +14,16 @@ if TYPE_CHECKING:
     from medbench.doctor import Finding
 
 
+LONGEST = 3600.0
+"""Seconds that a look may take."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; those of a session have the same names there."""
     parser.description = "Look whether this machine can do what a session needs. Nothing is changed."
-    parser.epilog = "Exit status: 0; 1 if there are problems, with which no session can do its work."
+    parser.epilog = (
+        "Exit status: 0; 1 if there are problems, with which no session can do its work; 2 for a mistake."
+    )
     parser.add_argument("--tier", default="embedded", metavar="NAME", help="default: embedded")
     parser.add_argument(
         "--suite",
@@ -30,13 +36,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--patience",
-        type=float,
+        type=_seconds,
         default=90.0,
         metavar="SECONDS",
         help="how long each look may take: jax starts in three seconds on a free machine (default: 90)",
     )
     parser.add_argument("--cohort", default="", metavar="DIR", help="other images than the tier's")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= LONGEST:
+        raise argparse.ArgumentTypeError(f"`{printable(text)}`: expected seconds, up to {LONGEST:.0f}")
+    return seconds
 
 
 def run(args: argparse.Namespace) -> int:

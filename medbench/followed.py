@@ -180,11 +180,15 @@ def all_marks(
 
 def band_of(line: Line) -> tuple[float, float] | None:
     """What the latest night with the line's seeds was held to: the accepted mean, and how far from it."""
-    for i in reversed(line.nights):
-        entry = line.series.nights[i].entry
-        if line.term in entry.bands and (line.by != "same-seeds" or [*entry.values[line.term]] == line.seeds):
-            return entry.bands[line.term]
-    return None
+    return next(filter(None, (band_in(line, i) for i in reversed(line.nights))), None)
+
+
+def band_in(line: Line, i: int) -> tuple[float, float] | None:
+    """The same of one night, by its position in the series; None where other seeds were held to it."""
+    entry = line.series.nights[i].entry
+    if line.by == "same-seeds" and [*entry.values.get(line.term, ())] != line.seeds:
+        return None
+    return entry.bands.get(line.term)
 
 
 def shown_term(series: Series, marks: Sequence[Mark]) -> str:

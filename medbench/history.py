@@ -215,6 +215,8 @@ def _recorded(path: Path) -> Recorded:
     name = _NAME.fullmatch(path.name)
     if name is None:
         raise MedbenchError(f"{path}: not named as files of a history are; left out. Move it elsewhere.")
+    if not path.is_file():  # a pipe or a device would never end
+        raise MedbenchError(f"{path}: expected a file of a history; left out. Remove it.")
     content = path.read_bytes().replace(b"\r\n", b"\n")  # as git may check it out elsewhere
     if _hash(content) != name["hash"]:
         raise MedbenchError(

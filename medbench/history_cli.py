@@ -9,11 +9,13 @@ from pathlib import Path
 import msgspec
 
 from medbench.errors import MedbenchError, few, nearest, printable
-from medbench.followed import Mark, Series, all_marks, all_series, band_of, follow, shown_term
+from medbench.followed import Mark, Series, all_marks, all_series, band_in, band_of, follow, shown_term
 from medbench.history import read
 from medbench.report.history import in_words
 from medbench.report.terminal import count
 
+USUAL = Path("history"), Path("nights/history")
+"""Where a history is looked for."""
 WIDTH = 33
 """Characters of the drawing."""
 BARS = "▁▂▃▄▅▆▇█"
@@ -29,6 +31,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     device_class: str
     value: float | None
     """Of the arm, by the seeds that are followed; null where the night measured none of them."""
+    band: tuple[float, float] | None
+    """What it was held to: the accepted mean, and how far from it; null where these seeds were not."""
     measured: int
     """Seeds of the arm."""
     verdict: str
@@ -67,7 +71,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="such as chest/scale-data/id; a domain (chest) or claim (chest/scale-data) lists its items",
     )
     parser.add_argument(
-        "--history", type=Path, default=Path("history"), metavar="DIR", help="its folder (default: history)"
+        "--history",
+        type=Path,
+        metavar="DIR",
+        help="its folder (default: history; where there is none, that of nights, nights/history)",
     )
     parser.add_argument("--tier", default="embedded", metavar="NAME", help="(default: embedded)")
     parser.add_argument(
@@ -85,12 +92,13 @@ def run(args: argparse.Namespace) -> int:
     Raises:
       MedbenchError: there is no history, or no such item or arm in it.
     """
-    history = read(args.history, args.tier)
+    folder = args.history or next((each for each in USUAL if each.is_dir()), USUAL[0])
+    history = read(folder, args.tier)
     for warning in history.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     series = all_series(history)
     if not series:
-        raise MedbenchError(_why_none(args.history, args.tier))
+        raise MedbenchError(_why_none(folder, args.tier))
     if args.item is None or args.item not in series:
         print(_listed(args, series, len(history.nights)))
     else:
@@ -131,12 +139,15 @@ def _number(text: str) -> int:
 
 
 def _why_none(folder: Path, tier: str) -> str:
-    tiers = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    tiers = sorted(path.name for path in folder.glob("*") if any(path.glob("*/*.jsonl")))
+    if tier in tiers:
+        return f"{folder}: no file of tier `{tier}` can be read; the warnings above say why."
     if tiers:
-        return (
-            f"{folder}: nothing that can be read of tier `{tier}`; there is {few(tiers)}. Choose by --tier."
-        )
-    return f"{folder}: no history here. `pytest benchmarks --history {folder}` begins one."
+        return f"{folder}: nothing of tier `{tier}`; there is {few(tiers)}. Choose by --tier."
+    return (
+        f"{folder}: no history here. Name its folder by --history: nights keep theirs in nights/history; "
+        "`pytest benchmarks --history DIR` begins one."
+    )
 
 
 def _no_such_item(item: str, items: Sequence[str]) -> str:
@@ -166,6 +177,7 @@ def _drawing(series: Series, marks: Sequence[Mark], term: str | None) -> Drawing
                 commit=night.commit,
                 device_class=night.device_class,
                 value=values.get(i),
+                band=band_in(line, i),
                 measured=len(entry.values.get(chosen, ())),
                 verdict=entry.verdict or entry.state,
                 status=entry.status or "",
@@ -227,8 +239,8 @@ def _drawn(drawing: Drawing, last: int | None) -> str:
         value = "–" if night.value is None else f"{night.value:.4f}"
         notes = [night.status, "accepted" if night.accepted else "", "RED" if night.red else "", *night.marks]
         lines.append(
-            f"{night.created[:16].replace('T', ' ')}  {night.commit or 'unknown':10}  {value:>7}  "
-            f"{_bar(night.value, drawing, place)}  {night.verdict:12}  "
+            f"{night.created[:16].replace('T', ' ')}  {_short(night.commit):9}  {value:>7}  "
+            f"{_bar(night, place)}  {night.verdict:12}  "
             f"{' · '.join(filter(None, notes))}".rstrip()
         )
     lines.append(f"{len(drawing.marks) or 'no'} mark{'' if len(drawing.marks) == 1 else 's'}")
@@ -236,25 +248,30 @@ def _drawn(drawing: Drawing, last: int | None) -> str:
     return "\n".join(printable(line) for line in lines)
 
 
+def _short(commit: str) -> str:
+    """A revision as git shows it, `+` where there were changes."""
+    return (commit[:8] + "+" * (commit.endswith("+") and len(commit) > 8)) or "unknown"
+
+
 def _places(drawing: Drawing) -> tuple[float, float]:
     """The ends of the axis: of all values and of what was accepted."""
     values = [night.value for night in drawing.nights if night.value is not None]
-    if drawing.band:
-        values += [drawing.band[0] - drawing.band[1], drawing.band[0] + drawing.band[1]]
+    bands = [night.band for night in drawing.nights if night.band]
+    values += [mean + sign * half for mean, half in bands for sign in (-1, 1)]
     return (min(values), max(values)) if values else (0.0, 0.0)
 
 
-def _bar(value: float | None, drawing: Drawing, ends: tuple[float, float]) -> str:
-    """A night's value as a point between the ends, the accepted band in brackets."""
+def _bar(night: Shown, ends: tuple[float, float]) -> str:
+    """A night's value as a point between the ends, the band that it was held to in brackets."""
     low, high = ends
 
     def column(of: float) -> int:
         return round((of - low) / (high - low) * (WIDTH - 1)) if high > low else WIDTH // 2
 
     drawn = ["·"] * WIDTH
-    if drawing.band:
-        mean, half = drawing.band
+    if night.band:
+        mean, half = night.band
         drawn[column(mean - half)], drawn[column(mean + half)] = "[", "]"
-    if value is not None:
-        drawn[column(value)] = "●"
+    if night.value is not None:
+        drawn[column(night.value)] = "●"
     return "".join(drawn)

@@ -22,7 +22,7 @@ from medbench.candidates import CHANGES
 from medbench.diff import show
 from medbench.diff.reading import load_report
 from medbench.difference import Comparison
-from medbench.errors import MedbenchError
+from medbench.errors import MedbenchError, few, printable
 from medbench.nights import (
     PREFIX,
     Night,
@@ -35,11 +35,14 @@ from medbench.nights import (
     judged_line,
     settings_of,
     since_line,
+    unreadable,
 )
 
 GREEN, RED, UNDONE, BUSY = 0, 1, 2, 3
 SUMMARY = "GITHUB_STEP_SUMMARY"
 """Variable that names the file which GitHub Actions shows beside a job."""
+LOCK = "lock"
+"""File in a folder of nights, held by who works there."""
 MOST_SHOWN = 900_000
 """Characters: GitHub refuses a summary of more than 1 MiB."""
 
@@ -71,17 +74,25 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001  all commands take the
       MedbenchError: a setting is wrong, or the night cannot be written.
     """
     settings = settings_of(os.environ)
+    _further(settings)  # a mistake there is told before anything is made
     out = Path(settings.out)
     with _alone(out) as lock:
         if lock is None:
-            print(f"another night is at work in {out}; nothing was done.", file=sys.stderr)
+            print(f"{_who(out)}; nothing was done.", file=sys.stderr)
             return BUSY
         signal.signal(signal.SIGTERM, _interrupt)
+        for path in unreadable(out):
+            print(f"{path} cannot be read: that night is neither continued nor compared with.", flush=True)
         night = begin(out, settings, _now())
         if night.state.attempts > 1:
             print(f"night {night.folder.name} goes on, start {night.state.attempts}.", flush=True)
         try:
             return _conducted(night, lock)
+        except OSError as error:
+            raise MedbenchError(
+                f"{error.filename or night.folder}: the night came to no end ({error.strerror or error}). "
+                "Make room; finished runs are kept, and the same command continues the night."
+            ) from error
         except KeyboardInterrupt:
             print(f"night {night.folder.name} was interrupted: the same command continues it.")
             raise
@@ -92,17 +103,20 @@ def _conducted(night: Night, lock: int) -> int:
     settings = night.state.settings
     unwell = _step(doctor_command(settings), night.folder / "doctor.txt", lock)
     if unwell and settings.doctor == "stop":
-        return _undone(night, "the doctor found problems, so nothing was trained (doctor.txt)")
+        why = _last(night.folder / "doctor.txt", "problem")
+        return _undone(night, f"the doctor found problems, so nothing was trained (doctor.txt){why}")
     written = night.report / "report.json"
     written.unlink(missing_ok=True)  # of an earlier start
     tested = _step(pytest_command(night, _earlier(night)), night.folder / "pytest.log", lock)
     if settings.shard:
         if tested:
-            return _undone(night, f"part {settings.shard} was not made whole (pytest.log)")
+            why = _last(night.folder / "pytest.log", "ERROR:")
+            return _undone(night, f"part {settings.shard} was not made whole (pytest.log){why}")
         then = f"nothing is judged before all parts are made: then {PREFIX}RUNS=never, without {PREFIX}SHARD"
         return _ended(night, GREEN, [f"part {settings.shard} of the runs is made", then])
     if tested not in (0, 1) or not written.is_file():
-        return _undone(night, f"pytest came to no report, with exit status {tested} (pytest.log)")
+        why = _last(night.folder / "pytest.log", "ERROR:")
+        return _undone(night, f"pytest came to no report, with exit status {tested} (pytest.log){why}")
     told = msgspec.json.decode(written.read_bytes(), type=Told)
     if told.since is not None:
         _keep(told.since, night.folder)
@@ -145,17 +159,33 @@ def pytest_command(night: Night, earlier: Path | None) -> list[str]:
         }
     for name, value in options.items():
         command += [name, value] if value else []
-    return command + _words(settings.pytest)
+    return command + _further(settings)
 
 
 _MEDBENCH = (sys.executable, "-m", "medbench.cli")
+_OWN = {"--tier", "--store", "--runs", "-k", "--cohort", "--expectations", "--shard", "--junitxml"}
+_OWN |= {"--report", "--candidates", "--history", "--against", "--expect", "--reason"}
+"""Options that a night gives by itself, or that are not for a night, as accepting without a person."""
 
 
-def _words(text: str) -> list[str]:
+def _further(settings: Settings) -> list[str]:
+    """The further options of pytest.
+
+    Raises:
+      MedbenchError: they are not quoted as for a shell, or one is the night's own.
+    """
     try:
-        return shlex.split(text)
+        words = shlex.split(settings.pytest)
     except ValueError as error:
-        raise MedbenchError(f"{PREFIX}PYTEST: `{text}` is not quoted as for a shell ({error}).") from error
+        raise MedbenchError(
+            f"{PREFIX}PYTEST: `{settings.pytest}` is not quoted as for a shell ({error})."
+        ) from error
+    if own := [word for word in words if word.partition("=")[0] in _OWN]:
+        raise MedbenchError(
+            f"{PREFIX}PYTEST: {few(own)}: not for a night, which has settings of its own for that, and "
+            "accepts nothing. `ci/nightly.sh --help` lists them."
+        )
+    return words
 
 
 def _earlier(night: Night) -> Path | None:
@@ -190,7 +220,7 @@ def _ended(night: Night, status: int, lines: Sequence[str]) -> int:
 def _undone(night: Night, why: str) -> int:
     """Say why the night came to no end; it stays unfinished."""
     head = f"night {night.folder.name}, {night.state.settings.tier} tier: NOT DONE; {why}"
-    then = "finished runs are kept, and the same command continues the night"
+    then = "what stands above put right, the same command continues the night; finished runs are kept"
     _say(night, [head, then, f"in {night.folder}"])
     return UNDONE
 
@@ -210,6 +240,13 @@ def _page(night: Night) -> str:
     pages = [night.folder / "diff.md", night.report / "report.md"]
     text = next((page.read_text(encoding="utf-8") for page in pages if page.is_file()), "")
     return text if len(text) < MOST_SHOWN else "The diff is too large to be shown here; see the artifact."
+
+
+def _last(log: Path, begins: str) -> str:
+    """The last line of a log that begins so, after a colon; empty where none does."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
+    found = next((line for line in reversed(lines) if line.startswith(begins)), "")
+    return f": {printable(found.removeprefix(begins).strip())}" if found else ""
 
 
 def _step(command: Sequence[str], log: Path, lock: int) -> int:
@@ -246,7 +283,7 @@ def _alone(out: Path) -> Iterator[int | None]:
     """The lock of a folder of nights, which the system frees with its last holder; None if it is held."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        file = (out / "lock").open("a")
+        file = (out / LOCK).open("a")
     except OSError as error:
         raise MedbenchError(
             f"{out}: nights cannot be kept here ({error.strerror}). Name another folder by {PREFIX}OUT."
@@ -257,7 +294,18 @@ def _alone(out: Path) -> Iterator[int | None]:
         except BlockingIOError:
             yield None
         else:
+            file.truncate(0)
+            file.write(f"process {os.getpid()}, since {_now().isoformat(timespec='seconds')}")
+            file.flush()
             yield file.fileno()
+
+
+def _who(out: Path) -> str:
+    """Who holds the lock of a folder of nights."""
+    holder = (out / LOCK).read_text(encoding="utf-8", errors="replace")
+    by = printable(holder) or "it has just begun"
+    left = "if that was killed, its pytest still makes the run that it is at"
+    return f"another night is at work in {out} ({by}; {left})"
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  as the system calls it

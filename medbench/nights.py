@@ -45,7 +45,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     shard: Annotated[
         str, _says("I/N: make one of N parts of the runs, and judge nothing", r"^([1-9]\d*/[1-9]\d*)?$")
     ] = ""
-    workers: Annotated[str, _says("processes side by side, as pytest's -n has it", r"^(auto|\d+)?$")] = ""
+    workers: Annotated[
+        str, _says("processes side by side, as pytest's -n has it: auto, or up to 999", r"^(auto|\d{1,3})?$")
+    ] = ""
     store: Annotated[str, _says("where finished runs are kept: a folder or a URL")] = ".medbench"
     out: Annotated[str, _says("where the folders of nights are made")] = "nights"
     history: Annotated[str, _says("what nights append to; `history` in MEDBENCH_OUT if not set")] = ""
@@ -182,6 +184,13 @@ def nights(out: Path) -> list[Night]:
     return found
 
 
+def unreadable(out: Path) -> list[Path]:
+    """The states that nobody can read, so that their nights are neither continued nor compared with."""
+    known = {night.folder for night in nights(out)}
+    there = [folder / STATE for _, folder in sorted(_places(out)) if folder not in known]
+    return [path for path in there if path.exists()]
+
+
 def is_red(policy: Policy, *, pytest: int, worse: bool) -> bool:
     """Whether a night that was judged is red.
 
@@ -259,10 +268,10 @@ def judged_line(told: Told) -> str:
 def since_line(night: Night, comparison: Comparison | None) -> str:
     """What changed since the night before, and what may be why."""
     if not night.state.previous:
-        return "no earlier night to compare with"
+        return "no earlier night of this selection to compare with"
     since = f"since {night.state.previous}"
     if comparison is None:
-        return f"{since}: the two nights could not be compared"
+        return f"{since}: its report cannot be read, so the two nights could not be compared"
     counts = [f"{number} {state}" for state, number in comparison.counts.items() if number]
     loud = [each for each in comparison.differences if each.state in ("worse", "vanished")]
     line = f"{since}: {', '.join(counts) or 'nothing to compare'}"

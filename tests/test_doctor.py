@@ -75,6 +75,14 @@ def test_a_driver_that_hangs_is_told_as_that_and_in_time(machine, monkeypatch):
     assert "did not find its devices in 1 s: a driver hangs" in finding.text
 
 
+@pytest.mark.parametrize("patience", ["nan", "inf", "1e30", "-1", "0", "soon"])
+def test_a_patience_that_is_no_time_is_a_mistake(capsys, patience):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["doctor", f"--patience={patience}"])
+    assert ended.value.code == 2
+    assert f"`{patience}`: expected seconds, up to 3600" in capsys.readouterr().err
+
+
 def test_jax_that_breaks_off_is_told_in_its_own_words(machine, monkeypatch):
     monkeypatch.undo()
     monkeypatch.chdir(machine)

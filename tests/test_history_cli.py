@@ -228,12 +228,12 @@ def test_an_arm_of_several_items_is_a_mistake(folder, capsys, given):
 
 def test_where_there_is_no_history_it_is_told_how_one_begins(tmp_path, capsys):
     told = said(capsys, tmp_path / "nowhere", status=2)
-    assert "no history here. `pytest benchmarks --history" in told
+    assert "no history here. Name its folder by --history: nights keep theirs in nights/history" in told
 
 
 def test_another_tier_than_there_is_gets_those_that_there_are(folder, capsys):
     told = said(capsys, folder, "--tier", "public", status=2)
-    assert "nothing that can be read of tier `public`; there is embedded. Choose by --tier." in told
+    assert "nothing of tier `public`; there is embedded. Choose by --tier." in told
 
 
 def test_a_damaged_file_is_a_warning_beside_the_list(folder, capsys):
@@ -248,3 +248,34 @@ def test_a_damaged_file_is_a_warning_beside_the_list(folder, capsys):
 def test_what_a_terminal_obeys_is_shown_and_not_sent(tmp_path, capsys):
     write(tmp_path, session(commit="c\x1b[2J"), [entry("chest/\x1b[31m/id")])
     assert "\x1b" not in said(capsys, tmp_path) + said(capsys, tmp_path, "chest/\x1b[31m/id")
+
+
+def test_where_no_folder_is_named_that_of_nights_is_found(tmp_path, monkeypatch, capsys):
+    write_nights(tmp_path / "nights/history", [0.83, 0.84])
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["history", ITEM]) == 0
+    assert "0.8400" in capsys.readouterr().out
+
+
+def test_a_night_is_drawn_in_the_band_that_it_was_held_to(tmp_path, capsys):
+    for number, mean in enumerate((0.83, 0.87)):
+        write(tmp_path / "h", session(number), [entry(treatment=mean, bands={"treatment": (mean, 0.001)})])
+    cli.main(["history", ITEM, "--history", str(tmp_path / "h")])
+    first, second = (line for line in capsys.readouterr().out.splitlines() if "●" in line)
+    assert first.index("[") <= first.index("●") < first.index("●") + 20 < second.index("●")
+    assert first.split("]")[0].count("·") < 10
+    assert second.index("[") > first.index("●") + 20
+
+
+def test_a_revision_is_as_short_as_git_shows_it(tmp_path, capsys):
+    write(tmp_path / "h", session(commit="0123456789abcdef+"), [entry()])
+    cli.main(["history", ITEM, "--history", str(tmp_path / "h")])
+    assert "  01234567+  " in capsys.readouterr().out
+
+
+def test_a_pipe_in_the_folder_is_told_and_not_waited_for(tmp_path, capsys):
+    write_nights(tmp_path / "h", [0.83])
+    (file,) = (tmp_path / "h").rglob("*.jsonl")
+    os.mkfifo(file.with_name(file.name.replace("20261101", "20261102")))
+    assert cli.main(["history", "--history", str(tmp_path / "h")]) == 0
+    assert "expected a file of a history; left out" in capsys.readouterr().err

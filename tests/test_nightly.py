@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import medbench
+from medbench import cli
 from tests import runs
 from tests.suites.project import Project
 
@@ -82,7 +83,7 @@ def test_a_first_night_leaves_all_that_a_morning_needs(project):
     name = project.folder().name
     assert lines[0].startswith(f"night {name}, embedded tier: green; 5 judged: ")
     assert lines[0].endswith("· generated images")
-    assert lines[1] == "no earlier night to compare with"
+    assert lines[1] == "no earlier night of this selection to compare with"
     assert lines[2].startswith(f"report: nights/{name}/report/report.html")
     there = {path.name for path in project.folder().iterdir()}
     assert there >= {
@@ -153,7 +154,7 @@ def test_a_night_before_whose_report_cannot_be_read_is_told_and_not_in_the_way(p
     assert status == GREEN, said
     assert "the night before cannot be compared with: " in said
     assert "written by an earlier medbench" in said
-    assert lines[1] == f"since {project.folder(1).name}: the two nights could not be compared"
+    assert lines[1].endswith(": its report cannot be read, so the two nights could not be compared")
     assert not (project.folder(2) / "diff.md").exists()
     assert project.night(policy="worse")[0] == GREEN, "the one between can be compared with"
 
@@ -224,7 +225,8 @@ def test_a_second_night_does_not_start_beside_a_first_one_nor_beside_what_is_lef
         time.sleep(0.05)
     status, _, said = project.night()
     assert status == BUSY
-    assert "another night is at work in nights" in said
+    assert "another night is at work in nights (process " in said
+    assert "if that was killed, its pytest still makes the run that it is at); nothing was done" in said
     os.kill(process.pid, signal.SIGKILL)  # the script is that process; its pytest lives on
     process.wait()
     assert project.night()[0] == BUSY, "pytest of the killed night is still at work"
@@ -246,6 +248,50 @@ def test_a_night_that_is_told_to_end_ends_with_its_pytest_and_goes_on(project):
     project.world()
     assert project.night()[0] == GREEN
     assert project.state()["attempts"] == 2
+
+
+def test_a_mistake_in_the_selection_is_named_by_the_night_itself(project):
+    status, lines, _ = project.night(select="chest and and")
+    assert status == UNDONE
+    assert "pytest came to no report, with exit status 4 (pytest.log): " in lines[0]
+    assert "chest and and" in lines[0]
+    assert lines[1].startswith("what stands above put right, the same command continues the night")
+
+
+def test_what_the_doctor_found_is_named_by_the_night_itself(project):
+    status, lines, _ = project.night(tier="nosuch")
+    assert status == UNDONE
+    assert "(doctor.txt): " in lines[0]
+    assert "nosuch" in lines[0]
+
+
+def test_a_night_whose_state_is_damaged_is_told(project):
+    project.accept()
+    project.night()
+    state = project.folder() / "night.json"
+    state.write_text("{")
+    status, _, said = project.night()
+    assert status == GREEN
+    assert "2-" not in project.folder().name[:2]
+    assert f"nights/{project.folder().name}/night.json cannot be read: that night is neither" in said
+    assert state.read_text() == "{"
+
+
+def test_a_folder_that_takes_no_more_is_one_message_and_no_red_night(project, monkeypatch, capsys):
+    project.accept()
+    real = Path.open
+
+    def full(path, *args, **kwargs):
+        if path.name == "pytest.log":
+            raise OSError(28, "No space left on device", str(path))
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", full)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setenv("MEDBENCH_DOCTOR", "go-on")
+    assert cli.main(["nightly"]) == UNDONE
+    said = capsys.readouterr().err
+    assert "pytest.log: the night came to no end (No space left on device). Make room;" in said
 
 
 def test_a_finished_night_is_kept_and_another_one_is_numbered(project):

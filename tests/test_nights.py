@@ -1,3 +1,4 @@
+import argparse
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from medbench import nights
 from medbench.difference import Comparison, Difference, State, Suspect
 from medbench.errors import MedbenchError
-from medbench.nightly_cli import pytest_command
+from medbench.nightly_cli import pytest_command, run
 from medbench.nights import Settings, Told
 
 EVENING = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
@@ -39,6 +40,7 @@ def test_settings_come_from_the_environment_and_empty_ones_are_defaults():
         ("SHARD", "2 of 3"),
         ("SHARD", "0/3"),
         ("WORKERS", "two"),
+        ("WORKERS", "99999999999999"),
         ("DOCTOR", "no"),
     ],
 )
@@ -66,6 +68,17 @@ def test_a_part_of_several_machines_makes_and_reports_nothing(tmp_path):
     command = pytest_command(nights.begin(tmp_path, Settings(shard="2/3"), EVENING), tmp_path)
     assert "--shard" in command
     assert not {"--report", "--candidates", "--history", "--against"} & set(command)
+
+
+@pytest.mark.parametrize("own", ["--expect=update", "--report elsewhere", "-x -k chest", "--history=h"])
+def test_what_a_night_sets_itself_or_must_not_do_is_refused_before_anything_is_made(
+    own, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MEDBENCH_PYTEST", own)
+    with pytest.raises(MedbenchError, match=r"MEDBENCH_PYTEST: -.*: not for a night"):
+        run(argparse.Namespace())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_options_of_pytest_that_are_not_quoted_are_one_message(tmp_path):
@@ -189,6 +202,7 @@ def test_a_torn_state_is_passed_over_and_its_folder_left_alone(tmp_path, left):
     assert night.folder.name == "2026-11-23-2"
     assert night.previous is None
     assert torn.read_bytes() == left
+    assert nights.unreadable(tmp_path) == [torn]
 
 
 def test_other_files_in_the_folder_are_no_nights(tmp_path):
