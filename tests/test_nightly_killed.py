@@ -1,4 +1,4 @@
-"""A night killed at each of its stages, and continued. Its steps are stand-ins; `test_nightly` has real ones."""
+"""A night killed at each stage, and continued. Its steps are stand-ins; `test_nightly` has real ones."""
 
 import json
 import signal
