@@ -105,10 +105,10 @@ def all_series(history: History) -> dict[str, list[Series]]:
 def follow(series: Series, term: str) -> Line:
     """A term's values that compare with each other.
 
-    Followed are the seeds that most nights measured, if more than half of those that measured any did: the
-    same seeds move by what machines move them and no more. Else each night has the mean of the seeds that no
-    earlier night had: it differs by their noise. Where no night measured any, means of loaded values are
-    followed, which only another metric or another accepted run can move.
+    Followed are the seeds that most nights measured, if more than half of those that measured any have them
+    all: the same seeds move by what machines move them and no more. Else each night has the mean of the seeds
+    that no earlier night had: it differs by their noise. Where no night measured any, means of loaded values
+    are followed, which only another metric or another accepted run can move.
     """
     measured = {i: of for i, (_, entry) in enumerate(series.nights) if (of := entry.values.get(term))}
     if not measured:
@@ -116,11 +116,11 @@ def follow(series: Series, term: str) -> Line:
         return Line(series, term, "loaded", [], list(means), list(means.values()))
     counts = Counter(seed for of in measured.values() for seed in of)
     most = max(counts.values())
-    if most > len(measured) / 2:
-        seeds = sorted(seed for seed, count in counts.items() if count == most)
-        values = {i: _mean(of, seeds) for i, of in measured.items() if of.keys() >= set(seeds)}
+    seeds = sorted(seed for seed, count in counts.items() if count == most)
+    values = {i: _mean(of, seeds) for i, of in measured.items() if of.keys() >= set(seeds)}
+    if len(values) > len(measured) / 2:
         return Line(series, term, "same-seeds", seeds, list(values), list(values.values()))
-    known, values = set[int](), dict[int, float]()
+    known, values = set[int](), {}
     for i, of in measured.items():
         if fresh := of.keys() - known:
             values[i] = _mean(of, sorted(fresh))
@@ -130,8 +130,6 @@ def follow(series: Series, term: str) -> Line:
 
 def marks_of(line: Line, *, level: float) -> list[Mark]:
     """The jumps and slides of a line, by night."""
-    if not line.values:
-        return []
     nights = [line.series.nights[i] for i in line.nights]
     shown = changes(
         line.values,

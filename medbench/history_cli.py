@@ -163,7 +163,7 @@ def _drawing(series: Series, marks: Sequence[Mark], term: str | None) -> Drawing
     line = follow(series, chosen)
     values = dict(zip(line.nights, line.values, strict=True))
     here = {night.created for night, _ in series.nights}
-    own = [mark for mark in marks if mark.night in here and mark.since in here]
+    own = [mark for mark in marks if mark.night in here]
     return Drawing(
         item=series.item,
         term=chosen,

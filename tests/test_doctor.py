@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,102 @@ def test_a_library_out_of_its_range_is_named_with_the_range(machine, monkeypatch
     assert finding.advice == "pip install 'jax<0.13,>=0.10'"
 
 
+def test_a_library_that_is_not_there_is_named_unless_only_an_extra_needs_it(machine, monkeypatch):
+    real = doctor.version
+
+    def version(name):
+        if name in ("msgspec", "ray", "pytest-timeout"):
+            raise doctor.PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr(doctor, "version", version)
+    (finding,) = (finding for finding in found("libraries") if finding.state == "problem")
+    assert finding.text.startswith("msgspec is missing; supported: msgspec")
+
+
+@pytest.mark.parametrize(
+    ("code", "state"),
+    [
+        ('print(\'[["cpu", "cpu", 0]]\'); raise SystemExit(3)', "problem"),
+        ("", "problem"),
+        ("print('a driver greets'); print('[[\"cpu\", \"cpu\", 0]]')", "ok"),
+    ],
+)
+def test_jax_has_answered_where_it_ends_well_and_its_last_line_is_the_answer(
+    machine, monkeypatch, code, state
+):
+    monkeypatch.undo()
+    monkeypatch.chdir(machine)
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    monkeypatch.setattr(doctor, "_ASK_JAX", code)
+    assert only("devices").state == state
+
+
+def test_a_gpu_of_another_kind_than_planned_is_none_that_jax_misses(machine, monkeypatch):
+    monkeypatch.setenv("MEDBENCH_DEVICE_CLASS", "gpu-of-ours")
+    monkeypatch.setattr(doctor, "_ask_jax", lambda patience: [("gpu", "NVIDIA H100", 60 << 30)])
+    assert only("devices").state == "ok"
+
+
+@pytest.mark.parametrize(("platforms", "state"), [("", "note"), ("cpu", "ok")])
+def test_a_gpu_that_is_left_idle_is_a_note_unless_that_was_asked_for(machine, monkeypatch, platforms, state):
+    monkeypatch.setenv("MEDBENCH_DEVICE_CLASS", "cpu")
+    monkeypatch.setenv("JAX_PLATFORMS", platforms)
+    monkeypatch.setattr(doctor.gpus, "listing", lambda: "0, NVIDIA H100")
+    monkeypatch.setattr(doctor.gpus, "parse", lambda listing: [listing])
+    assert only("devices").state == state
+
+
+@pytest.mark.parametrize(("free", "state"), [(doctor.PLENTY, "ok"), (doctor.PLENTY - 1, "note")])
+def test_a_disk_with_little_room_is_a_note(machine, monkeypatch, free, state):
+    usage = shutil.disk_usage(machine)._replace(free=free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    assert {finding.state for finding in found("disk")} == {state}
+
+
+def test_the_disk_is_that_of_the_folder_itself_where_there_is_one(machine, monkeypatch):
+    looked, usage = [], shutil.disk_usage(machine)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: looked.append(path) or usage)
+    (machine / ".medbench").mkdir()
+    found("disk")
+    assert looked[0] == machine / ".medbench"
+
+
+def test_expectations_that_are_listed_and_in_no_file_are_a_problem(machine, monkeypatch):
+    real = doctor.expect.load
+
+    def load(*arguments):
+        return replace(real(*arguments), lost=frozenset({"chest/a/id"}))
+
+    monkeypatch.setattr(doctor.expect, "load", load)
+    finding = only("expectations")
+    assert finding.state == "problem"
+    assert ", and 1 that are listed in " in finding.text
+    assert finding.advice == "Restore their files from version control."
+
+
+def test_a_store_without_the_right_to_write_is_a_problem(machine, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert only("store").text.endswith("runs cannot be written here")
+
+
+def test_a_remote_store_that_is_not_to_be_reached_is_a_problem(machine):
+    assert any(each.state == "problem" for each in found("store", store="nothing-like-that://bucket"))
+
+
+def test_a_run_that_was_never_finished_is_a_note(machine):
+    (machine / ".medbench/incoming" / ("a" * 20)).mkdir(parents=True)
+    note = next(finding for finding in found("store") if finding.state == "note")
+    assert note.text == f"a session that died left {'a' * 20}"
+
+
+def test_an_extra_that_the_store_calls_for_is_named(machine, monkeypatch):
+    monkeypatch.setattr(doctor, "_installed", lambda name: "")
+    assert only("extras", store="s3://bucket").advice == "pip install 's3fs'"
+    assert only("extras", cohort="public:pad-ufes-20").advice == "pip install 'medbench[public]'"
+    assert only("extras").text.endswith("none are needed")
+
+
 def test_a_broken_declaration_is_told_with_file_and_line(machine):
     claim = machine / "benchmarks/claims/scale.yaml"
     claim.write_text(claim.read_text().replace("margin:", "margn:"))
@@ -258,5 +355,7 @@ def test_a_checkout_with_changes_is_a_note(machine):
     subprocess.run([*git, "add", "benchmarks"], check=True)
     subprocess.run([*git, "commit", "-qm", "first"], check=True)
     assert found("code")[-1].state == "ok"
+    (machine / "beside.txt").touch()
+    assert found("code")[-1].state == "ok", "what is not below the suite makes no number"
     (machine / "benchmarks/small.npz").write_text("other")
     assert found("code")[-1].state == "note"

@@ -82,9 +82,21 @@ def test_the_seeds_that_most_nights_measured_are_followed_and_other_nights_left_
 
 
 def test_a_night_that_measured_some_of_the_followed_seeds_has_no_value():
-    nights = [measuring(_1=0.80, _2=0.82), measuring(_1=0.9), measuring(_2=0.9), measuring(_1=0.84, _2=0.86)]
+    nights = [
+        measuring(_1=0.80, _2=0.82),
+        measuring(_1=0.9),
+        measuring(_2=0.9),
+        *[measuring(_1=0.84, _2=0.86)] * 2,
+    ]
     line = follow(one(*nights), "treatment")
-    assert (line.seeds, line.nights) == ([1, 2], [0, 3])
+    assert (line.seeds, line.nights) == ([1, 2], [0, 3, 4])
+
+
+def test_seeds_of_which_each_is_in_most_nights_but_all_in_none_are_not_followed():
+    nights = [measuring(_1=0.8, _2=0.8), measuring(_1=0.7, _3=0.9), measuring(_2=0.6, _3=0.6)]
+    line = follow(one(*nights), "treatment")
+    assert (line.by, line.nights, line.values) == ("new-seeds", [0, 1], pytest.approx([0.8, 0.9]))
+    assert ITEM not in all_marks(all_series(history(*nights)))
 
 
 def test_nights_that_measured_nothing_have_no_say_in_which_seeds_are_followed():

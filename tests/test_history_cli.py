@@ -137,14 +137,12 @@ def test_an_arm_is_drawn_that_is_asked_for_else_the_one_that_is_marked(tmp_path,
 
 
 def test_nights_on_two_devices_are_drawn_apart_and_each_with_its_own_marks(tmp_path, capsys):
-    for number, (cpu, gpu) in enumerate([(0.83, 0.83), (0.83, 0.80)]):
-        write(
-            tmp_path,
-            session(number),
-            [entry(treatment=cpu), entry(treatment=gpu, devices=["gpu-a100"], of="ffffffff")],
-        )
+    gpu = {"devices": ["gpu-a100"]}
+    for number, (value, changes) in enumerate([(0.83, {}), (0.83, gpu), (0.83, {}), (0.80, gpu)]):
+        write(tmp_path, session(number), [entry(treatment=value, **changes)])
     first, second = said(capsys, tmp_path, ITEM).split("\n\n")
     assert "· cpu ·" in first
+    assert "no marks" in first
     assert "· gpu-a100 ·" in second
     assert "1 mark\n" in second
 

@@ -231,3 +231,22 @@ def test_nights_that_cannot_be_kept_are_one_message(nightly, capsys):
     Path("nights").write_text("")
     assert nightly.night() == UNDONE
     assert "nights: nights cannot be kept here (" in capsys.readouterr().err
+
+
+def test_a_night_is_given_the_report_before_and_names_the_files_that_there_are(nightly, monkeypatch):
+    monkeypatch.setattr(nightly_cli, "load_report", lambda folder: None)
+    nightly.night()
+    nightly.night()
+    first, second = folders()
+    assert "--against" not in nightly.asked[1]
+    command = nightly.asked[3]
+    assert command[command.index("--against") + 1] == str(first / "report")
+    assert (second / "summary.txt").read_text().splitlines()[-1] == (
+        f"report: {second}/diff.md · {second}/candidate/{CHANGES}"
+    ), "the stand-in writes no report.html"
+
+
+def test_a_night_that_goes_on_says_so(nightly, capsys):
+    nightly.killed("pytest")
+    nightly.night()
+    assert f"night {folders()[0].name} goes on, start 2." in capsys.readouterr().out
