@@ -64,6 +64,7 @@
 
   function recall() {
     const state = new URLSearchParams(location.hash.slice(1));
+    if (!["task", "property", "backbone", "q", "failures", "sort"].some(name => state.has(name))) return;
     for (const name of ["task", "property", "backbone"]) {
       const found = [...fields[name].options].find(each => each.value && each.text === state.get(name));
       fields[name].value = found ? found.value : "";
@@ -75,21 +76,37 @@
     column = heads.findIndex(head => head.textContent === by.replace(/^-/, ""));
   }
 
+  function place() {
+    try {
+      return document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    } catch {  // not an encoded text: it names no place
+      return null;
+    }
+  }
+
   // A place that a link leads to is made visible: unfiltered, and its details open.
   function follow() {
-    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    if (!target) return location.hash.includes("=");
+    const target = place();
+    if (!target) return false;
     target.hidden = false;
     for (let at = target; at; at = at.parentElement) if (at.nodeName === "DETAILS") at.open = true;
     target.scrollIntoView();
-    return false;
+    return true;
   }
 
   // Evidence is text until somebody opens it, so that thousands of rows stay light.
-  table.addEventListener("toggle", event => {
-    const kept = event.target.querySelector("noscript");
+  const unfold = details => {
+    const kept = details.querySelector("noscript");
     if (kept) kept.outerHTML = kept.textContent;
-  }, true);
+  };
+  table.addEventListener("toggle", event => unfold(event.target), true);
+  // On paper nothing can be opened: what is to be seen there is, and is closed again.
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = [...body.querySelectorAll(".printed:not([hidden]) details:not([open])")];
+    for (const details of opened) { unfold(details); details.open = true; }
+  });
+  addEventListener("afterprint", () => { for (const details of opened) details.open = false; opened = []; });
   form.addEventListener("input", () => { filter(); remember(); });
   form.addEventListener("submit", event => event.preventDefault());
   form.addEventListener("reset", () => setTimeout(() => { column = -1; sort(); filter(); remember(); }));
@@ -99,7 +116,7 @@
     sort();
     remember();
   }));
-  addEventListener("hashchange", () => { if (follow()) { recall(); sort(); filter(); } });
+  addEventListener("hashchange", () => { if (!follow()) { recall(); sort(); filter(); } });
 
   document.documentElement.classList.add("scripted");
   recall();
