@@ -15,7 +15,7 @@ from medbench.metrics.registry import higher_is_better
 from medbench.stats.change_points import changes
 
 LEVEL = 0.05
-"""Of a false mark, over all that a history follows together, each time that it is looked at."""
+"""Of a false mark, over all that a history follows together, in all looks together."""
 
 By = Literal["same-seeds", "new-seeds", "loaded"]
 

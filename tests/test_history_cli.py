@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -251,14 +252,14 @@ def test_what_a_terminal_obeys_is_shown_and_not_sent(tmp_path, capsys):
 def test_where_no_folder_is_named_that_of_nights_is_found(tmp_path, monkeypatch, capsys):
     write_nights(tmp_path / "nights/history", [0.83, 0.84])
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["history", ITEM]) == 0
+    assert main(["history", ITEM]) == 0
     assert "0.8400" in capsys.readouterr().out
 
 
 def test_a_night_is_drawn_in_the_band_that_it_was_held_to(tmp_path, capsys):
     for number, mean in enumerate((0.83, 0.87)):
         write(tmp_path / "h", session(number), [entry(treatment=mean, bands={"treatment": (mean, 0.001)})])
-    cli.main(["history", ITEM, "--history", str(tmp_path / "h")])
+    main(["history", ITEM, "--history", str(tmp_path / "h")])
     first, second = (line for line in capsys.readouterr().out.splitlines() if "●" in line)
     assert first.index("[") <= first.index("●") < first.index("●") + 20 < second.index("●")
     assert first.split("]")[0].count("·") < 10
@@ -267,7 +268,7 @@ def test_a_night_is_drawn_in_the_band_that_it_was_held_to(tmp_path, capsys):
 
 def test_a_revision_is_as_short_as_git_shows_it(tmp_path, capsys):
     write(tmp_path / "h", session(commit="0123456789abcdef+"), [entry()])
-    cli.main(["history", ITEM, "--history", str(tmp_path / "h")])
+    main(["history", ITEM, "--history", str(tmp_path / "h")])
     assert "  01234567+  " in capsys.readouterr().out
 
 
@@ -275,5 +276,5 @@ def test_a_pipe_in_the_folder_is_told_and_not_waited_for(tmp_path, capsys):
     write_nights(tmp_path / "h", [0.83])
     (file,) = (tmp_path / "h").rglob("*.jsonl")
     os.mkfifo(file.with_name(file.name.replace("20261101", "20261102")))
-    assert cli.main(["history", "--history", str(tmp_path / "h")]) == 0
+    assert main(["history", "--history", str(tmp_path / "h")]) == 0
     assert "expected a file of a history; left out" in capsys.readouterr().err

@@ -5,11 +5,12 @@ series has a marker and a dash of its own too. Nothing here knows of claims or p
 """
 
 import math
+import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
-from medbench.errors import printable
+from medbench.errors import few, printable
 from medbench.report.figures import Axis, Chart, Figure, Forest, Point, Reference, Row, Series
 
 WIDTH = 420.0
@@ -22,6 +23,10 @@ _CHARACTER = 6.4
 """Mean width of a character of a figure's text."""
 COLOURS, MARKERS, DASHES = 6, 7, 4
 """Distinct looks of series; they repeat with different periods, so that no two of 84 look alike."""
+_GAP = 16.0
+"""Left of the column of numbers of a forest, with the room right of it."""
+FENCE = 3.0
+"""Interquartile ranges beyond which a limit does not stretch an axis."""
 _LARGEST = 1e300
 """Size of a value that has a place: beyond it the room around it could not be computed."""
 _TO_THE_DIAGONAL = ("reliability", "robustness")
@@ -85,13 +90,21 @@ class Scale:
 
     def has(self, value: float | None) -> bool:
         """Whether a value has a place."""
-        return value is not None and abs(value) <= _LARGEST and (value > 0 or not self.log)
+        return has_place(value, log=self.log)
+
+    def shows(self, value: float | None) -> bool:
+        """Whether a value's place is on the axis."""
+        return value is not None and self.has(value) and self._low <= self._inner(value) <= self._high
 
     def at(self, value: float) -> float:
         """Its place; outside [start, end] for what is not shown."""
         span = self._high / 2 - self._low / 2
         share = (self._inner(value) / 2 - self._low / 2) / span
         return self.start + share * (self.end - self.start)
+
+    def within(self, value: float) -> float:
+        """Its place, or the end of the axis that is nearest to it."""
+        return min(max(self.at(value), min(self.start, self.end)), max(self.start, self.end))
 
     def ticks(self, about: int = 5) -> list[float]:
         """Round values within the range, at most about twice as many as asked for."""
@@ -110,6 +123,11 @@ class Scale:
 
     def _outer(self, place: float) -> float:
         return 10.0 ** min(place, 308.0) if self.log else place
+
+
+def has_place(value: float | None, *, log: bool) -> bool:
+    """Whether a value can be on an axis: finite, not too large, on a log axis above 0."""
+    return value is not None and abs(value) <= _LARGEST and (value > 0 or not log)
 
 
 def linear_ticks(low: float, high: float, about: int) -> list[float]:
@@ -335,56 +353,97 @@ def _summary(chart: Chart) -> str:
 
 def _forest(forest: Forest) -> ET.Element:
     rows = [row for row in forest.rows if abs(row.value) <= _LARGEST]
-    height = len(rows) * _ROW + 52
-    root = _root(
-        forest, height, f"{len(rows)} intervals of {forest.axis.label}. The numbers are in the table below."
-    )
     scale = forest_scale(forest)
+    height = len(rows) * _ROW + 52
+    root = _root(forest, height, _forest_summary(forest, rows, scale))
     bottom = len(rows) * _ROW + 8
     for value in scale.ticks(4):
-        _element(root, "line", cls="grid", x1=scale.at(value), x2=scale.at(value), y1=4, y2=bottom)
+        _upright(root, "grid", scale.at(value), bottom)
         _text(root, scale.at(value), bottom + 15, number(value), "tick", anchor="middle")
-    if scale.has(0.0) and scale.low <= 0 <= scale.high:
-        _element(root, "line", cls="axis", x1=scale.at(0.0), x2=scale.at(0.0), y1=4, y2=bottom)
-    for bound in filter(scale.has, forest.bounds):
-        _element(root, "line", cls="margin", x1=scale.at(bound), x2=scale.at(bound), y1=4, y2=bottom)
+    for zero in filter(scale.shows, [0.0]):
+        _upright(root, "axis", scale.at(zero), bottom)
+    for bound in filter(scale.shows, forest.bounds):
+        _upright(root, "margin", scale.at(bound), bottom)
     for index, row in enumerate(rows):
         _forest_row(root, row, index * _ROW + 8, scale)
-    _text(root, WIDTH - 4, bottom + 34, shortened(forest.axis.label, 64), "label", anchor="end")
+    if any(_beyond(row, scale) for row in rows):
+        _text(root, 4, bottom + 34, "arrow: goes on", "label", anchor="start")
+    _text(root, WIDTH - 4, bottom + 34, shortened(forest.axis.label, 46), "label", anchor="end")
     return root
 
 
+def _forest_summary(forest: Forest, rows: Sequence[Row], scale: Scale) -> str:
+    text = f"{len(rows)} intervals of {forest.axis.label}. "
+    if beyond := [row.label for row in rows if _beyond(row, scale)]:
+        text += f"Arrow heads mark what goes on beyond the axis: {few(beyond)}. "
+    return text + "The numbers are in the table below."
+
+
 def forest_scale(forest: Forest) -> Scale:
-    """The axis of a forest: all values, limits and margins, and zero where it is linear."""
+    """The axis of a forest, left of a column for the numbers.
+
+    It has the limits and estimates that lie within the outer fences of all of them (`bulk`), so that one
+    interval that is very long leaves room for the others; all margins; and zero where it is linear. What
+    lies beyond is an arrow head.
+    """
+    log = forest.axis.scale == "log"
     values = [value for row in forest.rows for value in (row.value, row.low, row.high) if value is not None]
-    zero = [0.0] if forest.axis.scale == "linear" else []
-    return Scale([*values, *forest.bounds, *zero], 8, WIDTH - 8, log=forest.axis.scale == "log")
+    zero = [] if log else [0.0]
+    numbers = max((len(_interval(row)) for row in forest.rows), default=0) * _CHARACTER
+    right = WIDTH - _GAP - min(numbers, WIDTH / 2)
+    return Scale([*bulk(values, log=log), *forest.bounds, *zero], 8, right, log=log)
+
+
+def bulk(values: Iterable[float], *, log: bool = False) -> list[float]:
+    """The values that are not far out: none beyond the quartiles by more than `FENCE` times their distance.
+
+    Tukey's outer fences (Exploratory Data Analysis, 1977). Where the quartiles are equal, all are kept.
+
+    Args:
+      values: any; those that have no place on such an axis are left out.
+      log: whether distances are those of logarithms.
+    """
+    placed = [value for value in values if has_place(value, log=log)]
+    if len(placed) < 2:
+        return placed
+    inner = [math.log10(value) if log else value for value in placed]
+    low, _, high = statistics.quantiles(inner, n=4, method="inclusive")
+    reach = FENCE * (high - low)
+    if reach == 0:
+        return placed
+    return [value for value, at in zip(placed, inner, strict=True) if low - reach <= at <= high + reach]
+
+
+def _beyond(row: Row, scale: Scale) -> list[float]:
+    """The ends of the axis at which a part of the row is left out."""
+    values = [value for value in (row.low, row.value, row.high) if value is not None and scale.has(value)]
+    return sorted({scale.within(value) for value in values if not scale.shows(value)})
+
+
+def _upright(root: ET.Element, cls: str, x: float, bottom: float) -> None:
+    _element(root, "line", cls=cls, x1=x, x2=x, y1=4, y2=bottom)
 
 
 def _forest_row(root: ET.Element, row: Row, top: float, scale: Scale) -> None:
-    """A line of text and the interval below it."""
+    """A name, the interval below it, and its numbers in their column."""
     if not scale.has(row.value):
         return
     group = _element(root, "g", cls=f"row {row.state}" if row.state in _STATE_MARKERS else "row")
-    numbers = _interval(row)
-    room = int((WIDTH - 16) / _CHARACTER) - len(numbers) - 2
-    _text(group, 4, top + 10, shortened(row.label, max(room, 12)), "name", anchor="start")
-    _text(group, WIDTH - 4, top + 10, numbers, "numbers", anchor="end")
-    middle = top + 20
+    numbers, middle = _interval(row), top + 20
+    _element(group, "title").text = printable(f"{row.label}: {numbers}")
+    _text(group, 4, top + 10, shortened(row.label, int((WIDTH - 8) / _CHARACTER)), "name", anchor="start")
+    _text(group, WIDTH - 4, middle + 4, numbers, "numbers", anchor="end")
     if row.low is not None and row.high is not None and scale.has(row.low) and scale.has(row.high):
-        _element(
-            group, "line", cls="range", x1=scale.at(row.low), x2=scale.at(row.high), y1=middle, y2=middle
-        )
-    _marker(
-        group,
-        _STATE_MARKERS.get(row.state, 0),
-        scale.at(row.value),
-        middle,
-        "mark",
-        f"{row.label}: {numbers}",
-    )
+        ends = scale.within(row.low), scale.within(row.high)
+        _element(group, "line", cls="range", x1=ends[0], x2=ends[1], y1=middle, y2=middle)
+    for end in _beyond(row, scale):
+        _element(group, "path", cls="arrow", d=f"M{_round(end)} {_round(middle)}{_HEADS[end == scale.end]}")
+    if scale.shows(row.value):
+        _marker(group, _STATE_MARKERS.get(row.state, 0), scale.at(row.value), middle, "mark")
 
 
+_HEADS = ("l7 -4.5v9z", "l-7 -4.5v9z")
+"""Arrow heads that point to the left and to the right."""
 _STATE_MARKERS = {"supported": 0, "refuted": 1, "inconclusive": 3}
 
 

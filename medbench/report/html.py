@@ -19,6 +19,7 @@ import jinja2
 from markupsafe import Markup
 
 from medbench.anchors import shown
+from medbench.diff.show import LOUD
 from medbench.errors import printable_lines
 from medbench.predicates import PREDICATES
 from medbench.report import advice, draw, terminal
@@ -31,6 +32,8 @@ FOREST_ROWS = 40
 """Of an effects forest that is made here; the table has all."""
 INLINE = 1_000
 """Claims up to which a page has all evidence as it is; of more, it would be megabytes that nobody opens."""
+ALL_ON_PAPER = 12
+"""Claims of a report of which all evidence is printed."""
 _VERDICTS = ("refuted", "inconclusive", "supported", "missing", "not-run")
 _STATUSES = (
     *("drifted", "verdict-changed", "vanished", "stale", "not-compared", "no-expectation", "not-run", "ok"),
@@ -38,7 +41,7 @@ _STATUSES = (
 
 
 class Bar(NamedTuple):
-    """An interval drawn on the axis of its metric, in pixels from the left."""
+    """An interval drawn on the axis of its metric, in pixels from the left; cut where the axis ends."""
 
     low: float
     value: float
@@ -91,9 +94,11 @@ def render(report: Report) -> str:
         moved=advice.moved(report),
         checks={check.id: check for check in report.expectations},
         bars=bars(report.claims),
+        printed=printed(report),
         choices=choices(report),
         index=Markup(json.dumps(index(report), separators=(",", ":"))),  # noqa: S704
         figures=figures(report),
+        width=int(_WIDTH),
         anchor=lambda item: f"#{quote(item)}",
         interval=terminal.interval,
         where=terminal.where,
@@ -122,25 +127,40 @@ def packed(texts: list[str]) -> str:
 
 
 def bars(claims: list[ClaimResult]) -> dict[str, Bar]:
-    """A bar for each claim with an interval; those of a metric share an axis with zero and every margin."""
-    axes: dict[str, list[float]] = {}
+    """A bar for each claim with an interval; those of a metric share an axis with zero and every margin.
+
+    One interval that is very long does not stretch the axis (see `draw.bulk`): its bar ends where that ends.
+    """
+    limits: dict[str, list[float]] = {}
+    kept: dict[str, list[float]] = {}
     for claim in claims:
         if claim.effect:
-            axes.setdefault(claim.metric, [0.0]).extend(
-                (claim.effect.low, claim.effect.high, *_bounds(claim))
-            )
+            limits.setdefault(claim.metric, []).extend((claim.effect.low, claim.effect.high))
+            kept.setdefault(claim.metric, [0.0]).extend((claim.effect.value, *_bounds(claim)))
+    ends = {metric: [*draw.bulk(limits[metric]), *kept[metric]] for metric in limits}
+    axes = {metric: (min(values), max(values)) for metric, values in ends.items()}
     return {claim.id: _bar(claim, axes[claim.metric]) for claim in claims if claim.effect}
 
 
-def _bar(claim: ClaimResult, axis: list[float]) -> Bar:
-    left, span = min(axis), (max(axis) - min(axis)) or 1.0
+def _bar(claim: ClaimResult, axis: tuple[float, float]) -> Bar:
+    left, span = axis[0], (axis[1] - axis[0]) or 1.0
 
     def x(value: float) -> float:
-        return round(_PADDING + (value - left) / span * (_WIDTH - 2 * _PADDING), 1)
+        share = min(max((value - left) / span, 0.0), 1.0)
+        return round(_PADDING + share * (_WIDTH - 2 * _PADDING), 1)
 
     assert claim.effect is not None
     effect = claim.effect
     return Bar(x(effect.low), x(effect.value), x(effect.high), x(0.0), tuple(map(x, _bounds(claim))))
+
+
+def printed(report: Report) -> set[str]:
+    """Claims whose evidence is on paper: red ones, and what moved; all of them where they are few."""
+    if len(report.claims) <= ALL_ON_PAPER:
+        return {claim.id for claim in report.claims}
+    red = {claim.id for claim in report.claims if claim.red}
+    since = report.since.differences if report.since else []
+    return red | {check.id for check in advice.moved(report)} | {d.id for d in since if d.state in LOUD}
 
 
 def choices(report: Report) -> dict[str, list[str]]:

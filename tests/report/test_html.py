@@ -179,6 +179,24 @@ def test_bars_stay_within_the_drawing_and_keep_their_order(effects, margin):
         assert len(bar.bounds) == 1
 
 
+def test_one_very_long_interval_leaves_the_bars_of_its_metric_readable():
+    usual = [result(f"chest/c{i}/id") for i in range(9)]
+    long = result("chest/long/id", effect=Interval(value=0.02, low=-5.0, high=9.0))
+    made = html.bars(report(*usual, long).claims)
+    assert made["chest/c0/id"].high - made["chest/c0/id"].low > html._WIDTH / 2
+    assert (made["chest/long/id"].low, made["chest/long/id"].high) == (6.0, html._WIDTH - 6.0)
+
+
+def test_on_paper_is_the_evidence_of_all_of_few_claims_and_of_what_is_red_or_moved_of_many():
+    few = [result(f"chest/c{i}/id") for i in range(3)]
+    assert html.printed(report(*few)) == {"chest/c0/id", "chest/c1/id", "chest/c2/id"}
+    check = msgspec.structs.replace(DRIFT, id="chest/moved/id")
+    many = [result(f"chest/c{i}/id") for i in range(html.ALL_ON_PAPER)]
+    made = report(*many, result("chest/red/id", red=True), result("chest/moved/id", check=check))
+    assert html.printed(made) == {"chest/red/id", "chest/moved/id"}
+    assert html.render(made).count('class="printed"') == 2
+
+
 @pytest.mark.parametrize(
     ("predicate", "sides", "margin"),
     [("superiority", [1], "0.005"), ("non-inferiority", [-1], "-0.005"), ("equivalence", [-1, 1], "±0.005")],

@@ -129,10 +129,93 @@ def test_without_scripts_everything_is_there(window, page):
         window.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
-def test_it_prints(opened):
+@pytest.mark.parametrize("fragment", ["%E0%A4%A", "no-such-place", "a=b", "chest/none/id", "%00"])
+def test_a_fragment_that_names_nothing_does_nothing(opened, page, fragment):
+    find(opened, "input[name=red]")[0].send_keys(" ")
+    opened.execute_script("location.hash = arguments[0]", fragment)
+    opened.execute_async_script("setTimeout(arguments[0], 50)")
+    assert shown(opened) == ["chest/scale-data/id"]
+    opened.get("about:blank")
+    opened.get(f"{page}#{fragment}")
+    assert len(shown(opened)) == 30
+    assert find(opened, "output")[0].text == "30 of 30 claims"
+    assert opened.get_log("browser") == []
+
+
+def test_a_fragment_that_the_page_made_brings_its_filters_back(opened, page):
+    opened.get("about:blank")
+    opened.get(f"{page}#failures=only")
+    assert shown(opened) == ["chest/scale-data/id"]
+    opened.execute_script("location.hash = 'task=dermatology'")
+    opened.execute_async_script("setTimeout(arguments[0], 50)")
+    assert {row.split("/")[0] for row in shown(opened)} == {"dermatology"}
+
+
+def visible(driver, selector):
+    return [each for each in find(driver, selector) if each.is_displayed()]
+
+
+def test_on_paper_are_no_controls_but_the_evidence_of_what_is_red_or_moved(opened):
     printed = base64.b64decode(opened.execute_cdp_cmd("Page.printToPDF", {})["data"])
     assert printed.startswith(b"%PDF")
-    assert len(printed) > 20_000
+    assert find(opened, ".printed .samples")  # made by the event, as evidence is text until it is opened
+    assert not find(opened, ".claims details[open]")
+    opened.execute_script("dispatchEvent(new Event('beforeprint'))")
+    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        assert len(visible(opened, ".claims .evidence")) == 1
+        assert not visible(opened, ".controls, .skip, summary")
+        for row in find(opened, "tr"):
+            assert row.value_of_css_property("break-inside") == "avoid"
+    finally:
+        opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+        opened.execute_script("dispatchEvent(new Event('afterprint'))")
+    assert not find(opened, ".claims details[open]")
+
+
+def test_paper_is_white_for_those_who_read_in_the_dark(page):
+    driver = browser.start(dark=True)
+    try:
+        driver.get(page)
+        dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": dark})
+        (drifted,) = find(driver, ".cards .drifted")
+        assert drifted.value_of_css_property("color") == "rgba(179, 32, 42, 1)"
+    finally:
+        driver.quit()
+
+
+def test_on_a_phone_the_rows_of_what_changed_are_cards_with_a_name_for_each_value(page):
+    driver = browser.start(360)
+    try:
+        driver.get(page)
+        rows = find(driver, ".cards > tbody > tr")
+        assert rows
+        for row in rows:
+            for cell in row.find_elements("css selector", "td"):
+                assert cell.rect["x"] + cell.rect["width"] <= 360
+                named = "return getComputedStyle(arguments[0], '::before').content"
+                assert driver.execute_script(named, cell) == f'"{cell.get_attribute("data-label")}"'
+        heads = [head.get_attribute("textContent") for head in find(driver, ".cards th[scope=col]")]
+        assert {cell.get_attribute("data-label") for cell in find(driver, ".cards td")} <= set(heads)
+    finally:
+        driver.quit()
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_table_is_a_table_to_a_screen_reader_however_it_is_laid_out(page, width):
+    driver = browser.start(width)
+    try:
+        driver.get(page)
+        for table in find(driver, ".cards, .claims"):
+            assert table.get_attribute("role") == "table"
+            assert table.aria_role == "table"
+            for row in table.find_elements("css selector", ":scope > * > tr")[:3]:
+                assert row.get_attribute("role") == "row"
+                cells = {cell.get_attribute("role") for cell in row.find_elements("xpath", "./*")}
+                assert cells <= {"cell", "columnheader", "rowheader"}
+    finally:
+        driver.quit()
 
 
 @pytest.mark.skipif(not AXE.is_file(), reason="axe-core is absent: ci/axe.sh fetches it")

@@ -64,6 +64,7 @@
 
   function recall() {
     const state = new URLSearchParams(location.hash.slice(1));
+    if (!["task", "property", "backbone", "q", "failures", "sort"].some(name => state.has(name))) return;
     for (const name of ["task", "property", "backbone"]) {
       const found = [...fields[name].options].find(each => each.value && each.text === state.get(name));
       fields[name].value = found ? found.value : "";
@@ -75,16 +76,24 @@
     column = heads.findIndex(head => head.textContent === by.replace(/^-/, ""));
   }
 
+  function place() {
+    try {
+      return decodeURIComponent(location.hash.slice(1));
+    } catch {  // not an encoded text: it names no place
+      return "";
+    }
+  }
+
   // A place that a link leads to is made visible: unfiltered, and its details open.
   function follow() {
-    const name = decodeURIComponent(location.hash.slice(1));
+    const name = place();
     if (/^r\d+$/.test(name)) show(document.getElementById("runs"));
     const target = document.getElementById(name);
-    if (!target) return location.hash.includes("=");
+    if (!target) return false;
     target.hidden = false;
     for (let at = target; at; at = at.parentElement) if (at.nodeName === "DETAILS") at.open = true;
     target.scrollIntoView();
-    return false;
+    return true;
   }
 
   // Evidence and runs are text until somebody opens them, so that thousands stay light; of so many, evidence is packed.
@@ -97,13 +106,20 @@
   async function show(details) {
     const kept = details.querySelector("noscript");
     if (kept) kept.outerHTML = kept.textContent;
-    const place = details.dataset.packed;
-    if (place === undefined) return;
+    const packed = details.dataset.packed;
+    if (packed === undefined) return;
     delete details.dataset.packed;
     unpacked ??= unpack();
-    details.insertAdjacentHTML("beforeend", (await unpacked)[place]);
+    details.insertAdjacentHTML("beforeend", (await unpacked)[packed]);
   }
   document.addEventListener("toggle", event => show(event.target), true);
+  // On paper nothing can be opened: what is to be seen there is, and is closed again.
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = [...body.querySelectorAll(".printed:not([hidden]) details:not([open])")];
+    for (const details of opened) { show(details); details.open = true; }
+  });
+  addEventListener("afterprint", () => { for (const details of opened) details.open = false; opened = []; });
   form.addEventListener("input", () => { filter(); remember(); });
   form.addEventListener("submit", event => event.preventDefault());
   form.addEventListener("reset", () => setTimeout(() => { column = -1; sort(); filter(); remember(); }));
@@ -113,7 +129,7 @@
     sort();
     remember();
   }));
-  addEventListener("hashchange", () => { if (follow()) { recall(); sort(); filter(); } });
+  addEventListener("hashchange", () => { if (!follow()) { recall(); sort(); filter(); } });
 
   document.documentElement.classList.add("scripted");
   recall();
