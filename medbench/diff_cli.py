@@ -18,7 +18,7 @@ from medbench.packaged import HERE, suite
 WORSE, MISTAKE, INCOMPARABLE = 1, 2, 3
 SIDES = f"""\
 a side is any of
-  report:DIR               a folder with {REPORT}, or that file
+  report:DIR               a folder with {REPORT}, such as nights/2026-11-23, or that file
   git:REVISION             the expectations as git has them: HEAD, main, v1.2, 1a2b3c4
   expectations:DIR         a folder of expectations; `expectations:` for those beside the suite
   store:DIR                a store, or its URL: items are judged from its runs

@@ -7,6 +7,7 @@ heavier. What a session with claims does is in `pytest_session`, registered when
 import argparse
 import math
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -219,8 +220,14 @@ def _require_folder(config: pytest.Config, name: str, given: str) -> None:
     if any(path.is_file() for path in (folder, *folder.parents)):
         raise pytest.UsageError(f"--{name} {given}: expected a folder (it is made), found a file.")
     there = next(path for path in (folder, *folder.parents) if path.exists())
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise pytest.UsageError(f"--{name} {given}: {there} cannot be written. Name another folder.")
+    try:
+        Path(
+            tempfile.mkdtemp(prefix=".medbench-", dir=there)
+        ).rmdir()  # rights say nothing of /proc, or of root
+    except OSError as error:
+        raise pytest.UsageError(
+            f"--{name} {given}: {there} cannot be written ({error.strerror}). Name another folder."
+        ) from error
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -242,6 +249,9 @@ def _refuse_what_excludes(config: pytest.Config) -> None:
         )
     if option.store == "":
         raise pytest.UsageError("--store: expected a folder or a URL, found nothing. Is a variable not set?")
+    for name in ("report", "history", "candidates", "against"):
+        if getattr(option, name) == "":
+            raise pytest.UsageError(f"--{name}: expected a folder, found nothing. Is a variable not set?")
     if option.per_run is not None and option.executor != "ray":
         raise pytest.UsageError("--per-run is for --executor=ray, which was not given.")
     if option.per_run is not None and not 0 < option.per_run < math.inf:
@@ -366,7 +376,7 @@ def _refuse_folders(config: pytest.Config) -> None:
         if len(_suites(config)) > 1:
             raise pytest.UsageError("--candidates is for one suite; run one at a time.")
         _require_own(given_path(config, option.candidates))
-    for name in ("report", "history"):
+    for name in ("report", "history", "candidates"):
         if given := getattr(option, name):
             _require_folder(config, name, given)
 

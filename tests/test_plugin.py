@@ -714,12 +714,24 @@ def test_a_reason_without_anything_to_accept_is_refused(project):
     result.stderr.fnmatch_lines(["*--reason is for --expect=new or --expect=update*"])
 
 
-def test_a_report_that_cannot_be_written_is_refused_at_once(project, monkeypatch):
+@pytest.mark.parametrize("name", ["report", "history", "candidates"])
+def test_a_folder_that_cannot_be_made_is_refused_at_once(project, name, monkeypatch):
+    def full(**_):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.mkdtemp", full)
     (project.path / "closed").mkdir()
-    monkeypatch.setattr("os.access", lambda path, mode: False)
-    result = project.run("benchmarks", "--report=closed/out")
+    result = project.run("benchmarks", f"--{name}=closed/out")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*closed cannot be written*"])
+    result.stderr.fnmatch_lines([f"*--{name} closed/out: *closed cannot be written (Read-only file system)*"])
+    assert not project.trained()
+
+
+@pytest.mark.parametrize("name", ["report", "history", "candidates", "against"])
+def test_an_option_that_an_unset_variable_left_empty_is_refused(project, name):
+    result = project.run("benchmarks", f"--{name}=")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*--{name}: expected a folder, found nothing. Is a variable not set?*"])
 
 
 def test_a_broken_suite_is_one_message_for_a_test_too(project):

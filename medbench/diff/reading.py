@@ -89,8 +89,8 @@ def form_of(given: str, places: Places) -> tuple[Form, str]:
         )
     there = "is none of" if Path(given).exists() else "does not exist and names none of"
     raise MedbenchError(
-        f"`{printable(given)}` {there}: a report ({REPORT} or its folder), a folder of expectations, a store "
-        "(.medbench, or its URL), a revision that git knows."
+        f"`{printable(given)}` {there}: a report ({REPORT}, its folder or a night's), a folder of "
+        "expectations, a store (.medbench, or its URL), a revision that git knows."
     )
 
 
@@ -107,7 +107,7 @@ def _forms_at(path: Path) -> list[Form]:
     if path.is_file():
         return ["report"]
     found: list[Form] = []
-    if (path / REPORT).is_file():
+    if _report_at(path).is_file():
         found.append("report")
     if any(path.glob(f"*/{INDEX}")):
         found.append("expectations")
@@ -116,16 +116,22 @@ def _forms_at(path: Path) -> list[Form]:
     return found if path.is_dir() else []
 
 
+def _report_at(folder: Path) -> Path:
+    """The report in a folder, or in that of a night."""
+    of_night = folder / "report" / REPORT
+    return of_night if of_night.is_file() else folder / REPORT
+
+
 def load_report(path: Path) -> Report:
     """Read a report.
 
     Args:
-      path: of report.json, or of the folder that has it.
+      path: of report.json, of the folder that has it, or of a night's, which has it below `report`.
 
     Raises:
       MedbenchError: there is none, or it is torn, no report, or of another version of medbench.
     """
-    file = path / REPORT if path.is_dir() else path
+    file = _report_at(path) if path.is_dir() else path
     try:
         content = file.read_bytes()
         version = msgspec.json.decode(content, type=_Versioned).schema_version

@@ -139,6 +139,13 @@ def test_a_report_is_held_against_the_expectations(project, capsys):
     assert "1 better" in capsys.readouterr().out
 
 
+def test_the_folder_of_a_night_stands_for_its_report(project, capsys):
+    (project / "nights/2026-12-01").mkdir(parents=True)
+    write_report(project / "nights/2026-12-01/report", **LOSS)
+    assert diff("expectations", "nights/2026-12-01") == 1
+    assert "1 worse" in capsys.readouterr().out
+
+
 def test_json_is_the_comparison(project, capsys):
     write_report(project / "night", **LOSS)
     assert diff("expectations", "report:night/report.json", "--format=json") == 1
