@@ -85,8 +85,10 @@ class Asked:
 
 
 def examine(asked: Asked) -> list[Finding]:
-    """All findings, in the order in which a session would stumble over them."""
-    return [finding for subject, look in LOOKS.items() for finding in _within(asked, subject, look)]
+    """All findings, in the order in which a session would stumble over them; a cause is told once."""
+    found = [finding for subject, look in LOOKS.items() for finding in _within(asked, subject, look)]
+    first = {finding.text: finding for finding in reversed(found)}
+    return [finding for finding in found if finding is first[finding.text] or finding.state == "ok"]
 
 
 Look = Callable[[Asked], Iterable[Finding]]
@@ -376,6 +378,8 @@ def _cohort(reference: str, prepared: Path) -> Finding:
 def _weights(asked: Asked) -> list[Finding]:
     """The weight files of the tier's arms: there, recorded, or how to get them."""
     suite = _suite(asked)
+    if asked.tier not in suite.tiers:  # which is told of the suite
+        return []
     arms = [arm for claim in suite.claims.values() for arm in suite.arms(claim, asked.tier).values()]
     files = dict.fromkeys(
         suite.upstreams[arm.upstream].weights[arm.architecture]

@@ -260,6 +260,18 @@ def test_a_suite_that_is_not_there_leaves_the_other_findings(machine):
     assert {"memory", "disk", "store"} <= {f.subject for f in findings}
 
 
+def test_one_cause_is_one_finding(machine):
+    found = [each for each in doctor.examine(asked(suite=machine / "nowhere")) if each.state == "problem"]
+    assert len([each for each in found if "nowhere" in each.text]) == 1
+
+
+def test_an_unknown_tier_is_one_problem(machine):
+    found = [each for each in doctor.examine(asked(tier="embeded")) if each.state == "problem"]
+    assert [(each.subject, each.advice) for each in found if each.subject != "cohorts"] == [
+        ("suite", "Did you mean `embedded`?")
+    ]
+
+
 def test_a_weight_file_that_is_missing_is_named_with_what_to_do(machine):
     (machine / "benchmarks/small.npz").unlink()
     missing = [finding for finding in found("weights") if finding.state != "ok"]

@@ -57,6 +57,18 @@ def headline(report: Report) -> Headline:
     return Headline("quiet", "Quiet: nothing moved")
 
 
+def basis(report: Report) -> str:
+    """How much of what is said was measured by the present code; empty where all was."""
+    runs = report.runs
+    if not runs.loaded:
+        return ""
+    made = runs.executed + runs.reused
+    return (
+        f"{made} of {count(made + runs.loaded, 'run')} were made by the present code; the rest are accepted runs, "
+        "loaded: they hold metrics and judging to what was accepted, and say nothing of training."
+    )
+
+
 def advice(report: Report) -> list[Advice]:
     """What to do, the most urgent first; nothing where all is quiet."""
     by_status = {status: [check.id for check in moved(report) if check.status == status] for status in MOVED}

@@ -90,6 +90,7 @@ def render(report: Report) -> str:
             "base-uri 'none'; form-action 'none'"
         ),
         headline=advice.headline(report),
+        basis=advice.basis(report),
         advice=advice.advice(report),
         moved=advice.moved(report),
         checks={check.id: check for check in report.expectations},

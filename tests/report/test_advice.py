@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from medbench.judgement import Check
-from medbench.report.advice import advice, headline
-from tests.report.records import DRIFT, report, result, sample
+from medbench.report.advice import advice, basis, headline
+from tests.report.records import DRIFT, report, result, run, sample
 
 ITEM = "chest/scale-data/id"
 
@@ -17,6 +17,12 @@ def moved(status, **changes):
 
 def texts(made):
     return [each.text for each in advice(made)]
+
+
+def test_how_much_was_measured_is_said_where_something_was_loaded():
+    assert basis(report(result(runs=[run(1)]))) == ""
+    said = basis(report(result(runs=[run(1), run(2, "reused"), run(3, "loaded"), run(4, "loaded")])))
+    assert said.startswith("2 of 4 runs were made by the present code; the rest are accepted runs, loaded")
 
 
 def test_where_nothing_moved_there_is_nothing_to_do():
