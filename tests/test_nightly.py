@@ -14,7 +14,7 @@ import pytest
 import medbench
 from medbench import cli
 from tests import runs
-from tests.suites.project import Project
+from tests.suites.project import SUPPORTED, Project
 
 pytest_plugins = ["pytester"]
 
@@ -292,6 +292,19 @@ def test_a_folder_that_takes_no_more_is_one_message_and_no_red_night(project, mo
     assert cli.main(["nightly"]) == UNDONE
     said = capsys.readouterr().err
     assert "pytest.log: the night came to no end (No space left on device). Make room;" in said
+
+
+def test_what_a_forced_night_measured_is_accepted_and_the_next_night_is_green(project, monkeypatch):
+    project.accept()
+    project.world({"chest/id": SUPPORTED / 2})
+    assert project.night(runs="force")[0] == RED
+    night = f"nights/{project.folder().name}"
+    assert cli.main(["accept", night, "-k", "scale-data and chest"]) == 0
+    assert project.night(runs="force")[0] == RED, "without a reason nothing was accepted"
+    assert cli.main(["accept", night, "-k", "scale-data and chest", "--reason", "a new augmentation"]) == 0
+    status, lines, _ = project.night(runs="force")
+    assert status == GREEN
+    assert f"since {project.folder(2).name}: " in lines[1]
 
 
 def test_a_finished_night_is_kept_and_another_one_is_numbered(project):

@@ -64,8 +64,8 @@ def basis(report: Report) -> str:
         return ""
     made = runs.executed + runs.reused
     return (
-        f"{made} of {count(made + runs.loaded, 'run')} were made by the present code; the rest are accepted runs, "
-        "loaded: they hold metrics and judging to what was accepted, and say nothing of training."
+        f"{made} of {count(made + runs.loaded, 'run')} were made by the present code; the rest are accepted "
+        "runs, loaded: they hold metrics and judging to what was accepted, and say nothing of training."
     )
 
 
