@@ -5,30 +5,21 @@ controller, which reports, and one in each worker, which judges.
 """
 
 import os
-import platform
 import shlex
 import socket
 import sys
 import time
-from collections import Counter
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
-from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import pytest
 
-from medbench import __version__, environment, history, policy
+from medbench import __version__, environment, policy
 from medbench.campaign import Campaign
-from medbench.cost import in_words
 from medbench.data.sources import names_source
-from medbench.diff.compare import compare
-from medbench.diff.reading import tolerance_beside
-from medbench.diff.sides import of_report
-from medbench.difference import Comparison
 from medbench.errors import MedbenchError, NotInSessionError, printable_lines
 from medbench.execute import ahead, errand
 from medbench.execute.progress import (
@@ -38,38 +29,25 @@ from medbench.execute.progress import (
     Journal,
     Sink,
     duration,
-    side_by_side,
     this_worker,
 )
 from medbench.execute.trainers import Executes, find
 from medbench.expect import file_of
 from medbench.failures import Failures
-from medbench.forecast import Forecast
-from medbench.judgement import Judgement
+from medbench.planned import Planned, plan_lines, planned
+from medbench.pytest_ending import Ending, trainer_of, warnings_of
 from medbench.pytest_items import ClaimFile, ResultItem, VanishedItem
-from medbench.pytest_plugin import AGAINST, COMPANY, backbone_names, given_path, given_paths
+from medbench.pytest_places import Places
+from medbench.pytest_plugin import COMPANY, backbone_names, given_paths
 from medbench.pytest_workers import Instructions, Workers
-from medbench.remote import is_url
 from medbench.report import terminal
-from medbench.report.figures import Figure, distinct
-from medbench.report.record import ItemResult, Report, Session, build, merge_runs
+from medbench.report.record import ItemResult
 from medbench.report.terminal import count
 from medbench.selection import LeftOut, left_out_of, name_of, names_of, why_nothing
 from medbench.spec.layers import HEAD
 from medbench.spec.loader import concerns
-from medbench.spec.runs import Plan, RunSpec
-from medbench.store import Store
+from medbench.spec.runs import RunSpec
 from medbench.study import Options, Study
-
-
-class Planned(NamedTuple):
-    """What a session knows of a suite before anything runs."""
-
-    study: Study
-    plan: Plan
-    """Of the selected items whose runs can be planned."""
-    left_out: dict[str, str]
-    """The other selected items, each with the reason."""
 
 
 class Bench:
@@ -82,6 +60,7 @@ class Bench:
 
     def __init__(self, config: pytest.Config, suites: Sequence[Path]) -> None:
         self._config = config
+        self._places = Places(config)
         self._suites = suites
         self._studies: dict[Path, Study | MedbenchError] = {}
         self._asked: set[Path] = set()
@@ -96,7 +75,6 @@ class Bench:
         self._interrupted = False
         self._warned = False
         self._closing: list[terminal.Line] = []
-        self._accepted: frozenset[str] = frozenset()
         self._shown = ExitStack()
         self._told = Instructions.given_to(config)
         if self._told is not None:
@@ -104,7 +82,7 @@ class Bench:
         else:
             # By host too: on a store that machines share, another's process may have the same number.
             own = f"{socket.gethostname()}-{os.getpid()}"
-            self._workers = Workers(config, self._store.root / "progress" / own)
+            self._workers = Workers(config, self._places.store.root / "progress" / own)
 
     # What the collectors and items ask for.
 
@@ -160,11 +138,11 @@ class Bench:
             parts[-1] += " (generated images)"
         if self._config.option.cohort:
             parts += sorted({f"{name} ({domain})" for s in studies for name, domain in s.cohorts.items()})
-        parts += [f"trainer {trainer}"] if (trainer := self._trainer()) else []
+        parts += [f"trainer {trainer}"] if (trainer := trainer_of(self._open_studies())) else []
         parts.append(f"{environment.device_class()}, {environment.usable_cores()} cores")
-        parts.append(f"store {self._shown_store()}")
+        parts.append(f"store {self._places.shown_store}")
         self._warned = True
-        return [" · ".join(parts), *self._warnings()]
+        return [" · ".join(parts), *warnings_of(self._open_studies())]
 
     @pytest.hookimpl(tryfirst=True)  # before -k deselects, so that it selects among vanished items too
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
@@ -323,25 +301,23 @@ class Bench:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _conclude(self, session: pytest.Session, exitstatus: int) -> None:
-        steps = (
-            self._report_results,
-            self._write_candidates,
-            self._accept_results,
-            self._keep_history,
-            self._push_runs,
-            self._say_how_to_go_on,
+        ending = Ending(
+            self._config,
+            self._places,
+            studies=self._open_studies(),
+            plans=self._plans,
+            outcome=[(self._study_of(nodeid), result) for nodeid, result in self._results.items()],
+            interrupted=self._interrupted,
+            warned=self._warned,
         )
-        for step in steps:
-            try:
-                step()
-            except MedbenchError as error:
-                self._closing.append(terminal.Line(str(error), {"red": True}))
-                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if not ending.conclude():
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        self._closing += ending.lines
         self._require_whole(session, exitstatus)
         nothing_ran = exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
         judging = exitstatus == pytest.ExitCode.OK and bool(self._selected)  # else only tests in Python ran
         judging &= self._config.option.shard is None
-        if nothing_ran or (judging and not self._judged):
+        if nothing_ran or (judging and not self._judged_anything()):
             text = "nothing was judged: no item was selected, or none had its runs. That is never a success."
             self._closing.append(terminal.Line(text, {"red": True, "bold": True}))
             self._closing += [terminal.Line(reason, {}) for reason in self._why_nothing(nothing_ran)]
@@ -356,19 +332,20 @@ class Bench:
                 self._closing.append(terminal.Line(str(study), {"red": True}))
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
+    def _study_of(self, nodeid: str) -> Study | None:
+        """The study that an item is of; None for one that vanished."""
+        return self.study(self._selected[nodeid][0]) if nodeid in self._selected else None
+
+    def _judged_anything(self) -> bool:
+        judgements = (result.judgement for result in self._results.values() if result.judgement)
+        return not policy.judged_nothing(judgements)
+
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print what `pytest_sessionfinish` prepared."""
         if self._closing:
             terminalreporter.section("medbench")
         for line in self._closing:
             terminalreporter.write_line(line.text, **line.markup)
-
-    def _report_results(self) -> None:
-        if self._results:
-            report = self._with_history(self._report())
-            unsaid = [] if self._warned else report.warnings
-            self._closing += terminal.summary(msgspec.structs.replace(report, warnings=unsaid))
-            self._write_report(report)
 
     def _tell_of_shares(self, session: pytest.Session) -> None:
         """What has become of this machine's part; red if any of it is not there."""
@@ -402,203 +379,7 @@ class Bench:
         if (campaign := self._campaign()) is not None and not self._workers.died:
             campaign.end()
 
-    def _accept_results(self) -> None:
-        if self._config.option.expect == "check":
-            return
-        judged = [self._accept(planned.study) for planned in self._plans] if not self._interrupted else []
-        if not any(judged):
-            why = "the session was interrupted" if self._interrupted else "no selected item was judged"
-            self._closing.append(terminal.Line(f"nothing was accepted: {why}.", {"yellow": True}))
-
-    def _push_runs(self) -> None:
-        """Once more what could not be pushed when it was made; the rest waits for the next session."""
-        try:
-            self._store.push()
-        except MedbenchError as error:
-            kept, url = self._store.unpushed(), shlex.quote(self._store.name)
-            raise MedbenchError(
-                f"{count(len(kept), 'run')} could not be pushed: {error} Until then they are kept in "
-                f"{self._shown_path(self._store.root)}, and the next session pushes them, or: "
-                f"medbench store push --store {url}"
-            ) from error
-
-    def _say_how_to_go_on(self) -> None:
-        if self._interrupted:
-            command = shlex.join(["pytest", *map(str, self._config.invocation_params.args)])
-            kept = f"finished runs are kept in {self._shown_store()}"
-            text = f"interrupted: {kept}. Continue with: {command}"
-            self._closing.append(terminal.Line(text, {"yellow": True}))
-
-    def _write_report(self, report: Report) -> None:
-        if self._config.option.report:
-            from medbench.report.write import write  # noqa: PLC0415
-
-            folder = self._given(self._config.option.report)
-            write(report, folder)
-            self._closing.append(terminal.Line(f"report: {self._shown_path(folder / 'report.html')}", {}))
-
-    def _write_candidates(self) -> None:
-        """What accepting would leave, beside what was accepted."""
-        if (given := self._config.option.candidates) is None:
-            return
-        folder, date = self._given(given), datetime.now(UTC).date().isoformat()
-        for study, _, _ in self._plans:  # one, which pytest_configure saw to
-            changes = study.propose(self._judgements(study), folder, date=date)
-            text = f"candidates: {changes.splitlines()[-1]}: {self._shown_path(folder)}"
-            self._closing.append(terminal.Line(text, {}))
-
     # History.
-
-    def _with_history(self, report: Report) -> Report:
-        """The report with the history of what is red or marked, to which this session is added unwritten."""
-        if (folder := self._history_folder()) is None:
-            return report
-        from medbench.report import history as looking_back  # noqa: PLC0415 (most sessions have no history)
-
-        past = history.read(folder, report.tier)
-        self._closing += [terminal.Line(f"history: {text}", {"yellow": True}) for text in past.warnings]
-        now = history.Recorded(self._night(), self._entries())
-        charts, marks = looking_back.of_report(report, past.with_night(now))
-        self._closing += [
-            terminal.Line(f"history: {mark.item}: {mark.sentence}", {"yellow": True}) for mark in marks
-        ]
-        return msgspec.structs.replace(report, figures=[*report.figures, *charts])
-
-    def _keep_history(self) -> None:
-        """Add what was judged to the history."""
-        folder = self._history_folder()
-        if folder is None:
-            return
-        path = history.write(folder, self._night(), self._entries())
-        if path is not None:
-            self._closing.append(terminal.Line(f"history: {self._shown_path(path)}", {}))
-
-    def _history_folder(self) -> Path | None:
-        """As given; where values are accepted, else the one beside the expectations, if there is one."""
-        option = self._config.option
-        if option.history:
-            return self._given(option.history)
-        if option.expect == "check":
-            return None
-        beside = (study.accepted_in.parent / "history" for study in self._open_studies())
-        return next((folder for folder in beside if folder.is_dir()), None)
-
-    def _night(self) -> history.Night:
-        option = self._config.option
-        return history.night_of(
-            _session(),
-            created=self._ended.isoformat(timespec="microseconds"),
-            tier=option.tier,
-            generated=any(r.judgement.generated for r in self._results.values() if r.judgement),
-            backbones=option.backbones or "",
-            trainer=next((study.trainer.name for study in self._open_studies() if study.trainer), ""),
-            accepted=option.reason if self._accepted else "",
-        )
-
-    def _entries(self) -> list[history.Entry]:
-        """A line for each item that was judged."""
-        entries = (
-            history.entry_of(
-                result,
-                self.study(self._selected[nodeid][0]).expectations,
-                device_class=environment.device_class(),
-                accepted=result.id in self._accepted,
-            )
-            for nodeid, result in self._results.items()
-            if nodeid in self._selected
-        )
-        return [entry for entry in entries if entry is not None]
-
-    def _judgements(self, study: Study) -> list[Judgement]:
-        """Of the selected items of a suite that had their runs."""
-        return [
-            result.judgement
-            for nodeid, result in self._results.items()
-            if result.judgement is not None
-            and result.judgement.state != "not-run"
-            and self._studies.get(self._selected[nodeid][0]) is study
-        ]
-
-    def _accept(self, study: Study) -> bool:
-        """Accept what was judged of a suite; returns whether anything was."""
-        judgements = self._judgements(study)
-        if judgements:
-            date = datetime.now(UTC).date().isoformat()
-            changes, items = study.accept(judgements, reason=self._config.option.reason, date=date)
-            self._accepted |= items
-            self._closing.append(terminal.Line("accepted values, before and after:", {"bold": True}))
-            self._closing += [terminal.Line(f"  {line}", {}) for line in changes.splitlines()]
-        return bool(judgements)
-
-    def _report(self) -> Report:
-        made = merge_runs(run for result in self._results.values() for run in result.runs)
-        report = build(
-            self._results.values(),
-            version=__version__,
-            created=self._ended.isoformat(timespec="seconds"),
-            tier=self._config.option.tier,
-            scope=" ".join(filter(None, (self._scope(), self._by_whom()))),
-            warnings=self._warnings(),
-            environment=_session(),
-            planned=max(len(made), sum(len(planned.plan.runs) for planned in self._plans)),
-            naive=sum(planned.plan.naive for planned in self._plans),
-            asked=[asked for study in self._open_studies() for asked in study.asked()],
-            syntheses=[each for study in self._open_studies() for each in study.syntheses()],
-            anchors=[anchor for study in self._open_studies() for anchor in study.anchors()],
-            figures=self._figures() if self._config.option.report else [],
-        )
-        return msgspec.structs.replace(report, since=self._since(report))
-
-    def _figures(self) -> list[Figure]:
-        """Of all suites, each figure with an id of its own."""
-        judgements = [result.judgement for result in self._results.values() if result.judgement]
-        return distinct(
-            figure for planned in self._plans for figure in planned.study.figures(planned.plan, judgements)
-        )
-
-    def _since(self, report: Report) -> Comparison | None:
-        """What changed since the report of `--against`."""
-        earlier = self._config.stash.get(AGAINST, None)
-        if earlier is None:
-            return None
-        folder = self._open_studies()[0].accepted_in
-        return compare(earlier, of_report(report, words="this session"), tolerance_beside(folder))
-
-    @cached_property
-    def _ended(self) -> datetime:
-        """The session's end, as report and history have it."""
-        return datetime.now(UTC)
-
-    @property
-    def _judged(self) -> bool:
-        judgements = (result.judgement for result in self._results.values() if result.judgement)
-        return not policy.judged_nothing(judgements)
-
-    def _scope(self) -> str:
-        """What the verdicts speak of, where that is less than the tier."""
-        option = self._config.option
-        if not (option.cohort or option.backbones):
-            return ""
-        results = (result.judgement for result in self._results.values())
-        judgements = [judgement for judgement in results if judgement and judgement.state != "not-run"]
-        if not judgements:
-            return ""
-        pairs = "; ".join(sorted({" and ".join(dict.fromkeys(j.arms.values())) for j in judgements}))
-        where = ""
-        if option.cohort:
-            where = f", on {', '.join(sorted({c for study in self._open_studies() for c in study.cohorts}))}"
-        return f"These verdicts speak of {pairs} only{where}; not of the study's backbones."
-
-    def _by_whom(self) -> str:
-        trainer = self._trainer()
-        return f"All runs are by trainer {trainer}, not by medbench." if trainer else ""
-
-    def _trainer(self) -> str:
-        """Who trains in place of medbench, with the version."""
-        return next((str(study.trainer) for study in self._open_studies() if study.trainer), "")
-
-    def _warnings(self) -> list[str]:
-        return [warning for study in self._open_studies() for warning in study.warnings]
 
     # The selection and its plan.
 
@@ -611,7 +392,7 @@ class Bench:
         shard = self._config.option.shard
         if self._told is None or shard:  # only who reports, or makes a part of it, needs the plan
             self._plans = [
-                _planned(study, selected)
+                planned(study, selected)
                 for suite, study in studies.items()
                 if (selected := [item_id for place, item_id in self._selected.values() if place == suite])
             ]
@@ -635,7 +416,7 @@ class Bench:
             return None
         of = {f"--tier={option.tier}", f"--cohort={option.cohort}"}
         of |= {f"--trainer={option.trainer}"} if option.trainer else set()
-        return self._store.campaign(self._nodeids | of)
+        return self._places.store.campaign(self._nodeids | of)
 
     def _why_nothing(self, nothing_ran: bool) -> list[str]:
         reasons = [study.why_no_items() for study in self._open_studies()]
@@ -681,24 +462,7 @@ class Bench:
         return None
 
     def _plan_lines(self) -> list[str]:
-        lines = []
-        for study, plan, left_out in self._plans:
-            try:
-                if plan.runs:
-                    lines.append(plan_line(plan, study.forecast(plan), self._workers.count))
-                if study.share is not None:
-                    number, machines = self._config.option.shard
-                    lines.append(
-                        f"plan: shard {number} of {machines}: {count(len(study.share), 'run')} of it, "
-                        f"{len(study.to_make(plan))} to train here; nothing is judged"
-                    )
-            except MedbenchError as error:
-                lines.append(f"plan: {error}")
-            reasons = Counter(line for reason in left_out.values() for line in reason.splitlines())
-            lines += [f"plan: without {count(n, 'item')}: {reason}" for reason, n in reasons.items()]
-            if left_out and not plan.runs:
-                lines.append("plan: nothing is left to run on this machine before these are here.")
-        return lines
+        return plan_lines(self._plans, workers=self._workers.count, shard=self._config.option.shard)
 
     def _asked_whole(self, suite: Path) -> bool:
         """Whether all claims of a suite are asked for: a part says nothing about the rest."""
@@ -757,14 +521,14 @@ class Bench:
         if refusal:
             raise MedbenchError(refusal)
         if self._told is None:
-            self._store.connect()
+            self._places.store.connect()
         study = Study.open(suite, self._options())
         study.report = self._progress()
         study.campaign = self._campaign()
         if company := self._config.stash.get(COMPANY, None):
             from medbench.execute.processes import Leader  # noqa: PLC0415
 
-            study.train = Leader(company, suite, self._store)
+            study.train = Leader(company, suite, self._places.store)
         if self._told is not None:
             study.failures = Failures(Path(self._told.folder) / "failed")
         return study
@@ -773,11 +537,11 @@ class Bench:
         option = self._config.option
         own = bool(option.cohort or option.backbones or option.trainer)
         baseline, treatment = backbone_names(option.backbones) if option.backbones else ("", "")
-        given = self._given(option.expectations) if option.expectations else None
+        given = self._places.given(option.expectations) if option.expectations else None
         return Options(
             tier=option.tier,
-            store=self._store.home,
-            remote=self._store.remote.url if self._store.remote else "",
+            store=self._places.store.home,
+            remote=self._places.store.remote.url if self._places.store.remote else "",
             expectations=given,
             compare=bool(given) or not own,
             runs=option.runs,
@@ -797,7 +561,7 @@ class Bench:
 
     def _cohort_reference(self) -> str | None:
         given = self._config.option.cohort
-        return str(self._given(given)) if given and not names_source(given) else given
+        return str(self._places.given(given)) if given and not names_source(given) else given
 
     def _open_studies(self) -> list[Study]:
         """Those of the suites that can be opened; what is wrong with others, collecting them says."""
@@ -809,51 +573,6 @@ class Bench:
                 continue
         return studies
 
-    @cached_property
-    def _store(self) -> Store:
-        given, usual = self._config.option.store, self._config.rootpath / ".medbench"
-        if given and is_url(given):
-            return Store(usual, given)
-        return Store(self._given(given) if given else usual)
-
-    def _given(self, path: str) -> Path:
-        """A path from the command line."""
-        return given_path(self._config, path)
-
-    def _shown_store(self) -> str:
-        return self._store.name if self._store.remote else self._shown_path(self._store.root)
-
-    def _shown_path(self, path: Path) -> str:
-        here = self._config.invocation_params.dir
-        return str(path.relative_to(here) if path.is_relative_to(here) else path)
-
-
-def plan_line(plan: Plan, forecast: Forecast, workers: int = 1) -> str:
-    """`plan: 48 runs for 11 items (161 without sharing): 42 loaded (…), 6 to train, about 3 min`."""
-    parts = []
-    if forecast.loaded:
-        newest = max(forecast.loaded, key=lambda run: run.finished)
-        parts.append(f"{len(forecast.loaded)} loaded (trained {newest.finished[:10]}, {newest.device})")
-    if forecast.reused:
-        parts.append(f"{forecast.reused} reused")
-    if forecast.not_run:
-        parts.append(f"{forecast.not_run} not to be made")
-    if forecast.to_train:
-        time = ""
-        if forecast.seconds is not None:
-            seconds = side_by_side(forecast.seconds, len(forecast.to_train), workers)
-            time = f", about {duration(seconds)}"
-        elif forecast.hours:
-            time = f", {in_words(forecast.hours, on_cpu=forecast.on_cpu)}"
-        parts.append(f"{len(forecast.to_train)} to train{time}")
-    runs, items = count(len(plan.runs), "run"), count(len(plan.items), "item")
-    return f"plan: {runs} for {items} ({plan.naive} without sharing): {', '.join(parts)}"
-
-
-def _planned(study: Study, item_ids: Sequence[str]) -> Planned:
-    left_out = study.unplannable(item_ids)
-    return Planned(study, study.plan(item for item in item_ids if item not in left_out), left_out)
-
 
 def _leave_out_frames(
     report: pytest.TestReport, item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException]
@@ -863,14 +582,3 @@ def _leave_out_frames(
         own = [entry.lineno + 1 for entry in excinfo.traceback if entry.path == item.path]
         place = f"{report.nodeid.partition('::')[0]}:{own[-1]}: " if own else ""
         report.longrepr = f"{place}{printable_lines(str(excinfo.value))}"
-
-
-def _session() -> Session:
-    return Session(
-        device_class=environment.device_class(),
-        cores=environment.usable_cores(),
-        platform=platform.platform(),
-        python=platform.python_version(),
-        libraries=environment.library_versions(),
-        commit=environment.commit(),
-    )
