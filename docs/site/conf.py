@@ -9,6 +9,7 @@ project = "medbench"
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
+    "docs.site.accessible",
     "docs.site.commands",
     "docs.site.docstrings",
     "docs.site.files",
