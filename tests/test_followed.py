@@ -184,11 +184,11 @@ def test_new_seeds_are_marked_by_their_noise_and_not_by_each_step():
     new = [measuring(**{f"_{i}": value}) for i, value in enumerate(values)]
     assert len(all_marks(all_series(history(*same)))[ITEM]) == 4
     assert ITEM not in all_marks(all_series(history(*new)))
-    level_change = [*(0.80 + i % 2 / 1000 for i in range(8)), *(0.70 + i % 2 / 1000 for i in range(8))]
+    level_change = [*(0.80 + i % 2 / 1000 for i in range(12)), *(0.70 + i % 2 / 1000 for i in range(12))]
     (mark,) = all_marks(
         all_series(history(*[measuring(**{f"_{i}": v}) for i, v in enumerate(level_change)]))
     )[ITEM]
-    assert (mark.kind, mark.night) == ("jump", session(8).created)
+    assert (mark.kind, mark.night) == ("jump", session(12).created)
     assert mark.p < 0.05
 
 
