@@ -32,7 +32,7 @@ def main():
                 taken = driver.execute_cdp_cmd("Page.captureScreenshot", {})["data"]
             finally:
                 driver.quit()
-            image = Image.open(io.BytesIO(base64.b64decode(taken))).convert("RGB").quantize(128)
+            image = Image.open(io.BytesIO(base64.b64decode(taken))).convert("RGB").quantize(256)
             image.save(FOLDER / f"{name}.png", optimize=True)
 
 
