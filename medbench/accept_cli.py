@@ -18,6 +18,7 @@ from medbench.expect import Change, Expectation, Expectations
 from medbench.packaged import HERE
 from medbench.report.terminal import count
 from medbench.selection import holds, why_nothing
+from medbench.spec.loader import shown
 from medbench.spec.suite import load_suite
 from medbench.store import MESSAGE
 from medbench.writing import write_aside, writing
@@ -80,18 +81,25 @@ def run(args: argparse.Namespace) -> int:
     if not to_write:
         print("nothing would change")
     elif args.reason is None:
-        again = shlex.join(["medbench", "accept", str(args.folder), *(["-k", args.k] if args.k else [])])
-        print(
-            f'{count(len(to_write), "item")} would change. To accept: {again} --reason "why they are right"'
-        )
+        again = f'{_again(args)} --reason "why they are right"'
+        print(f"{count(len(to_write), 'item')} would change. To accept: {again}")
     else:
         taken = candidates.take(found, changes, root)
         message = _keep_message(to_write, args.reason, found.about.tier, known)
         print(f"{count(len(to_write), 'item')} and {count(taken.runs, 'reference run')} accepted")
-        others = sharing(taken.replaced, known.accepted, [each.item for each in chosen])
+        others = sharing(taken.replaced, known.accepted, [each.item for each in changes if not each.why_kept])
         print("".join(f"{line}\n" for line in told_of_sharing(others, found.about.tier)), end="")
         print(f"commit them with: git add {_quoted(root)} && git commit -e -F {_quoted(message)}")
     return 0
+
+
+def _again(args: argparse.Namespace) -> str:
+    """The same command."""
+    words = ["medbench", "accept", str(args.folder)]
+    words += ["-k", args.k] if args.k else []
+    words += ["--suite", str(args.suite)] if args.suite != HERE else []
+    words += ["--expectations", str(args.expectations)] if args.expectations else []
+    return shlex.join(words)
 
 
 def _selected(found: Candidates, expression: str) -> list[Expectation]:
@@ -124,5 +132,4 @@ def _keep_message(changes: Sequence[Change], reason: str, tier: str, known: Expe
 
 
 def _quoted(path: Path) -> str:
-    here = Path.cwd()
-    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
+    return shlex.quote(shown(path))

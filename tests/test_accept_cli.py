@@ -160,6 +160,9 @@ def test_values_of_a_cohort_of_ones_own_need_a_folder_of_their_own(project, caps
     assert cli.main(["accept", "candidate", "--reason", "mine"]) == 2
     assert "Name a folder for them by --expectations DIR" in capsys.readouterr().err
     assert values(project) == before
+    capsys.readouterr()
+    assert cli.main(["accept", "candidate", "--expectations", "of-mine"]) == 0
+    assert "To accept: medbench accept candidate --expectations of-mine --reason" in capsys.readouterr().out
     assert cli.main(["accept", "candidate", "--reason", "mine", "--expectations", "of-mine"]) == 0
     assert any(name.startswith("embedded/chest/") for name in values(project, "of-mine"))
     compared = project.run("benchmarks", "--cohort=mine", "--expectations=of-mine")

@@ -76,7 +76,9 @@ def render(report: Report) -> str:
         "runs": lambda claim: ranges(sorted({numbers[id_] for id_ in claim.runs if id_ in numbers})),
         "p_value": p_value,
     }
-    to_pack = _to_pack(report)
+    on_paper = printed(report)
+    large = len(report.claims) > INLINE
+    to_pack = [claim for claim in report.claims if large and claim.id not in on_paper]
     evidence = environment.get_template("evidence.html.j2")
     return environment.get_template("report.html.j2").render(
         **of_evidence,
@@ -95,7 +97,7 @@ def render(report: Report) -> str:
         moved=advice.moved(report),
         checks={check.id: check for check in report.expectations},
         bars=bars(report.claims),
-        printed=printed(report),
+        printed=on_paper,
         choices=choices(report),
         index=Markup(json.dumps(index(report), separators=(",", ":"))),  # noqa: S704
         figures=figures(report),
@@ -112,14 +114,6 @@ def render(report: Report) -> str:
         closing=terminal.closing(report),
         provenance=terminal.provenance(report),
     )
-
-
-def _to_pack(report: Report) -> list[ClaimResult]:
-    """The claims whose evidence a large page has packed: those that neither failed nor moved."""
-    if len(report.claims) <= INLINE:
-        return []
-    moved = {check.id for check in advice.moved(report)}
-    return [claim for claim in report.claims if not claim.red and claim.id not in moved]
 
 
 def packed(texts: list[str]) -> str:

@@ -18,7 +18,7 @@ from medbench.report.record import ItemResult
 from medbench.report.write import write
 from medbench.synthesis import Conclusion, PropertyVerdict
 from tests.judging import judgement as a_judgement
-from tests.report.records import DRIFT, judgement, report, result, run
+from tests.report.records import DRIFT, judgement, report, result, run, sample
 
 
 class Page(HTMLParser):
@@ -269,6 +269,7 @@ def test_a_large_page_packs_the_evidence_of_what_neither_failed_nor_moved(monkey
     )
     assert len(whole) == 3
     monkeypatch.setattr(html, "INLINE", 2)
+    monkeypatch.setattr(html, "ALL_ON_PAPER", 0)
     page = html.render(made)
     assert (
         re.findall(r"<noscript>(<div class=.evidence.*?</div>)\s*</noscript>", page, re.DOTALL) == whole[:1]
@@ -282,6 +283,21 @@ def test_a_large_page_packs_the_evidence_of_what_neither_failed_nor_moved(monkey
     assert [text.strip() for text in texts] == whole[1:]
     assert "&lt;scale&gt;" in texts[0]
     assert html.render(made) == page
+
+
+def test_what_is_to_be_printed_is_never_packed(monkeypatch):
+    monkeypatch.setattr(html, "INLINE", 10)
+    made = sample()
+    assert len(made.claims) > html.ALL_ON_PAPER
+    loud = made.claims[-1].id
+    since = msgspec.structs.replace(
+        made.since, differences=[msgspec.structs.replace(made.since.differences[0], id=loud)]
+    )
+    made = msgspec.structs.replace(made, since=since)
+    assert loud in html.printed(made)
+    row = html.render(made).partition(f'id="{loud}"')[2].partition("</tr>")[0]
+    assert "data-packed" not in row
+    assert 'class="evidence"' in row
 
 
 def test_a_cluster_is_not_called_a_patient():
