@@ -5,23 +5,19 @@ Nothing is trained; jax is not imported.
 
 import argparse
 import shlex
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from medbench import candidates, expect
 from medbench.accepting import sharing, told_of_sharing
 from medbench.candidates import Candidates
-from medbench.diff.message import commit_message
+from medbench.diff.message import commit_command, commit_message, keep_message
 from medbench.errors import MedbenchError
-from medbench.expect import Change, Expectation, Expectations
+from medbench.expect import Expectation
 from medbench.packaged import HERE
 from medbench.report.terminal import count
-from medbench.selection import holds, why_nothing
-from medbench.spec.loader import shown
+from medbench.selection import holds, name_with, why_nothing
 from medbench.spec.suite import load_suite
-from medbench.store import MESSAGE
-from medbench.writing import write_aside, writing
 
 STORE = Path(".medbench")
 """Where the message of a commit is left, as by pytest."""
@@ -72,7 +68,8 @@ def run(args: argparse.Namespace) -> int:
             "suite's expectations do not speak. Name a folder for them by --expectations DIR."
         )
     root = args.expectations or expect.beside(args.suite)
-    known = _known(args.suite, root, found.about.tier)
+    tier = found.about.tier
+    known = expect.load_for(load_suite(args.suite), tier, named=args.expectations)
     changes = candidates.changes(
         chosen, known, reason=args.reason or "", date=datetime.now(UTC).date().isoformat()
     )
@@ -85,11 +82,12 @@ def run(args: argparse.Namespace) -> int:
         print(f"{count(len(to_write), 'item')} would change. To accept: {again}")
     else:
         taken = candidates.take(found, changes, root)
-        message = _keep_message(to_write, args.reason, found.about.tier, known)
+        text = commit_message(to_write, reason=args.reason, tier=tier, tolerance=known.tolerance)
+        message = keep_message(text, STORE)
         print(f"{count(len(to_write), 'item')} and {count(taken.runs, 'reference run')} accepted")
         others = sharing(taken.replaced, known.accepted, [each.item for each in changes if not each.why_kept])
-        print("".join(f"{line}\n" for line in told_of_sharing(others, found.about.tier)), end="")
-        print(f"commit them with: git add {_quoted(root)} && git commit -e -F {_quoted(message)}")
+        print("".join(f"{line}\n" for line in told_of_sharing(others, tier)), end="")
+        print(f"commit them with: {commit_command(root, message)}")
     return 0
 
 
@@ -104,7 +102,7 @@ def _again(args: argparse.Namespace) -> str:
 
 def _selected(found: Candidates, expression: str) -> list[Expectation]:
     """The proposed items that an expression holds for."""
-    names = {each.item: f"{each.item}[{','.join(each.arms.values())}]" for each in found.items}
+    names = {each.item: name_with(each.item, each.arms) for each in found.items}
     if not names:
         raise MedbenchError(f"{found.root.parent}: nothing is proposed; {candidates.CHANGES} says why.")
     chosen = [each for each in found.items if holds(expression, [names[each.item]])]
@@ -112,24 +110,3 @@ def _selected(found: Candidates, expression: str) -> list[Expectation]:
         why = why_nothing(expression, [(name,) for name in names.values()], [])
         raise MedbenchError(f"no proposed item matches -k {expression!r}. {why}")
     return chosen
-
-
-def _known(suite: Path, root: Path, tier: str) -> Expectations:
-    """What is accepted, with that of the suite which this one extends."""
-    own, declared = expect.load(root, tier), load_suite(suite)
-    if not declared.base:
-        return own
-    base = expect.load(expect.beside(Path(declared.base)), tier)
-    return own.over(base, replaced=declared.replaces_item)
-
-
-def _keep_message(changes: Sequence[Change], reason: str, tier: str, known: Expectations) -> Path:
-    text = commit_message(changes, reason=reason, tier=tier, tolerance=known.tolerance)
-    with writing(STORE):
-        STORE.mkdir(exist_ok=True)
-        write_aside(STORE / MESSAGE, text.encode())
-    return STORE / MESSAGE
-
-
-def _quoted(path: Path) -> str:
-    return shlex.quote(shown(path))

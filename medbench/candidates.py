@@ -15,15 +15,13 @@ from msgspec.structs import replace
 
 from medbench import expect
 from medbench.accepting import Taken, named, runs_of
-from medbench.errors import MedbenchError
+from medbench.errors import MedbenchError, few
 from medbench.expect import INDEX, Change, Expectation, Expectations, summary
 from medbench.reference import References
 from medbench.spec.runs import RunSpec
 from medbench.store import StoredRun, read_run
 
 EXPECTATIONS, CHANGES, ABOUT = "expectations", "changes.txt", "candidates.json"
-_REASON = "candidate of "
-"""How the reason of a value begins that nobody has accepted yet."""
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,6 +30,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     tier: str
     own: bool
     """Of a cohort, backbones or a trainer of one's own, so that they are no values of the suite's."""
+    items: dict[str, str]
+    """Ids of those that are new or differ from what was accepted, with the environment of their values."""
 
 
 class Candidates(NamedTuple):
@@ -59,13 +59,13 @@ def require_own(folder: Path) -> None:
         )
 
 
-def begin(folder: Path, accepted_in: Path | None, about: About) -> Path:
+def begin(folder: Path, accepted_in: Path | None, tier: str) -> Path:
     """Make the folder, in place of earlier candidates, with a copy of what was accepted for a tier.
 
     Args:
       folder: of the candidates.
       accepted_in: the folder `expectations`, which need not exist; None where nothing was accepted.
-      about: what they are of; values of other tiers have no part.
+      tier: whose values; those of others have no part.
 
     Returns:
       The copy.
@@ -79,16 +79,25 @@ def begin(folder: Path, accepted_in: Path | None, about: About) -> Path:
         shutil.rmtree(copy, ignore_errors=True)
         copy.mkdir(parents=True)
         (folder / CHANGES).touch()
-        (folder / ABOUT).write_bytes(msgspec.json.encode(about) + b"\n")
+        (folder / ABOUT).unlink(missing_ok=True)  # a session that is killed from here on proposes nothing
         if accepted_in is not None:
-            _copy_values(accepted_in, copy, about.tier)
+            _copy_values(accepted_in, copy, tier)
     except OSError as error:
         raise _unwritable(folder, error) from error
     return copy
 
 
-def end(folder: Path, changes: Sequence[Change]) -> str:
-    """Write down what accepting would change; returns that text, whose last line is the sum.
+def end(folder: Path, changes: Sequence[Change], *, tier: str, own: bool) -> str:
+    """Write down what accepting would change, and which items are proposed.
+
+    Args:
+      folder: of the candidates.
+      changes: that the copy was made with.
+      tier: see `About`.
+      own: see `About`.
+
+    Returns:
+      What would change, as text whose last line is the sum.
 
     Raises:
       MedbenchError: the folder cannot be written.
@@ -100,6 +109,8 @@ def end(folder: Path, changes: Sequence[Change]) -> str:
     text = "\n".join(filter(None, (summary(changes), last)))
     try:
         (folder / CHANGES).write_text(text + "\n", encoding="utf-8")
+        about = About(tier=tier, own=own, items=_proposed(changes))
+        (folder / ABOUT).write_bytes(msgspec.json.encode(about) + b"\n")
     except OSError as error:
         raise _unwritable(folder, error) from error
     return text
@@ -107,7 +118,7 @@ def end(folder: Path, changes: Sequence[Change]) -> str:
 
 def reason(date: str) -> str:
     """What stands as reason beside a value that nobody has accepted yet."""
-    return f"{_REASON}{date}, not reviewed"
+    return f"candidate of {date}, not reviewed"
 
 
 def read(folder: Path) -> Candidates:
@@ -130,7 +141,12 @@ def read(folder: Path) -> Candidates:
     except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
         raise MedbenchError(f"{root / ABOUT}: damaged ({error}). Run the night again.") from error
     found = expect.load(root / EXPECTATIONS, about.tier).accepted
-    new = [each for each in found if each.accepted.reason.startswith(_REASON)]
+    new = [each for each in found if about.items.get(each.item) == each.environment]
+    if len(new) < len(about.items):
+        raise MedbenchError(
+            f"{root / EXPECTATIONS}: {few(sorted(about.items.keys() - {each.item for each in new}))} of "
+            f"{ABOUT} not found; the copy was altered. Run the night again."
+        )
     return Candidates(root / EXPECTATIONS, about, new)
 
 
@@ -150,6 +166,14 @@ def changes(
     """
     held = {(each.item, each.environment): each for each in known.accepted}
     return [_change(each, held.get((each.item, each.environment)), reason, date) for each in items]
+
+
+def _proposed(changes: Iterable[Change]) -> dict[str, str]:
+    return {
+        change.item: change.after.environment
+        for change in changes
+        if change.after is not None and change.before != change.after
+    }
 
 
 def _change(candidate: Expectation, before: Expectation | None, reason: str, date: str) -> Change:

@@ -21,7 +21,7 @@ from medbench.metrics.registry import higher_is_better
 from medbench.predicates import PREDICATES, verdict
 from medbench.spec.effects import AT
 from medbench.spec.loader import dump_yaml, load_document, refuse_unread
-from medbench.spec.records import Declared
+from medbench.spec.records import Declared, Suite
 from medbench.stats.prediction import (
     MEANS,
     SINGLE_SEEDS,
@@ -247,6 +247,23 @@ class _Comparison:
     def outside(self) -> bool:
         """Whether the measured value has left the band."""
         return self.distance > 1
+
+
+def load_for(suite: Suite, tier: str, *, named: Path | None = None) -> Expectations:
+    """What is accepted for a suite: its own values, over those of the suite that it extends.
+
+    Args:
+      suite: the declarations.
+      tier: whose values.
+      named: a folder in place of the one beside the suite; it stands for itself.
+
+    Raises:
+      MedbenchError: see `load`.
+    """
+    own = load(named or beside(Path(suite.root)), tier)
+    if named or not suite.base:
+        return own
+    return own.over(load(beside(Path(suite.base)), tier), replaced=suite.replaces_item)
 
 
 def beside(suite: Path) -> Path:

@@ -379,8 +379,6 @@ class Bench:
         if (campaign := self._campaign()) is not None and not self._workers.died:
             campaign.end()
 
-    # History.
-
     # The selection and its plan.
 
     def _select(self, nodeids: Iterable[str]) -> None:

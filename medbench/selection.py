@@ -7,7 +7,7 @@ hold the two against each other.
 import difflib
 import re
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +31,12 @@ class LeftOut(NamedTuple):
 
 def name_of(item: Item) -> str:
     """The item's name in pytest: its id, then the backbones, so that `-k` finds both."""
-    return f"{item.id}[{','.join(dict.fromkeys(item.arms.values()))}]"
+    return name_with(item.id, item.arms)
+
+
+def name_with(item_id: str, arms: Mapping[str, str]) -> str:
+    """The same of an item that is known by its id and the labels of its arms alone."""
+    return f"{item_id}[{','.join(dict.fromkeys(arms.values()))}]"
 
 
 def names_of(item: Item, suite: Suite) -> tuple[str, ...]:

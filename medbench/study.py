@@ -3,7 +3,6 @@
 pytest's items, the `study` fixture and plain scripts go through here. Importing it imports no jax.
 """
 
-import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -19,7 +18,7 @@ from medbench.campaign import Campaign
 from medbench.cost import hours, operations
 from medbench.data.cohort import VALIDATION, Cohort
 from medbench.data.sources import absent_cohort, names_source, open_cohort, prepared_in
-from medbench.diff.message import commit_message
+from medbench.diff.message import commit_command, commit_message, keep_message
 from medbench.environment import CPU, device_class
 from medbench.errors import MedbenchError, NotHereError, NotInSessionError, NotPreparedError, nearest
 from medbench.execute.ahead import Outcome, Pool
@@ -42,13 +41,11 @@ from medbench.record import Trainer
 from medbench.reference import References
 from medbench.report.figures import Figure
 from medbench.report.record import Asked, ItemResult, RunOrigin
-from medbench.spec.loader import shown
 from medbench.spec.records import Claim, Suite, Synthesis, label
 from medbench.spec.runs import Item, Plan, PlannedItem, Precision, RunSpec
 from medbench.spec.suite import load_suite
-from medbench.store import MESSAGE, Origin, Store, StoredRun
+from medbench.store import Origin, Store, StoredRun
 from medbench.training.hyperrule import VALIDATED_AT
-from medbench.writing import write_aside, writing
 
 if TYPE_CHECKING:
     from medbench.predictions import Predictions
@@ -150,7 +147,11 @@ class Study:
         self.report = report
         self._store = Store(options.store, options.remote)
         self.accepted_in = options.expectations or expect.beside(Path(suite.root))
-        self.expectations = self._load_expectations() if options.compare else expect.Expectations()
+        self.expectations = (
+            expect.load_for(suite, options.tier, named=options.expectations)
+            if options.compare
+            else expect.Expectations()
+        )
         self.references = self._references()
         listed = items(suite, tier=options.tier, cohorts=cohorts, backbones=options.backbones)
         self.items = {item.id: item for item in listed}
@@ -176,14 +177,6 @@ class Study:
                 f"{root}: unknown tier `{options.tier}`. {nearest(options.tier, suite.tiers)}"
             )
         return cls(suite, options, _open_cohorts(suite, options))
-
-    def _load_expectations(self) -> expect.Expectations:
-        """The suite's own, over those of its base; a folder that was named stands for itself."""
-        own = expect.load(self.accepted_in, self.options.tier)
-        if not self.suite.base or self.options.expectations:
-            return own
-        base = expect.load(expect.beside(Path(self.suite.base)), self.options.tier)
-        return own.over(base, replaced=self.suite.replaces_item)
 
     def _references(self) -> References:
         """Found by what was run, so that the base's serve whoever asks for the same; by trainer."""
@@ -647,28 +640,19 @@ class Study:
         if not changed:
             said = f"{expect.summary(changes)}\nnothing changed, so nothing was written"
             return said, frozenset(items)
-        message = self._keep_message(changes, reason)
+        tier = self.options.tier
+        text = commit_message(changes, reason=reason, tier=tier, tolerance=self.expectations.tolerance)
+        message = keep_message(text, self._store.home)
         others = sharing(taken.replaced, self.expectations.accepted, items)
-        commit = f"git add {_quoted(self.accepted_in)} && git commit -e -F {_quoted(message)}"
         said = "\n".join(
             [
                 expect.summary(changes),
                 f"{taken.runs} reference runs accepted",
-                *told_of_sharing(others, self.options.tier),
-                f"commit them with: {commit}",
+                *told_of_sharing(others, tier),
+                f"commit them with: {commit_command(self.accepted_in, message)}",
             ]
         )
         return said, frozenset(items)
-
-    def _keep_message(self, changes: Sequence[expect.Change], reason: str) -> Path:
-        """Write what a commit of the changes may begin with; returns the file."""
-        text = commit_message(
-            changes, reason=reason, tier=self.options.tier, tolerance=self.expectations.tolerance
-        )
-        path = self._store.home / MESSAGE
-        with writing(self._store.home):
-            write_aside(path, text.encode())
-        return path
 
     def propose(self, judgements: Sequence[Judgement], into: Path, *, date: str) -> str:
         """Write what accepting judged items would leave into a folder of its own; nothing is accepted.
@@ -686,8 +670,7 @@ class Study:
         """
         tier = self.options.tier
         own = bool(self.options.cohort or self.options.backbones or self.options.trainer)
-        about = candidates.About(tier=tier, own=own)
-        root = candidates.begin(into, self.accepted_in if self.options.compare else None, about)
+        root = candidates.begin(into, self.accepted_in if self.options.compare else None, tier)
         changes = expect.propose(
             judgements,
             root=root,
@@ -697,7 +680,7 @@ class Study:
         )
         proposed = References(root / self.references.root.relative_to(self.accepted_in))
         self._accept_runs([change.item for change in changes if not change.why_kept], proposed)
-        return candidates.end(into, changes)
+        return candidates.end(into, changes, tier=tier, own=own)
 
     def require_acceptable(self, plan: Plan) -> None:
         """Refuse before training what would be refused after it, in a session that is to accept values.
@@ -835,11 +818,6 @@ class Study:
         arm = label(spec.backbone.name, fraction=spec.fraction, recipe=recipe)
         named = not tier.sentinel_backbones or arm in tier.sentinel_backbones
         return named and spec.seed in tier.sentinels
-
-
-def _quoted(path: Path) -> str:
-    """For a command that a person may copy."""
-    return shlex.quote(shown(path))
 
 
 def _open_cohorts(suite: Suite, options: Options) -> dict[str, Cohort]:

@@ -5,7 +5,7 @@ import shutil
 import pytest
 import yaml
 
-from medbench import cli, packaged
+from medbench import candidates, cli, packaged
 from tests import runs
 from tests.suites.project import REFUTED, Project
 
@@ -193,7 +193,7 @@ def test_where_a_suite_extends_another_only_what_changed_is_written_to_its_own(p
         (lambda folder: (folder / "candidates.json").write_bytes(b"\xff\xfe"), "candidates.json: damaged"),
         (
             lambda folder: shutil.rmtree(folder / "expectations"),
-            "candidate: nothing is proposed; changes.txt says why",
+            f"{DENSE} of candidates.json not found; the copy was altered. Run the night again.",
         ),
         (
             lambda folder: (folder / "expectations/embedded/items.yaml").unlink(),
@@ -207,6 +207,32 @@ def test_damaged_candidates_are_one_message_and_change_nothing(proposed, capsys,
     assert cli.main(["accept", "candidate", "--reason", "meant"]) == 2
     assert message in capsys.readouterr().err
     assert values(proposed) == before
+
+
+def test_a_session_that_is_killed_while_it_proposes_proposes_nothing(proposed, capsys):
+    candidates.begin(proposed.path / "candidate", proposed.path / "expectations", "embedded")
+    assert cli.main(["accept", "candidate", "--reason", "meant"]) == 2
+    assert "no candidates here" in capsys.readouterr().err
+
+
+def test_an_accepted_value_whose_reason_reads_like_a_candidates_is_not_proposed(project, capsys):
+    project.accept()
+    project.world({"mammography/dense": REFUTED})
+    project.run("benchmarks", "--runs=force", "--expect=update", "--reason=candidate of a better loss")
+    project.run("benchmarks", "--runs=force", "--candidates=candidate")
+    assert cli.main(["accept", "candidate"]) == 2
+    assert "nothing is proposed" in capsys.readouterr().err
+
+
+def test_expectations_that_are_named_stand_for_themselves_as_in_the_session(project, monkeypatch, capsys):
+    project.accept()
+    package = project.extend()
+    monkeypatch.setattr(packaged, "suite", lambda: package / "benchmarks")
+    (project.path / "mine").mkdir()
+    project.run("benchmarks", "--runs=force", "--expectations=mine", "--candidates=candidate")
+    capsys.readouterr()
+    assert cli.main(["accept", "candidate", "--expectations", "mine", "--reason", "ours"]) == 0
+    assert "5 items and " in capsys.readouterr().out
 
 
 def test_a_suite_that_is_not_there_is_one_message(proposed, capsys):

@@ -143,4 +143,4 @@ def test_a_full_disk_is_one_message(tmp_path, monkeypatch):
 
     monkeypatch.setattr("pathlib.Path.mkdir", refuse)
     with pytest.raises(MedbenchError, match="candidates cannot be written"):
-        candidates.begin(tmp_path / "candidate", None, candidates.About(tier="embedded", own=False))
+        candidates.begin(tmp_path / "candidate", None, "embedded")

@@ -1,7 +1,9 @@
 """The message that a commit of newly accepted values begins with: what, why, and what they were before."""
 
+import shlex
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 
 from medbench.diff import show
 from medbench.diff.compare import compare
@@ -9,9 +11,30 @@ from medbench.diff.sides import of_expectations
 from medbench.diff.terms import Tolerance
 from medbench.errors import printable
 from medbench.expect import Change, Expectations
+from medbench.spec.loader import shown
+from medbench.store import MESSAGE
+from medbench.writing import write_aside, writing
 
 _WIDTH = 72
 """Of prose in a commit's message; the table keeps its own."""
+
+
+def keep_message(text: str, store: Path) -> Path:
+    """Leave a message in a store, which need not exist, for `git commit -F`; returns the file.
+
+    Raises:
+      UnwritableError: it cannot be written.
+    """
+    with writing(store):
+        store.mkdir(parents=True, exist_ok=True)
+        write_aside(store / MESSAGE, text.encode())
+    return store / MESSAGE
+
+
+def commit_command(expectations: Path, message: Path) -> str:
+    """The commands that commit what was accepted into a folder, with a message that was kept."""
+    add, commit = (shlex.quote(shown(path)) for path in (expectations, message))
+    return f"git add {add} && git commit -e -F {commit}"
 
 
 def commit_message(changes: Sequence[Change], *, reason: str, tier: str, tolerance: Tolerance) -> str:
