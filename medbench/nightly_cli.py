@@ -103,7 +103,7 @@ def _conducted(night: Night, lock: int) -> int:
     settings = night.state.settings
     unwell = _step(doctor_command(settings), night.folder / "doctor.txt", lock)
     if unwell and settings.doctor == "stop":
-        why = _last(night.folder / "doctor.txt", "problem")
+        why = " ".join(_last(night.folder / "doctor.txt", "problem").split())  # no columns here
         return _undone(night, f"the doctor found problems, so nothing was trained (doctor.txt){why}")
     written = night.report / "report.json"
     written.unlink(missing_ok=True)  # of an earlier start

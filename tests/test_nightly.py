@@ -366,3 +366,23 @@ def test_help_lists_every_setting():
 
     for name in Settings.__struct_fields__:
         assert f"MEDBENCH_{name.upper()} " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("interpreter", "why"), [("bare", "No module named 'msgspec'"), ("absent", "absent")]
+)
+def test_a_night_that_has_no_medbench_was_not_done_rather_than_red(tmp_path, interpreter, why):
+    bare = tmp_path / "bare"
+    bare.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n')
+    bare.chmod(0o755)
+    done = subprocess.run(
+        [ROOT / "ci/nightly.sh"],
+        env={**os.environ, "MEDBENCH_PYTHON": str(tmp_path / interpreter), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert why in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "or name its interpreter by MEDBENCH_PYTHON" in done.stderr
