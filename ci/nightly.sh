@@ -11,7 +11,7 @@ if [ -z "$python" ]; then
   if [ -x .venv/bin/python ]; then python=.venv/bin/python; fi
 fi
 if ! why=$("$python" -c 'import medbench.nightly_cli' 2>&1); then  # 1 would say that something is red
-  echo "ci/nightly.sh: $python cannot run medbench (${why##*$'\n'}). Install it (make .venv, or pip install -e .)," \
+  echo "ci/nightly.sh: $python cannot run medbench (${why##*$'\n'}). Install it (make .venv/installed, or pip install -e .)," \
     "or name its interpreter by MEDBENCH_PYTHON. Nothing was judged." >&2
   exit 2
 fi
