@@ -76,10 +76,10 @@ def begin(folder: Path, accepted_in: Path | None, tier: str) -> Path:
     require_own(folder)
     copy = folder / EXPECTATIONS
     try:
+        (folder / ABOUT).unlink(missing_ok=True)  # a session that is killed from here on proposes nothing
         shutil.rmtree(copy, ignore_errors=True)
         copy.mkdir(parents=True)
         (folder / CHANGES).touch()
-        (folder / ABOUT).unlink(missing_ok=True)  # a session that is killed from here on proposes nothing
         if accepted_in is not None:
             _copy_values(accepted_in, copy, tier)
     except OSError as error:
@@ -102,14 +102,14 @@ def end(folder: Path, changes: Sequence[Change], *, tier: str, own: bool) -> str
     Raises:
       MedbenchError: the folder cannot be written.
     """
-    changed = sum(change.before != change.after for change in changes)
+    proposed = _proposed(changes)
     kept = sum(bool(change.why_kept) for change in changes)
-    last = f"{changed} of {len(changes)} items would change"
+    last = f"{len(proposed)} of {len(changes)} items would change"
     last += f"; {kept} cannot be accepted from this session (changes.txt says why)" if kept else ""
     text = "\n".join(filter(None, (summary(changes), last)))
     try:
         (folder / CHANGES).write_text(text + "\n", encoding="utf-8")
-        about = About(tier=tier, own=own, items=_proposed(changes))
+        about = About(tier=tier, own=own, items=proposed)
         (folder / ABOUT).write_bytes(msgspec.json.encode(about) + b"\n")
     except OSError as error:
         raise _unwritable(folder, error) from error

@@ -103,7 +103,7 @@ def _conducted(night: Night, lock: int) -> int:
     settings = night.state.settings
     unwell = _step(doctor_command(settings), night.folder / "doctor.txt", lock)
     if unwell and settings.doctor == "stop":
-        why = " ".join(_last(night.folder / "doctor.txt", "problem").split())  # no columns here
+        why = _last(night.folder / "doctor.txt", "problem")
         return _undone(night, f"the doctor found problems, so nothing was trained (doctor.txt){why}")
     written = night.report / "report.json"
     written.unlink(missing_ok=True)  # of an earlier start
@@ -243,10 +243,11 @@ def _page(night: Night) -> str:
 
 
 def _last(log: Path, begins: str) -> str:
-    """The last line of a log that begins so, after a colon; empty where none does."""
+    """The last line of a log that begins so, after a colon and without columns; empty where none does."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
     found = next((line for line in reversed(lines) if line.startswith(begins)), "")
-    return f": {printable(found.removeprefix(begins).strip())}" if found else ""
+    words = " ".join(found.removeprefix(begins).split())
+    return f": {printable(words)}" if found else ""
 
 
 def _step(command: Sequence[str], log: Path, lock: int) -> int:

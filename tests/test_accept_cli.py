@@ -209,8 +209,14 @@ def test_damaged_candidates_are_one_message_and_change_nothing(proposed, capsys,
     assert values(proposed) == before
 
 
-def test_a_session_that_is_killed_while_it_proposes_proposes_nothing(proposed, capsys):
-    candidates.begin(proposed.path / "candidate", proposed.path / "expectations", "embedded")
+def test_a_session_that_is_killed_while_it_proposes_proposes_nothing(proposed, monkeypatch, capsys):
+    def killed(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as at_the_first_step:
+        at_the_first_step.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            candidates.begin(proposed.path / "candidate", proposed.path / "expectations", "embedded")
     assert cli.main(["accept", "candidate", "--reason", "meant"]) == 2
     assert "no candidates here" in capsys.readouterr().err
 

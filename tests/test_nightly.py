@@ -319,7 +319,8 @@ def test_where_the_doctor_finds_a_problem_nothing_is_trained_unless_that_is_aske
     (project.suite / "claims/scale.yaml").write_text("claim: [\n")
     status, lines, _ = project.night()
     assert status == UNDONE
-    assert "the doctor found problems, so nothing was trained (doctor.txt)" in lines[0]
+    assert "the doctor found problems, so nothing was trained (doctor.txt): " in lines[0]
+    assert "  " not in lines[0]
     assert "claims/scale.yaml" in (project.folder() / "doctor.txt").read_text()
     status, lines, _ = project.night(doctor="go-on")
     assert status == UNDONE
