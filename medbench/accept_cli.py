@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from medbench import candidates, expect
-from medbench.accepting import sharing, told_of_sharing
+from medbench.accepting import conclude
 from medbench.candidates import Candidates
-from medbench.diff.message import commit_command, commit_message, keep_message
 from medbench.errors import MedbenchError
 from medbench.expect import Expectation
 from medbench.packaged import HERE
@@ -82,12 +81,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"{count(len(to_write), 'item')} would change. To accept: {again}")
     else:
         taken = candidates.take(found, changes, root)
-        text = commit_message(to_write, reason=args.reason, tier=tier, tolerance=known.tolerance)
-        message = keep_message(text, STORE)
-        print(f"{count(len(to_write), 'item')} and {count(taken.runs, 'reference run')} accepted")
-        others = sharing(taken.replaced, known.accepted, [each.item for each in changes if not each.why_kept])
-        print("".join(f"{line}\n" for line in told_of_sharing(others, tier)), end="")
-        print(f"commit them with: {commit_command(root, message)}")
+        said = conclude(changes, taken, known=known, root=root, tier=tier, reason=args.reason, store=STORE)
+        print("\n".join(said))
     return 0
 
 

@@ -1,106 +1,173 @@
-"""What runs must have in common before their values are accepted, and which of them are accepted already.
+"""What a session accepts of what it judged, or proposes to accept; and what it refuses before it trains."""
 
-Runs are compared here, never judged; `expect` holds values against values.
-"""
-
-import shlex
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
 
-import numpy as np
-
-from medbench.errors import MedbenchError, few
-from medbench.expect import Expectation
-from medbench.spec.records import label
-from medbench.spec.runs import RunSpec
-from medbench.store import StoredRun
-
-if TYPE_CHECKING:  # pyarrow takes a third of a second to import, which planning need not wait for
-    from medbench.predictions import Predictions
-
-
-class Taken(NamedTuple):
-    """What accepting did to reference runs."""
-
-    runs: int
-    replaced: list[RunSpec]
-    """Those that were there before, otherwise."""
+from medbench import candidates, expect
+from medbench.accepted_runs import Taken, require_one_code, same_predictions, sharing, told_of_sharing
+from medbench.diff.message import commit_command, commit_message, keep_message
+from medbench.errors import MedbenchError
+from medbench.expect import Change, Expectations
+from medbench.identity import spec_id
+from medbench.judgement import Judgement
+from medbench.reference import References
+from medbench.report.terminal import count
+from medbench.spec.runs import Plan, RunSpec
+from medbench.study import Study
 
 
-def require_one_code(item_id: str, codes: Sequence[str], now: str) -> None:
-    """Values are accepted together only if one version of the code, libraries and settings made them."""
-    if len(set(codes)) > 1:
-        older = sum(code != now for code in codes)
-        raise MedbenchError(
-            f"{item_id}: {older} of its {len(codes)} runs are reference runs that other code, "
-            "libraries or settings made, and values of one code only can be accepted. Nothing was "
-            "accepted; train them all with --runs=force."
-        )
-
-
-def same_predictions(run: StoredRun, reference: StoredRun | None) -> bool:
-    """Whether all values are the same, whichever version of Parquet's writer they were written by."""
-    if reference is None:
-        return False
-    names, accepted = ({e.evaluation_set for e in r.record.evaluations} for r in (run, reference))
-    try:
-        return names == accepted and all(
-            _equal(run.predictions(name), reference.predictions(name)) for name in names
-        )
-    except MedbenchError:  # a damaged reference is put right by accepting the run again
-        return False
-
-
-def runs_of(item: Expectation) -> set[tuple[str, str, int]]:
-    """Task, arm and seed of every run that an item's values are of."""
-    task = item.item.partition("/")[0]
-    seeds = {seed for by_seed in item.samples.values() for seed in by_seed}
-    return {(task, arm, seed) for arm in item.arms.values() for seed in seeds}
-
-
-def named(spec: RunSpec) -> tuple[str, str, int]:
-    """A run's task, arm and seed, as `runs_of` has them."""
-    recipe = spec.recipe.name if spec.own_recipe else ""
-    return spec.task, label(spec.backbone.name, fraction=spec.fraction, recipe=recipe), spec.seed
-
-
-def sharing(
-    replaced: Iterable[RunSpec], expectations: Iterable[Expectation], accepted: Iterable[str]
-) -> list[str]:
-    """Items that keep their accepted values while a run that they are judged from is replaced.
+def accept(
+    study: Study, judgements: Sequence[Judgement], *, reason: str, date: str
+) -> tuple[list[str], frozenset[str]]:
+    """Accept judged items, and their runs as reference runs where the cohort is generated.
 
     Args:
-      replaced: reference runs that others have taken the place of.
-      expectations: what is accepted.
-      accepted: ids of the items that were accepted with those runs.
+      study: that judged them.
+      judgements: of the selected items.
+      reason: why the values are right.
+      date: ISO 8601 day.
 
     Returns:
-      Ids, sorted.
+      What changed, before and after, as lines; and the items that were accepted.
+
+    Raises:
+      MedbenchError: CI is set, no reason is given, or an item's runs come from several device classes
+        or versions of the code. Nothing is written then.
     """
-    runs, known = set(map(named, replaced)), set(accepted)
-    return sorted({e.item for e in expectations if e.item not in known and runs_of(e) & runs})
-
-
-def told_of_sharing(items: Sequence[str], tier: str) -> list[str]:
-    """The lines that say so, with the command that looks at these items; none without items."""
-    if not items:
-        return []
-    claims = dict.fromkeys("/".join(item.split("/")[:2]) for item in items)
-    options = [] if tier == "embedded" else ["--tier", tier]
-    look = shlex.join(["pytest", "benchmarks", *options, "-k", " or ".join(claims), "--runs=never"])
-    number = "1 item that was" if len(items) == 1 else f"{len(items)} items that were"
-    said = f"these runs are also those of {number} not accepted anew: {few(items)}."
-    return [f"{said} See whether they still hold, else accept them too: {look}"]
-
-
-def _equal(one: "Predictions", other: "Predictions") -> bool:
-    return (
-        one.target == other.target
-        and one.attributes.keys() == other.attributes.keys()
-        and all(
-            np.array_equal(getattr(one, name), getattr(other, name))
-            for name in ("image", "patient", "labels")
-        )
-        and np.array_equal(one.logits, other.logits, equal_nan=True)
-        and all(np.array_equal(groups, other.attributes[name]) for name, groups in one.attributes.items())
+    tier = study.options.tier
+    changes = expect.update(
+        judgements,
+        root=study.accepted_in,
+        tier=tier,
+        reason=reason,
+        provenance=lambda item_id: _provenance(study, item_id, reason=reason, date=date),
+        only_new=study.options.expect == "new",
+        known=study.expectations,
     )
+    items = [change.item for change in changes if not change.why_kept]
+    taken = _accept_runs(study, items, study.references)
+    said = expect.summary(changes).splitlines()
+    if taken.runs or any(change.before != change.after for change in changes):
+        known, root = study.expectations, study.accepted_in
+        said += conclude(
+            changes, taken, known=known, root=root, tier=tier, reason=reason, store=study.options.store
+        )
+    else:
+        said.append("nothing changed, so nothing was written")
+    return said, frozenset(items)
+
+
+def conclude(
+    changes: Sequence[Change],
+    taken: Taken,
+    *,
+    known: Expectations,
+    root: Path,
+    tier: str,
+    reason: str,
+    store: Path,
+) -> list[str]:
+    """Leave the message of a commit, and say what was accepted, whom else it concerns, and how to commit it.
+
+    Args:
+      changes: that were made.
+      taken: the reference runs.
+      known: what was accepted before.
+      root: the folder `expectations`.
+      tier: whose values were accepted.
+      reason: why they are right.
+      store: folder that the message is left in, which need not exist.
+
+    Returns:
+      Lines for a person.
+
+    Raises:
+      MedbenchError: the message cannot be written.
+    """
+    message = keep_message(
+        commit_message(changes, reason=reason, tier=tier, tolerance=known.tolerance), store
+    )
+    changed = sum(change.before != change.after for change in changes)
+    items = [change.item for change in changes if not change.why_kept]
+    return [
+        f"{count(changed, 'item')} and {count(taken.runs, 'reference run')} accepted",
+        *told_of_sharing(sharing(taken.replaced, known.accepted, items), tier),
+        f"commit them with: {commit_command(root, message)}",
+    ]
+
+
+def propose(study: Study, judgements: Sequence[Judgement], into: Path, *, date: str) -> str:
+    """Write what accepting judged items would leave into a folder of its own; nothing is accepted.
+
+    Args:
+      study: that judged them.
+      judgements: of the selected items.
+      into: see `medbench.candidates`.
+      date: ISO 8601 day.
+
+    Returns:
+      What accepting would change, before and after, one line an item.
+
+    Raises:
+      MedbenchError: the folder holds something else, or cannot be written.
+    """
+    tier, reason = study.options.tier, candidates.reason(date)
+    root = candidates.begin(into, study.accepted_in if study.options.compare else None, tier)
+    changes = expect.propose(
+        judgements,
+        root=root,
+        tier=tier,
+        provenance=lambda item_id: _provenance(study, item_id, reason=reason, date=date),
+        known=study.expectations,
+    )
+    proposed = References(root / study.references.root.relative_to(study.accepted_in))
+    _accept_runs(study, [change.item for change in changes if not change.why_kept], proposed)
+    return candidates.end(into, changes, tier=tier, own=study.options.own)
+
+
+def require_acceptable(study: Study, plan: Plan) -> None:
+    """Refuse before training what would be refused after it, in a session that is to accept values.
+
+    Raises:
+      MedbenchError: an item's runs would come from several versions of the code; a stored or
+        reference run is damaged; or the folder cannot be written.
+    """
+    expect.require_writable(study.accepted_in)
+    loaded = {run.spec_id: run.code for run in study.forecast(plan).loaded}
+    for planned in plan.items:
+        if study.options.expect == "new" and study.accepted_here(planned.item.id):
+            continue
+        codes = [loaded.get(spec_id(spec), study.code) for spec in planned.all_runs]
+        require_one_code(planned.item.id, codes, study.code)
+
+
+def _provenance(study: Study, item_id: str, *, reason: str, date: str) -> expect.Accepted:
+    """Who made an item's values and when, from the records of its runs."""
+    runs = [study.stored(spec) or study.references.get(spec) for spec in study.plan([item_id]).runs]
+    records = [run.record for run in runs if run is not None]
+    if len(records) < len(runs):
+        raise MedbenchError(
+            f"{item_id}: {len(runs) - len(records)} of its {len(runs)} runs are no longer in the store, "
+            "so that nobody could tell where its values came from. Nothing was accepted; judge it again."
+        )
+    require_one_code(item_id, [record.code for record in records], study.code)
+    return expect.Accepted(
+        date=date,
+        commit=", ".join(sorted({record.environment.commit for record in records})),
+        reason=reason,
+        jax=", ".join(sorted({record.environment.libraries.get("jax", "") for record in records})),
+        trainer="" if study.trainer is None else str(study.trainer),
+    )
+
+
+def _accept_runs(study: Study, item_ids: Iterable[str], into: References) -> Taken:
+    """Copy the stored runs of items that are not references yet, or differ."""
+    number, replaced = 0, list[RunSpec]()
+    for spec in study.plan(item_ids).runs:
+        run = study.stored(spec) if study.is_generated(spec.task) else None
+        before = study.references.get(spec)
+        if run is not None and not same_predictions(run, before):
+            into.accept(run)
+            number += 1
+            replaced += [spec] if before else []
+    return Taken(number, replaced)

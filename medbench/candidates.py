@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from medbench import expect
-from medbench.accepting import Taken, named, runs_of
+from medbench.accepted_runs import Taken, named, runs_of
 from medbench.errors import MedbenchError, few
 from medbench.expect import INDEX, Change, Expectation, Expectations, summary
 from medbench.reference import References
@@ -105,7 +105,7 @@ def end(folder: Path, changes: Sequence[Change], *, tier: str, own: bool) -> str
     proposed = _proposed(changes)
     kept = sum(bool(change.why_kept) for change in changes)
     last = f"{len(proposed)} of {len(changes)} items would change"
-    last += f"; {kept} cannot be accepted from this session (changes.txt says why)" if kept else ""
+    last += f"; of {kept} nothing is proposed (changes.txt says why)" if kept else ""
     text = "\n".join(filter(None, (summary(changes), last)))
     try:
         (folder / CHANGES).write_text(text + "\n", encoding="utf-8")

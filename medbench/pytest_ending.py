@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from medbench import __version__, environment, history
+from medbench import __version__, accepting, environment, history
 from medbench.diff.compare import compare
 from medbench.diff.reading import tolerance_beside
 from medbench.diff.sides import of_report
@@ -107,7 +107,7 @@ class Ending:
             return
         folder, date = self._places.given(given), datetime.now(UTC).date().isoformat()
         for study, _, _ in self._plans:  # one, which pytest_configure saw to
-            changes = study.propose(self._judgements(study), folder, date=date)
+            changes = accepting.propose(study, self._judgements(study), folder, date=date)
             text = f"candidates: {changes.splitlines()[-1]}: {self._places.shown(folder)}"
             self.lines.append(terminal.Line(text, {}))
 
@@ -124,10 +124,11 @@ class Ending:
         judgements = self._judgements(study)
         if judgements:
             date = datetime.now(UTC).date().isoformat()
-            changes, items = study.accept(judgements, reason=self._config.option.reason, date=date)
+            reason = self._config.option.reason
+            said, items = accepting.accept(study, judgements, reason=reason, date=date)
             self._accepted |= items
             self.lines.append(terminal.Line("accepted values, before and after:", {"bold": True}))
-            self.lines += [terminal.Line(f"  {line}", {}) for line in changes.splitlines()]
+            self.lines += [terminal.Line(f"  {line}", {}) for line in said]
         return bool(judgements)
 
     def _judgements(self, study: Study) -> list[Judgement]:

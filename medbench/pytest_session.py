@@ -18,6 +18,7 @@ import msgspec
 import pytest
 
 from medbench import __version__, environment, policy
+from medbench.accepting import require_acceptable
 from medbench.campaign import Campaign
 from medbench.data.sources import names_source
 from medbench.errors import MedbenchError, NotInSessionError, printable_lines
@@ -403,7 +404,7 @@ class Bench:
             return
         for study, plan, _ in self._plans:
             try:
-                study.require_acceptable(plan)
+                require_acceptable(study, plan)
             except MedbenchError as error:
                 raise pytest.UsageError(str(error)) from error
 

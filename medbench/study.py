@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
-from medbench import candidates, expect, policy, spread
-from medbench.accepting import Taken, require_one_code, same_predictions, sharing, told_of_sharing
+from medbench import expect, policy, spread
 from medbench.anchors import Anchor, load_anchors
 from medbench.campaign import Campaign
 from medbench.cost import hours, operations
 from medbench.data.cohort import VALIDATION, Cohort
 from medbench.data.sources import absent_cohort, names_source, open_cohort, prepared_in
-from medbench.diff.message import commit_command, commit_message, keep_message
 from medbench.environment import CPU, device_class
 from medbench.errors import MedbenchError, NotHereError, NotInSessionError, NotPreparedError, nearest
 from medbench.execute.ahead import Outcome, Pool
@@ -89,6 +87,11 @@ class Options:
     worker: int = 0
     workers: int = 1
     show_ids: bool = False
+
+    @property
+    def own(self) -> bool:
+        """Whether a cohort, backbones or a trainer of the user's own take part."""
+        return bool(self.cohort or self.backbones or self.trainer)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +197,7 @@ class Study:
         return identity_of(self.options.trainer)
 
     @property
-    def _code(self) -> str:
+    def code(self) -> str:
         """What stands for the code of runs that are trained now."""
         return code_fingerprint(self.trainer)
 
@@ -353,7 +356,7 @@ class Study:
           MedbenchError: no worker is left; what is done stays done.
         """
         outcome = spread.make_ahead(
-            [spread.task_of(spec, self._code, self._errand(spec)) for spec in specs],
+            [spread.task_of(spec, self.code, self._errand(spec)) for spec in specs],
             pool,
             store=self._store,
             campaign=self.campaign,
@@ -470,7 +473,7 @@ class Study:
         try:
             judgement = self.judge(item_id)
         except NotHereError as error:
-            if self._accepted_here(item_id):
+            if self.accepted_here(item_id):
                 raise
             judgement = self._not_run(item_id, str(error))
         check = expect.check(judgement, self.expectations)
@@ -581,7 +584,7 @@ class Study:
     def _at_hand(self, spec: RunSpec) -> StoredRun | None:
         """A run that need not be made; one that is damaged is as if it were not there."""
         with suppress(MedbenchError):
-            return self._store.get(run_id(spec, self._code)) or self.references.get(spec)
+            return self.stored(spec) or self.references.get(spec)
         return None
 
     def _why_none(self, claim: Claim, task: str) -> str:
@@ -608,132 +611,21 @@ class Study:
         hint = f" In tiers.yaml, `arms_of` names a tier whose arms `{tier}` takes." if no_arms else ""
         return f"no claim of {self.suite.root} has an item in tier `{tier}`: {'; '.join(reasons)}.{hint}"
 
-    def accept(
-        self, judgements: Sequence[Judgement], *, reason: str, date: str
-    ) -> tuple[str, frozenset[str]]:
-        """Accept judged items, and their runs as reference runs where the cohort is generated.
-
-        Args:
-          judgements: of the selected items.
-          reason: why the values are right.
-          date: ISO 8601 day.
-
-        Returns:
-          What changed, before and after, one line an item; and the items that were accepted.
+    def stored(self, spec: RunSpec) -> StoredRun | None:
+        """A run in the store that the present code made; nothing is trained.
 
         Raises:
-          MedbenchError: CI is set, no reason is given, or an item's runs come from several device classes
-            or versions of the code. Nothing is written then.
+          MedbenchError: it is damaged.
         """
-        changes = expect.update(
-            judgements,
-            root=self.accepted_in,
-            tier=self.options.tier,
-            reason=reason,
-            provenance=lambda item_id: self._provenance(item_id, reason=reason, date=date),
-            only_new=self.options.expect == "new",
-            known=self.expectations,
-        )
-        items = [change.item for change in changes if not change.why_kept]
-        taken = self._accept_runs(items, self.references)
-        changed = taken.runs or any(change.before != change.after for change in changes)
-        if not changed:
-            said = f"{expect.summary(changes)}\nnothing changed, so nothing was written"
-            return said, frozenset(items)
-        tier = self.options.tier
-        text = commit_message(changes, reason=reason, tier=tier, tolerance=self.expectations.tolerance)
-        message = keep_message(text, self._store.home)
-        others = sharing(taken.replaced, self.expectations.accepted, items)
-        said = "\n".join(
-            [
-                expect.summary(changes),
-                f"{taken.runs} reference runs accepted",
-                *told_of_sharing(others, tier),
-                f"commit them with: {commit_command(self.accepted_in, message)}",
-            ]
-        )
-        return said, frozenset(items)
+        return self._store.get(run_id(spec, self.code))
 
-    def propose(self, judgements: Sequence[Judgement], into: Path, *, date: str) -> str:
-        """Write what accepting judged items would leave into a folder of its own; nothing is accepted.
+    def is_generated(self, task: str) -> bool:
+        """Whether the images of a task are generated."""
+        return self._cohort(task).generated
 
-        Args:
-          judgements: of the selected items.
-          into: see `medbench.candidates`.
-          date: ISO 8601 day.
-
-        Returns:
-          What accepting would change, before and after, one line an item.
-
-        Raises:
-          MedbenchError: the folder holds something else, or cannot be written.
-        """
-        tier = self.options.tier
-        own = bool(self.options.cohort or self.options.backbones or self.options.trainer)
-        root = candidates.begin(into, self.accepted_in if self.options.compare else None, tier)
-        changes = expect.propose(
-            judgements,
-            root=root,
-            tier=tier,
-            provenance=lambda item_id: self._provenance(item_id, reason=candidates.reason(date), date=date),
-            known=self.expectations,
-        )
-        proposed = References(root / self.references.root.relative_to(self.accepted_in))
-        self._accept_runs([change.item for change in changes if not change.why_kept], proposed)
-        return candidates.end(into, changes, tier=tier, own=own)
-
-    def require_acceptable(self, plan: Plan) -> None:
-        """Refuse before training what would be refused after it, in a session that is to accept values.
-
-        Raises:
-          MedbenchError: an item's runs would come from several versions of the code; a stored or
-            reference run is damaged; or the folder cannot be written.
-        """
-        expect.require_writable(self.accepted_in)
-        loaded = {run.spec_id: run.code for run in self.forecast(plan).loaded}
-        for planned in plan.items:
-            if self.options.expect == "new" and self._accepted_here(planned.item.id):
-                continue
-            codes = [loaded.get(spec_id(spec), self._code) for spec in planned.all_runs]
-            require_one_code(planned.item.id, codes, self._code)
-
-    def _accepted_here(self, item_id: str) -> bool:
+    def accepted_here(self, item_id: str) -> bool:
         """Whether the item has accepted values on this class of device."""
         return any(e.item == item_id and e.environment == device_class() for e in self.expectations.accepted)
-
-    def _provenance(self, item_id: str, *, reason: str, date: str) -> expect.Accepted:
-        """Who made an item's values and when, from the records of its runs."""
-        code = self._code
-        runs = [
-            self._store.get(run_id(spec, code)) or self.references.get(spec)
-            for spec in self.plan([item_id]).runs
-        ]
-        records = [run.record for run in runs if run is not None]
-        if len(records) < len(runs):
-            raise MedbenchError(
-                f"{item_id}: {len(runs) - len(records)} of its {len(runs)} runs are no longer in the store, "
-                "so that nobody could tell where its values came from. Nothing was accepted; judge it again."
-            )
-        require_one_code(item_id, [record.code for record in records], code)
-        return expect.Accepted(
-            date=date,
-            commit=", ".join(sorted({record.environment.commit for record in records})),
-            reason=reason,
-            jax=", ".join(sorted({record.environment.libraries.get("jax", "") for record in records})),
-            trainer="" if self.trainer is None else str(self.trainer),
-        )
-
-    def _accept_runs(self, item_ids: Iterable[str], into: References) -> Taken:
-        """Copy the stored runs of items that are not references yet, or differ."""
-        number, replaced, code = 0, list[RunSpec](), self._code
-        for spec in self.plan(item_ids).runs:
-            run = self._store.get(run_id(spec, code)) if self._cohort(spec.task).generated else None
-            before = self.references.get(spec)
-            if run is not None and not same_predictions(run, before):
-                into.accept(run)
-                number += 1
-                replaced += [spec] if before else []
-        return Taken(number, replaced)
 
     def _as_accepted(self, judgement: Judgement, check: Check) -> Check:
         """The check as it will be after this session accepts the item."""
@@ -764,7 +656,7 @@ class Study:
     def _obtain_all(self, specs: Sequence[RunSpec]) -> dict[RunSpec, StoredRun | None]:
         """Obtain runs; each of several workers begins elsewhere, so that none waits without need."""
         if self.options.runs != "force":
-            code = self._code
+            code = self.code
             self._store.fetch(run_id(spec, code) for spec in specs)
         first = len(specs) * self.options.worker // self.options.workers
         return {spec: self._obtain(spec) for spec in (*specs[first:], *specs[:first])}
@@ -795,7 +687,7 @@ class Study:
         """A run that was obtained already, from where it is."""
         if origin == "loaded":
             return self.references.get(spec)
-        return self._store.get(run_id(spec, self._code))
+        return self.stored(spec)
 
     def _planned(self, item_id: str) -> PlannedItem:
         return self.plan([item_id]).items[0]

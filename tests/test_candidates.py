@@ -91,7 +91,7 @@ def test_an_item_whose_runs_are_of_two_codes_is_left_as_it_was_and_the_reason_sa
     assert proposed.items() <= accepted.items()
     assert "chest/scale-data/id: kept (4 of its 6 runs are reference runs that other code" in changes(project)
     assert changes(project).endswith(
-        "0 of 5 items would change; 5 cannot be accepted from this session (changes.txt says why)\n"
+        "0 of 5 items would change; of 5 nothing is proposed (changes.txt says why)\n"
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import medbench.execute.local
 import medbench.study
+from medbench.accepting import accept
 from medbench.errors import MedbenchError
 from medbench.study import Options, Study
 from tests.suites import project, stand_ins
@@ -157,20 +158,29 @@ def test_pseudonyms_keep_patients_apart_and_are_the_same_for_all_runs(suite):
 def test_only_runs_that_are_new_or_differ_become_reference_runs(suite):
     study = open_study(suite, expect="update")
     judgements = [study.judge("chest/scale-data/id")]
-    assert "\n6 reference runs accepted\n" in study.accept(judgements, reason="first", date="2026-12-01")[0]
-    assert "\n0 reference runs accepted\n" in study.accept(judgements, reason="again", date="2026-12-02")[0]
+    assert (
+        "1 item and 6 reference runs accepted"
+        in accept(study, judgements, reason="first", date="2026-12-01")[0]
+    )
+    assert (
+        "1 item and 0 reference runs accepted"
+        in accept(study, judgements, reason="again", date="2026-12-02")[0]
+    )
     assert all(map(study.references.get, study.plan(["chest/scale-data/id"]).runs))
 
 
 def test_equal_values_in_other_bytes_are_the_same_run(suite):
     study = open_study(suite, expect="update")
     judgements = [study.judge("chest/scale-data/id")]
-    study.accept(judgements, reason="first", date="2026-12-01")
+    accept(study, judgements, reason="first", date="2026-12-01")
     first, second, third, *_ = (study.references.path(s) for s in study.plan(["chest/scale-data/id"]).runs)
     rewrite(first, lambda table: table)
     rewrite(second, with_a_logit_moved)
     (third / "predictions/id.parquet").write_bytes(b"damaged")
-    assert "\n2 reference runs accepted\n" in study.accept(judgements, reason="again", date="2026-12-02")[0]
+    assert (
+        "1 item and 2 reference runs accepted"
+        in accept(study, judgements, reason="again", date="2026-12-02")[0]
+    )
 
 
 def rewrite(run, change):
@@ -196,7 +206,7 @@ def test_values_whose_runs_are_gone_are_not_accepted_without_provenance(suite):
     record = next((suite.parent / "store/runs").iterdir())
     shutil.rmtree(record)
     with pytest.raises(MedbenchError, match=r"chest/scale-data/id: 1 of its 6 runs .* Nothing was accepted"):
-        study.accept(judgements, reason="first", date="2026-12-01")
+        accept(study, judgements, reason="first", date="2026-12-01")
     assert not (suite.parent / "expectations").exists()
 
 
@@ -220,13 +230,16 @@ def test_runs_of_real_patients_never_become_reference_runs(suite):
     (own / "domain").write_text("chest")
     study = open_study(suite, cohort=str(own), expect="update")
     judgements = [study.judge("chest/scale-data/id")]
-    assert "\n0 reference runs accepted\n" in study.accept(judgements, reason="first", date="2026-12-01")[0]
+    assert (
+        "1 item and 0 reference runs accepted"
+        in accept(study, judgements, reason="first", date="2026-12-01")[0]
+    )
     assert not (suite.parent / "expectations/embedded/runs").exists()
 
 
 def test_reference_runs_serve_own_backbones_although_expectations_do_not(suite):
     study = open_study(suite, expect="update")
-    study.accept([study.judge("chest/scale-data/id")], reason="first", date="2026-12-01")
+    accept(study, [study.judge("chest/scale-data/id")], reason="first", date="2026-12-01")
     shutil.rmtree(suite.parent / "store")
     own = open_study(suite, compare=False, backbones=("bit-large-r14x0.5", "bit-small-r14x0.5"))
     result = own.result("chest/scale-data/id")
@@ -265,7 +278,7 @@ def with_longer(suite):
 def test_of_the_sentinels_only_the_named_arms_are_trained_although_they_could_be_loaded(with_longer):
     study = open_study(with_longer, expect="update")
     judged = [study.judge(item) for item in ("chest/scale-data/id", "chest/ood-robustness/icu")]
-    study.accept(judged, reason="first", date="2026-12-01")
+    accept(study, judged, reason="first", date="2026-12-01")
     shutil.rmtree(with_longer.parent / "store")
     again = open_study(with_longer)
     forecast = again.forecast(again.plan(["chest/scale-data/id", "chest/ood-robustness/icu"]))
