@@ -34,6 +34,9 @@ COMMANDS = {
 }
 """By name: the module with `add_arguments(parser)` and `run(args) -> int`, and one line of help."""
 
+MAY_BE_EMPTY = ("-k", "--reason")
+"""Options whose empty value says something, or is refused in words of its own."""
+
 ROAD = """\
 the road:
   pytest benchmarks                       judge every claim on generated images, in minutes on a CPU
@@ -72,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if chosen is None:
             parser.print_help()
             return 2
+        _require_words(given)
         status: int = args.run(args)
         sys.stdout.flush()
     except MedbenchError as error:
@@ -84,6 +88,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     return status
+
+
+def _require_words(given: Sequence[str]) -> None:
+    """Refuse an empty argument, which as a folder would be the one that a person happens to be in."""
+    for number, (before, word) in enumerate(zip(["", *given], given, strict=False), start=1):
+        if not word and before not in MAY_BE_EMPTY:
+            what = f"the value of {before}" if before.startswith("-") else f"argument {number}"
+            raise MedbenchError(f"{what} is empty. Is a variable of the shell not set?")
 
 
 def _parser(chosen: str | None) -> argparse.ArgumentParser:

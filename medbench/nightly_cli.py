@@ -163,7 +163,7 @@ def pytest_command(night: Night, earlier: Path | None) -> list[str]:
 
 
 _MEDBENCH = (sys.executable, "-m", "medbench.cli")
-_OWN = {"--tier", "--store", "--runs", "-k", "--cohort", "--expectations", "--shard", "--junitxml"}
+_OWN = {"--tier", "--store", "--runs", "--cohort", "--expectations", "--shard", "--junitxml"}
 _OWN |= {"--report", "--candidates", "--history", "--against", "--expect", "--reason"}
 """Options that a night gives by itself, or that are not for a night, as accepting without a person."""
 
@@ -180,7 +180,7 @@ def _further(settings: Settings) -> list[str]:
         raise MedbenchError(
             f"{PREFIX}PYTEST: `{settings.pytest}` is not quoted as for a shell ({error})."
         ) from error
-    if own := [word for word in words if word.partition("=")[0] in _OWN]:
+    if own := [word for word in words if word.partition("=")[0] in _OWN or word.startswith("-k")]:
         raise MedbenchError(
             f"{PREFIX}PYTEST: {few(own)}: not for a night, which has settings of its own for that, and "
             "accepts nothing. `ci/nightly.sh --help` lists them."

@@ -73,3 +73,16 @@ def test_who_has_read_enough_gets_no_traceback():
     assert done.stdout.count("\n") == 1
     assert "Traceback" not in done.stderr
     assert done.returncode in (0, 141), "it may have written all before the reader left"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["accept", ""], "argument 2 is empty"),
+        (["history", "--history", ""], "the value of --history is empty"),
+        (["diff", "HEAD", "", "--suite", "benchmarks"], "argument 3 is empty"),
+    ],
+)
+def test_a_variable_that_was_not_set_does_not_stand_for_the_current_folder(given, said, capsys):
+    assert cli.main(given) == 2
+    assert capsys.readouterr().err.startswith(said)

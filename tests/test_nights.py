@@ -70,7 +70,9 @@ def test_a_part_of_several_machines_makes_and_reports_nothing(tmp_path):
     assert not {"--report", "--candidates", "--history", "--against"} & set(command)
 
 
-@pytest.mark.parametrize("own", ["--expect=update", "--report elsewhere", "-x -k chest", "--history=h"])
+@pytest.mark.parametrize(
+    "own", ["--expect=update", "--report elsewhere", "-x -k chest", "-kchest", "--history=h"]
+)
 def test_what_a_night_sets_itself_or_must_not_do_is_refused_before_anything_is_made(
     own, monkeypatch, tmp_path
 ):
