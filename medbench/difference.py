@@ -24,9 +24,9 @@ devices are compared, and are suspects.
 class Suspect(msgspec.Struct, frozen=True, kw_only=True):
     """Something that differs between the two sides and may be why values moved."""
 
-    kind: Literal["definition", "arms", "cohort", "code", "library", "device", "trainer", "settings"]
+    kind: Literal["definition", "arms", "cohort", "spec", "code", "library", "device", "trainer", "settings"]
     name: str
-    """Such as `jax`, `commit`, `device`, `treatment`."""
+    """Such as `jax`, `commit`, `device`, `treatment`, `recipe.steps`, `recipe.steps (treatment)`."""
     before: str
     after: str
 

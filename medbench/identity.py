@@ -8,7 +8,7 @@ import functools
 import hashlib
 import io
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,9 @@ from medbench.spec.runs import RunSpec
 
 if TYPE_CHECKING:
     from medbench.store import Store
+
+Shapes = Mapping[str, Mapping[str, Mapping[str, str]]]
+"""By task and arm, the fields of `shape_of`."""
 
 HASH_SCHEME = 1
 """Raise it when the hashed fields or their encoding change: every id then changes, on purpose."""
@@ -102,6 +105,28 @@ def why_new(spec: RunSpec, store: "Store", trainer: Trainer | None = None) -> st
 def trained_by(trainer: Trainer | None) -> str:
     """The trainer's name, whatever its version; empty for medbench itself."""
     return trainer.name if trainer is not None else ""
+
+
+def shape_of(spec: RunSpec) -> dict[str, str]:
+    """Backbone and recipe of a run as text, one dotted name a value; hashes by 12 digits.
+
+    Without names, and without what is empty, such as the weights of a net that starts at random.
+    """
+
+    def text(name: str, value: Any) -> str:
+        return str(value)[:12] if name.endswith("sha256") else msgspec.json.encode(value).decode().strip('"')
+
+    fields = (_defaults(type(spec)) | _fields(spec)).items()  # where a default is left out, it is meant
+    shape = {name: text(name, value) for name, value in fields if name.startswith(("backbone.", "recipe."))}
+    return {name: value for name, value in shape.items() if value}
+
+
+def shapes_of(specs: Iterable[RunSpec]) -> dict[str, dict[str, dict[str, str]]]:
+    """What is fine-tuned and how, by task and arm; of several specs of an arm the last."""
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for spec in specs:
+        found.setdefault(spec.task, {})[spec.arm] = shape_of(spec)
+    return found
 
 
 def _spec_changes(stored: RunSpec, wanted: RunSpec) -> list[str]:

@@ -63,6 +63,16 @@ class References:
             )
         return found
 
+    def specs(self) -> list[RunSpec]:
+        """What was run, in the order in which it was finished; that of the base first.
+
+        Raises:
+          MedbenchError: a record is damaged, or of a later version of medbench.
+        """
+        found = [read_run(folder, "loaded") for folder in self.root.glob("*/*")]
+        records = sorted((run.record for run in found if run is not None), key=lambda each: each.finished)
+        return [*(self._base.specs() if self._base else ()), *(record.spec for record in records)]
+
     def accept(self, run: StoredRun) -> Path:
         """Commit a run: copy its record and predictions, without features; returns the folder.
 

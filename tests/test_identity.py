@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medbench import identity
-from medbench.identity import NAMES_ONLY, code_fingerprint, run_id, spec_id, why_new
+from medbench.identity import NAMES_ONLY, code_fingerprint, run_id, shape_of, shapes_of, spec_id, why_new
 from medbench.record import RunRecord
 from medbench.spec.runs import ResolvedRecipe, RunSpec
 from medbench.store import Store
@@ -148,6 +148,26 @@ def test_a_default_of_a_spec_never_changes():
 
 def test_a_change_of_a_later_field_is_told():
     assert identity._spec_changes(later(), later(aspect="kept")) == ["recipe.aspect (squashed → kept)"]
+
+
+def test_the_shape_of_a_run_is_its_backbone_and_recipe_also_when_it_was_written_and_read():
+    spec = runs.spec()
+    spec = msgspec.structs.replace(
+        spec, backbone=msgspec.structs.replace(spec.backbone, weights_sha256="0123456789abcdef" * 4)
+    )
+    shape = shape_of(spec)
+    assert shape["recipe.steps"] == str(spec.recipe.steps)
+    assert shape["recipe.precision"] == "float32"
+    assert shape["backbone.weights_sha256"] == "0123456789ab"
+    assert {name.partition(".")[0] for name in shape} == {"backbone", "recipe"}
+    assert not {"recipe.name", "backbone.name"} & shape.keys()
+    assert shape_of(msgspec.json.decode(msgspec.json.encode(spec), type=RunSpec)) == shape
+
+
+def test_of_two_specs_of_an_arm_the_last_is_told():
+    before = runs.spec()
+    after = msgspec.structs.replace(before, recipe=msgspec.structs.replace(before.recipe, steps=7))
+    assert shapes_of([before, after])[before.task][before.arm]["recipe.steps"] == "7"
 
 
 def test_the_run_id_follows_spec_and_code():

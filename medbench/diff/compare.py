@@ -24,7 +24,7 @@ from medbench.stats.interval import LEVEL
 
 ORDER: tuple[State, ...] = get_args(State)
 """From what a person wants to see first."""
-_SURROUNDINGS = ("trainer", "code", "settings", "library", "device")
+_SURROUNDINGS = ("spec", "trainer", "code", "settings", "library", "device")
 """What items have in common, the likeliest first."""
 _SUSPECTED = ("definition", "arms", "cohort", *_SURROUNDINGS)
 _Beside = tuple[ItemValues | None, ItemValues | None]

@@ -18,6 +18,7 @@ from medbench.diff.sides import Side, of_expectations, of_report
 from medbench.diff.terms import Tolerance
 from medbench.errors import MedbenchError, printable
 from medbench.expect import INDEX, Expectations
+from medbench.identity import Shapes, shapes_of
 from medbench.reference import References
 from medbench.remote import is_url
 from medbench.report.record import SCHEMA_VERSION, Report
@@ -209,18 +210,27 @@ def _read_expectations(name: str, places: Places, tier: str) -> Side:
         )
     from medbench.diff.referenced import with_predictions  # noqa: PLC0415 (brings all that judges)
 
-    side = of_expectations(
-        expect.load(folder, tier), words=f"expectations in {shown(folder)}/{tier}", tier=tier
-    )
-    return with_predictions(side, References(folder / tier / RUNS).get, places.suite)
+    known, runs = expect.load(folder, tier), References(folder / tier / RUNS)
+    words = f"expectations in {shown(folder)}/{tier}"
+    side = of_expectations(known, words=words, tier=tier, shapes=_shapes(runs))
+    return with_predictions(side, runs.get, places.suite)
 
 
 def _read_revision(name: str, places: Places, tier: str) -> Side:
     from medbench.diff.referenced import with_predictions  # noqa: PLC0415
 
     at = revision.resolved(name, places.expectations)
-    side = of_expectations(revision.expectations_at(at, tier), words=at.words, tier=tier)
-    return with_predictions(side, revision.RunsAt(at, tier).get, places.suite)
+    known, runs = revision.expectations_at(at, tier), revision.RunsAt(at, tier)
+    side = of_expectations(known, words=at.words, tier=tier, shapes=_shapes(runs))
+    return with_predictions(side, runs.get, places.suite)
+
+
+def _shapes(runs: References | revision.RunsAt) -> Shapes:
+    """What accepted runs were fine-tuned from and how; nothing is known where a record cannot be read."""
+    try:
+        return shapes_of(runs.specs())
+    except MedbenchError:
+        return {}
 
 
 def _read_store(name: str, places: Places, tier: str) -> Side:

@@ -13,7 +13,7 @@ from medbench.errors import MedbenchError, printable
 from medbench.expect import INDEX, Expectations
 from medbench.reference import References
 from medbench.spec.runs import RunSpec
-from medbench.store import StoredRun
+from medbench.store import RECORD, StoredRun
 
 RUNS = "runs"
 """The folder of a tier in which reference runs lie."""
@@ -120,6 +120,17 @@ class RunsAt:
             own = PurePosixPath(self._tier, RUNS, *path.relative_to(self._copied).parts)
             _copy(self._at, self._at.inside / own, path, lambda _: True)
         return self._references.get(spec)
+
+    def specs(self) -> list[RunSpec]:
+        """What was run, as `medbench.reference.References.specs`.
+
+        Raises:
+          MedbenchError: as there.
+        """
+        with tempfile.TemporaryDirectory() as copied:
+            inside = self._at.inside / self._tier / RUNS
+            _copy(self._at, inside, Path(copied), lambda name: name.name == RECORD)
+            return References(Path(copied)).specs()
 
 
 def _copy(

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from medbench.difference import Suspect
 from medbench.expect import Expectation, Expectations, Groups, Samples
+from medbench.identity import Shapes
 from medbench.judgement import Definition, Interval, Judgement, Verdict
 from medbench.metrics import Metric, Sample
 from medbench.reference import GENERATED
@@ -18,10 +19,12 @@ from medbench.spec.effects import AT
 
 Origin = Literal["trained", "loaded", "accepted"]
 """Of a value: from a run that was trained for this state; from a reference run; as it was accepted."""
-Kind = Literal["definition", "arms", "cohort", "code", "library", "device", "trainer", "settings"]
+Kind = Literal["definition", "arms", "cohort", "spec", "code", "library", "device", "trainer", "settings"]
 Facts = Mapping[tuple[Kind, str], str]
 """What may be why values are as they are, by kind and name; what is not known is left out."""
 
+OF = " of "
+"""Between a field of a spec and the arm, in the name of a fact."""
 MEDBENCH = "medbench"
 """The trainer of runs that name none."""
 _HASH = re.compile(r"^([0-9a-f]{12})[0-9a-f]+(\+?)$")
@@ -112,9 +115,18 @@ class Side:
         return item_id in self.asked or item_id.partition("/")[0] in self.apart
 
 
-def of_expectations(expectations: Expectations, *, words: str, tier: str) -> Side:
-    """Accepted values: all that was ever accepted and is still asked for, so that what lacks is gone."""
-    items = _by_id(map(_accepted, expectations.accepted))
+def of_expectations(
+    expectations: Expectations, *, words: str, tier: str, shapes: Shapes | None = None
+) -> Side:
+    """Accepted values: all that was ever accepted and is still asked for, so that what lacks is gone.
+
+    Args:
+      expectations: of the tier.
+      words: what they are, for a person.
+      tier: whose values.
+      shapes: of the accepted runs, as far as they are known.
+    """
+    items = _by_id(_accepted(each, shapes or {}) for each in expectations.accepted)
     return Side(words=words, tier=tier, items=items, by_device=True)
 
 
@@ -131,7 +143,11 @@ def of_report(report: Report, *, words: str) -> Side:
             ("device", "cores"): str(session.cores),
         }
     )
-    judged = [of_judgement(claim, facts) for claim in report.claims if claim.state != "not-run"]
+    judged = [
+        of_judgement(claim, {**facts, **spec_facts(claim.arms, report.shapes.get(claim.task, {}))})
+        for claim in report.claims
+        if claim.state != "not-run"
+    ]
     lost = [_lost(error.id, f"could not be judged: {_first_line(error.message)}") for error in report.errors]
     with_items = {each.task for each in report.asked if each.items}
     return Side(
@@ -180,21 +196,54 @@ def of_judgement(judgement: Judgement, facts: Facts, predicted: Predicted | None
     )
 
 
+def spec_facts(arms: Mapping[str, str], shapes: Mapping[str, Mapping[str, str]]) -> Facts:
+    """What is fine-tuned in each arm and how, as far as it is known."""
+    return {
+        ("spec", f"{field}{OF}{arm}"): value
+        for arm, label in arms.items()
+        for field, value in shapes.get(label, {}).items()
+    }
+
+
 def differing(before: Facts, after: Facts) -> list[Suspect]:
-    """What both sides know and what differs between them."""
-    return [
+    """What both sides know and what differs between them.
+
+    A field of all arms that differs alike is one suspect. Another backbone has other fields, which are not
+    told beside it.
+    """
+    both = [key for key in before if key in after]
+    suspects = [
         Suspect(kind=kind, name=name, before=before[kind, name], after=after[kind, name])
-        for kind, name in before
-        if (kind, name) in after and before[kind, name] != after[kind, name]
+        for kind, name in both
+        if kind != "spec" and before[kind, name] != after[kind, name]
+    ]
+    others = {suspect.name for suspect in suspects if suspect.kind == "arms"}
+    arms_of: dict[str, list[str]] = {}
+    differs: dict[tuple[str, str, str], list[str]] = {}
+    for key in both:
+        if key[0] == "spec":
+            field, _, arm = key[1].rpartition(OF)
+            arms_of.setdefault(field, []).append(arm)
+            if before[key] != after[key] and arm not in others:
+                differs.setdefault((field, before[key], after[key]), []).append(arm)
+    return suspects + [
+        Suspect(
+            kind="spec",
+            name=field if arms == arms_of[field] else f"{field} ({', '.join(arms)})",
+            before=old,
+            after=new,
+        )
+        for (field, old, new), arms in differs.items()
     ]
 
 
-def _accepted(expectation: Expectation) -> ItemValues:
+def _accepted(expectation: Expectation, shapes: Shapes) -> ItemValues:
     accepted, environment = expectation.accepted, expectation.environment
     facts: Facts = {
         ("code", "commit"): ", ".join(map(short, accepted.commit.split(", "))),
         ("library", "jax"): accepted.jax,
         ("trainer", "trainer"): accepted.trainer or MEDBENCH,
+        **spec_facts(expectation.arms, shapes.get(expectation.item.partition("/")[0], {})),
         **_own_facts(expectation.arms, expectation.cohort_fingerprint, environment),
     }
     return ItemValues(

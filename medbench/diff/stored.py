@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from medbench.diff.sides import MEDBENCH, Facts, ItemValues, Kind, Side, of_judgement, short
+from medbench.diff.sides import MEDBENCH, Facts, ItemValues, Kind, Side, of_judgement, short, spec_facts
 from medbench.errors import MedbenchError
-from medbench.identity import spec_id
+from medbench.identity import shapes_of, spec_id
 from medbench.judge import sample_of
 from medbench.metrics import Metric, Sample, metric_named
 from medbench.record import RunRecord
@@ -67,7 +67,9 @@ def _judged(study: Study, item_id: str, runs: "_Runs") -> ItemValues | None:
     found = [run for spec in planned.all_runs if (run := runs.find(spec)) is not None]
     made = [run for run in found if run.origin != "loaded"] or found
     predicted = _Predictions(planned, runs, judgement.cluster)
-    return of_judgement(judgement, _facts(run.record for run in made), predicted)
+    shapes = shapes_of(planned.all_runs).get(judgement.task, {})
+    facts = {**_facts(run.record for run in made), **spec_facts(judgement.arms, shapes)}
+    return of_judgement(judgement, facts, predicted)
 
 
 class _Runs:

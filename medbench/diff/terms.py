@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from medbench.diff.sides import ItemValues
+from medbench.diff.sides import OF, ItemValues
 from medbench.difference import TermChange
 from medbench.expect import SAFETY
 from medbench.judge import why_too_few_patients
@@ -17,7 +17,7 @@ from medbench.judgement import Interval
 from medbench.metrics.evidence import resting_on
 from medbench.metrics.registry import higher_is_better
 from medbench.over_patients import Evidence, of_sum
-from medbench.spec.effects import Term
+from medbench.spec.effects import AT, Term
 from medbench.stats.change import Error, Priors, Seeds, error_over_seeds, two_sided_p
 from medbench.stats.interval import limits
 from medbench.stats.prediction import prior_spread
@@ -49,6 +49,19 @@ class Pair:
     def arms(self, term: str) -> tuple[str, str]:
         """What was fine-tuned for a term, before and after."""
         return self.before.quantity(term)[2], self.after.quantity(term)[2]
+
+    def is_one_arm(self, term: str) -> bool:
+        """Whether the same was fine-tuned for a term on both sides in the same way, as far as is known."""
+        known = [
+            {
+                name: value
+                for (kind, name), value in side.facts.items()
+                if kind == "spec" and name.endswith(f"{OF}{term.partition(AT)[0]}")
+            }
+            for side in (self.before, self.after)
+        ]
+        before, after = self.arms(term)
+        return before == after and (known[0] == known[1] or not all(known))
 
     @property
     def terms(self) -> list[str]:
@@ -122,9 +135,10 @@ def compared(pair: Pair, term: str, tolerance: Tolerance) -> Compared:
     did not move it says nothing, and is left out as long as there are others. Seeds that are shared are
     paired, if they are all that one side has or `FEWEST_PAIRS`; else all seeds of both sides are compared.
 
-    The same seed of the same arm on the same device class and images is the same run: that it moved further
-    than machines move it is no chance. Runs that moved so both ways look as if seeds were drawn anew (by
-    another order of random numbers, say): what that comes to is a question of chance among seeds.
+    The same seed of the same arm, by the same recipe, on the same device class and images is the same run:
+    that it moved further than machines move it is no chance. Runs that moved so both ways look as if seeds
+    were drawn anew (by another order of random numbers, say): what that comes to is a question of chance
+    among seeds.
     """
     before, after = pair.before.samples[term], pair.after.samples[term]
     classes = {of for side in (pair.before, pair.after) for of in side.devices[term].values()}
@@ -152,7 +166,7 @@ def compared(pair: Pair, term: str, tolerance: Tolerance) -> Compared:
         and all(pair.before.devices[term][seed] == pair.after.devices[term][seed] for seed in told)
     )
     far = {seed: by for seed, by in zip(told, values.differences, strict=True) if abs(by) > limit}
-    one_way = len({by > 0 for by in far.values()}) == 1 and len(set(pair.arms(term))) == 1
+    one_way = len({by > 0 for by in far.values()}) == 1 and pair.is_one_arm(term)
     return Compared(
         pair,
         term,

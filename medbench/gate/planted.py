@@ -24,8 +24,8 @@ from medbench.predictions import Predictions
 from medbench.record import RunRecord
 from medbench.spec.effects import BASELINE, PAIR, Gain, terms
 from medbench.spec.metrics import BUILT_IN
-from medbench.spec.records import Claim, Source, label
-from medbench.spec.runs import Item, PlannedItem, RunSpec
+from medbench.spec.records import Claim, Source
+from medbench.spec.runs import Item, PlannedItem, RunSpec, label
 from medbench.spec.units import Unit
 from medbench.store import StoredRun, read_run
 from medbench.units import in_words

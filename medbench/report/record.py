@@ -146,6 +146,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
     """Items by verdict, state and status."""
     provenance: list[RunOrigin]
+    shapes: dict[str, dict[str, dict[str, str]]] = {}
+    """Backbone and recipe of the selected items' runs, by task and arm, one dotted name a value."""
     since: Comparison | None = None
     """What changed since an earlier report; null where none was named."""
     figures: list[Figure] = []
@@ -166,6 +168,7 @@ def build(
     syntheses: Iterable[Synthesis] = (),
     anchors: Iterable[Anchor] = (),
     figures: Iterable[Figure] = (),
+    shapes: dict[str, dict[str, dict[str, str]]] | None = None,
 ) -> Report:
     """The report of a session's results.
 
@@ -183,6 +186,7 @@ def build(
       syntheses: as declared.
       anchors: published values to show beside.
       figures: to draw.
+      shapes: see `Report.shapes`.
     """
     ordered = sorted(results, key=_urgency)
     judged = [result for result in ordered if result.judgement]
@@ -217,6 +221,7 @@ def build(
         ],
         counts=_counts(ordered),
         provenance=runs,
+        shapes=shapes or {},
         figures=list(figures),
     )
 

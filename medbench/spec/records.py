@@ -10,7 +10,7 @@ import msgspec
 from medbench.spec.declared import Declared
 from medbench.spec.effects import AnyEffect, Gain
 from medbench.spec.metrics import PRIMARY, AnyMetric
-from medbench.spec.runs import Aspect, Precision
+from medbench.spec.runs import Aspect, Precision, label
 from medbench.spec.units import Unit
 
 
@@ -42,12 +42,6 @@ class Arm(Declared, frozen=True, kw_only=True):
     def label(self) -> str:
         """See `label`."""
         return label(self.backbone, fraction=self.fraction, recipe=self.recipe)
-
-
-def label(backbone: str, *, fraction: float = 1.0, recipe: str = "") -> str:
-    """What is fine-tuned: the backbone, `@` a share of the patients below 1, `+` a recipe of its own."""
-    share = f"@{fraction:g}" if fraction < 1 else ""
-    return f"{backbone}{share}{f'+{recipe}' if recipe else ''}"
 
 
 class Claim(Declared, frozen=True, kw_only=True):

@@ -64,6 +64,12 @@ class ResolvedRecipe(Resolved, frozen=True, kw_only=True):
     precision: Precision = "float32"
 
 
+def label(backbone: str, *, fraction: float = 1.0, recipe: str = "") -> str:
+    """What is fine-tuned: the backbone, `@` a share of the patients below 1, `+` a recipe of its own."""
+    share = f"@{fraction:g}" if fraction < 1 else ""
+    return f"{backbone}{share}{f'+{recipe}' if recipe else ''}"
+
+
 class RunSpec(Resolved, frozen=True, kw_only=True):
     """One fine-tuning: task x backbone x recipe x training fraction x seed."""
 
@@ -87,6 +93,12 @@ class RunSpec(Resolved, frozen=True, kw_only=True):
     def is_usual(self) -> bool:
         """Whether it has all training patients and the tier's recipe."""
         return self.fraction == 1 and not self.own_recipe
+
+    @property
+    def arm(self) -> str:
+        """What is fine-tuned, as `Item.arms` has it."""
+        recipe = self.recipe.name if self.own_recipe else ""
+        return label(self.backbone.name, fraction=self.fraction, recipe=recipe)
 
     @property
     def label(self) -> str:

@@ -4,16 +4,72 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from medbench.diff.sides import Side
+from medbench.diff.sides import Side, spec_facts
 from medbench.difference import Comparison
 from medbench.errors import MedbenchError
 from medbench.expect import Accepted, Calibration, Expectations, accepted_as, check
 from medbench.multiplicity import holm
-from tests.diff.sides import ITEM, NOISE, SEEDS, compared, definition, only, samples, side, tolerance, values
+from tests.diff.sides import (
+    FACTS,
+    ITEM,
+    NOISE,
+    SEEDS,
+    compared,
+    definition,
+    only,
+    samples,
+    side,
+    tolerance,
+    values,
+)
 from tests.judging import judgement
 
 MOVED = (0.004, -0.006, 0.001, 0.006, -0.003)
 """As `NOISE`, not by the same everywhere."""
+
+
+def recipe(steps=300, rate="0.01", arms=("baseline", "treatment")):
+    """Facts with a recipe of arms."""
+    fields = {"recipe.steps": str(steps), "recipe.base_learning_rate": rate}
+    shapes = dict.fromkeys(arms, fields)
+    return {**FACTS, **spec_facts({arm: arm for arm in arms}, shapes)}
+
+
+def test_a_recipe_that_changed_is_a_suspect_told_once_for_all_arms():
+    gain = {"samples": samples(treatment=0.78, noise=MOVED)}
+    suspects = compared(values(facts=recipe()), values(facts=recipe(rate="0.004"), **gain)).suspects
+    assert [(s.kind, s.name, s.before, s.after) for s in suspects] == [
+        ("spec", "recipe.base_learning_rate", "0.01", "0.004")
+    ]
+
+
+def test_a_recipe_of_one_arm_names_the_arm():
+    before = recipe()
+    after = {**before, ("spec", "recipe.steps of treatment"): "600"}
+    (suspect,) = compared(values(facts=before), values(facts=after)).suspects
+    assert (suspect.name, suspect.before, suspect.after) == ("recipe.steps (treatment)", "300", "600")
+
+
+def test_beside_another_backbone_its_fields_are_no_suspects():
+    arms = [{"baseline": "bit-s-r", "treatment": treatment} for treatment in ("bit-m-r", "bit-l-r")]
+    facts = [recipe(), {**recipe(), ("spec", "recipe.steps of treatment"): "600"}]
+    before, after = (values(arms=of, facts=known) for of, known in zip(arms, facts, strict=True))
+    found = compared(before, after)
+    suspects = [*found.suspects, *found.differences[0].suspects]
+    assert [(s.kind, s.name) for s in suspects] == [("arms", "treatment")]
+
+
+def test_a_recipe_that_one_side_does_not_know_is_no_suspect():
+    assert not compared(values(), values(facts=recipe())).suspects
+
+
+def test_the_same_seeds_by_another_recipe_are_other_runs_which_chance_may_explain():
+    one_far = [by - less for by, less in zip(NOISE, (0.0004, 0.02, 0.0005, 0.0004, 0.0006), strict=True)]
+    now = {"samples": {**samples(), "treatment": samples(noise=one_far)["treatment"]}}
+    same = only(values(facts=recipe()), values(facts=recipe(), **now))
+    assert (same.state, same.terms[1].by) == ("worse", "tolerance")
+    other = only(values(facts=recipe()), values(facts=recipe(steps=600), **now))
+    assert (other.state, other.terms[1].by) == ("insignificant", "seeds")
 
 
 # What moved

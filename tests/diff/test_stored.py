@@ -173,3 +173,14 @@ def test_a_store_of_reports_that_is_not_there_is_a_mistake(project):
     status, _, said = diff(project, "out", "after", "--store=nowhere")
     assert status == 2
     assert "--store nowhere: no such folder" in said
+
+
+def test_a_changed_recipe_is_a_suspect_beside_a_report_and_beside_accepted_values(project):
+    project.accept()
+    project.report("--runs=force")
+    project.edit("recipes.yaml", "base_learning_rate: 0.003", "base_learning_rate: 0.001")
+    project.run("benchmarks", "--report=after")
+    for before in ("out", "expectations"):
+        suspects = diff(project, before, "after")[1]["suspects"]
+        wanted = {"kind": "spec", "name": "recipe.base_learning_rate", "before": "0.003", "after": "0.001"}
+        assert wanted in suspects
