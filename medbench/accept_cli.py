@@ -5,21 +5,22 @@ Nothing is trained; jax is not imported.
 
 import argparse
 import shlex
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
 from medbench import candidates, expect
-from medbench.accepting import conclude
-from medbench.candidates import Candidates
+from medbench.accepting import conclude, why_stale
+from medbench.candidates import About, Candidates
 from medbench.errors import MedbenchError
 from medbench.expect import Expectation
 from medbench.packaged import HERE
 from medbench.report.terminal import count
-from medbench.selection import holds, name_with, why_nothing
-from medbench.spec.suite import load_suite
+from medbench.selection import holds, name_with, names_of, why_nothing
+from medbench.study import Options, Study
 
-STORE = Path(".medbench")
-"""Where the message of a commit is left, as by pytest."""
+STORE = ".medbench"
+"""Folder beside the suite in which the message of a commit is left, as by pytest."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = (
         "an item that was accepted anew since then is left alone, and so is all that is not selected.\n"
-        "exit status: 0; 2 for a mistake, or where nothing is selected"
+        "exit status: 0; 2 for a mistake, or where nothing is selected or can be accepted"
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("folder", type=Path, metavar="DIR", help="of a night, such as nights/2026-11-23")
@@ -57,32 +58,33 @@ def run(args: argparse.Namespace) -> int:
     Raises:
       MedbenchError: there are no candidates, none is selected, CI is set, or something cannot be written.
     """
-    found = candidates.read(args.folder)
-    chosen = _selected(found, args.k)
     if args.reason is not None:
         expect.require_reviewed(args.reason)
-    if found.about.own and args.expectations is None:
-        raise MedbenchError(
-            f"{args.folder}: these values are of a cohort, backbones or a trainer of your own, of which the "
-            "suite's expectations do not speak. Name a folder for them by --expectations DIR."
-        )
-    root = args.expectations or expect.beside(args.suite)
-    tier = found.about.tier
-    known = expect.load_for(load_suite(args.suite), tier, named=args.expectations)
+    found = candidates.read(args.folder)
+    study = _study(args, found.about)
+    chosen = _selected(found, args.k, study)
     changes = candidates.changes(
-        chosen, known, reason=args.reason or "", date=datetime.now(UTC).date().isoformat()
+        found,
+        chosen,
+        study.expectations,
+        why_not=lambda each: "" if found.about.own else why_stale(study, each),
+        reason=args.reason or "",
+        date=datetime.now(UTC).date().isoformat(),
     )
     print(expect.summary(changes))
     to_write = [change for change in changes if change.before != change.after]
-    if not to_write:
-        print("nothing would change")
-    elif args.reason is None:
+    if args.reason is None and to_write:
         again = f'{_again(args)} --reason "why they are right"'
         print(f"{count(len(to_write), 'item')} would change. To accept: {again}")
+    elif to_write:
+        taken = candidates.take(found, changes, study.accepted_in, study.references_in)
+        store = args.suite.absolute().parent / STORE
+        print("\n".join(conclude(study, changes, taken, reason=args.reason, store=store)))
+    elif any(change.why_kept for change in changes):
+        print("nothing can be accepted, for the reasons above")
+        return 2
     else:
-        taken = candidates.take(found, changes, root)
-        said = conclude(changes, taken, known=known, root=root, tier=tier, reason=args.reason, store=STORE)
-        print("\n".join(said))
+        print("nothing would change")
     return 0
 
 
@@ -95,13 +97,36 @@ def _again(args: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-def _selected(found: Candidates, expression: str) -> list[Expectation]:
+def _study(args: argparse.Namespace, about: About) -> Study:
+    """The suite with what is accepted; nothing is made or kept.
+
+    Raises:
+      MedbenchError: the suite has no such tier, or the values are not for the expectations beside it.
+    """
+    if (about.own or about.elsewhere) and args.expectations is None:
+        why = "a cohort, backbones or a trainer of your own" if about.own else "other expectations"
+        raise MedbenchError(
+            f"{args.folder}: these values are of a session with {why}, of which the expectations beside the "
+            "suite do not speak. Name a folder for them by --expectations DIR."
+        )
+    with tempfile.TemporaryDirectory() as nowhere:
+        options = Options(tier=about.tier, store=Path(nowhere), expectations=args.expectations, runs="never")
+        return Study.open(args.suite, options)
+
+
+def _selected(found: Candidates, expression: str, study: Study) -> list[Expectation]:
     """The proposed items that an expression holds for."""
-    names = {each.item: name_with(each.item, each.arms) for each in found.items}
+    names = {each.item: _names(each, study) for each in found.items}
     if not names:
         raise MedbenchError(f"{found.root.parent}: nothing is proposed; {candidates.CHANGES} says why.")
-    chosen = [each for each in found.items if holds(expression, [names[each.item]])]
+    chosen = [each for each in found.items if holds(expression, names[each.item])]
     if not chosen:
-        why = why_nothing(expression, [(name,) for name in names.values()], [])
+        why = why_nothing(expression, list(names.values()), [])
         raise MedbenchError(f"no proposed item matches -k {expression!r}. {why}")
     return chosen
+
+
+def _names(candidate: Expectation, study: Study) -> tuple[str, ...]:
+    """What `-k` looks at, as in pytest."""
+    item = study.items.get(candidate.item)
+    return names_of(item, study.suite) if item else (name_with(candidate.item, candidate.arms),)

@@ -5,13 +5,14 @@ Runs are compared here, never judged; `expect` holds values against values.
 
 import shlex
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from medbench.errors import MedbenchError, few
 from medbench.expect import Expectation
-from medbench.spec.records import label
+from medbench.spec.loader import shown
 from medbench.spec.runs import RunSpec
 from medbench.store import StoredRun
 
@@ -60,8 +61,7 @@ def runs_of(item: Expectation) -> set[tuple[str, str, int]]:
 
 def named(spec: RunSpec) -> tuple[str, str, int]:
     """A run's task, arm and seed, as `runs_of` has them."""
-    recipe = spec.recipe.name if spec.own_recipe else ""
-    return spec.task, label(spec.backbone.name, fraction=spec.fraction, recipe=recipe), spec.seed
+    return spec.task, spec.arm, spec.seed
 
 
 def sharing(
@@ -81,13 +81,13 @@ def sharing(
     return sorted({e.item for e in expectations if e.item not in known and runs_of(e) & runs})
 
 
-def told_of_sharing(items: Sequence[str], tier: str) -> list[str]:
+def told_of_sharing(items: Sequence[str], tier: str, suite: Path) -> list[str]:
     """The lines that say so, with the command that looks at these items; none without items."""
     if not items:
         return []
     claims = dict.fromkeys("/".join(item.split("/")[:2]) for item in items)
     options = [] if tier == "embedded" else ["--tier", tier]
-    look = shlex.join(["pytest", "benchmarks", *options, "-k", " or ".join(claims), "--runs=never"])
+    look = shlex.join(["pytest", shown(suite), *options, "-k", " or ".join(claims), "--runs=never"])
     number = "1 item that was" if len(items) == 1 else f"{len(items)} items that were"
     said = f"these runs are also those of {number} not accepted anew: {few(items)}."
     return [f"{said} See whether they still hold, else accept them too: {look}"]

@@ -7,13 +7,15 @@ from medbench import candidates, expect
 from medbench.accepted_runs import Taken, require_one_code, same_predictions, sharing, told_of_sharing
 from medbench.diff.message import commit_command, commit_message, keep_message
 from medbench.errors import MedbenchError
-from medbench.expect import Change, Expectations
+from medbench.expect import Change, Expectation, changed_definition
 from medbench.identity import spec_id
 from medbench.judgement import Judgement
 from medbench.reference import References
 from medbench.report.terminal import count
+from medbench.spec.loader import shown
 from medbench.spec.runs import Plan, RunSpec
 from medbench.study import Study
+from medbench.writing import UnwritableError
 
 
 def accept(
@@ -34,66 +36,61 @@ def accept(
       MedbenchError: CI is set, no reason is given, or an item's runs come from several device classes
         or versions of the code. Nothing is written then.
     """
-    tier = study.options.tier
+    taken = Taken(0, [])
+
+    def runs_first(changes: Sequence[Change]) -> None:  # cut off in between, the values still differ
+        nonlocal taken
+        taken = _accept_runs(study, _taken_over(changes), study.references)
+
     changes = expect.update(
         judgements,
         root=study.accepted_in,
-        tier=tier,
+        tier=study.options.tier,
         reason=reason,
         provenance=lambda item_id: _provenance(study, item_id, reason=reason, date=date),
         only_new=study.options.expect == "new",
         known=study.expectations,
+        first=runs_first,
     )
-    items = [change.item for change in changes if not change.why_kept]
-    taken = _accept_runs(study, items, study.references)
     said = expect.summary(changes).splitlines()
     if taken.runs or any(change.before != change.after for change in changes):
-        known, root = study.expectations, study.accepted_in
-        said += conclude(
-            changes, taken, known=known, root=root, tier=tier, reason=reason, store=study.options.store
-        )
+        said += conclude(study, changes, taken, reason=reason, store=study.options.store)
     else:
         said.append("nothing changed, so nothing was written")
-    return said, frozenset(items)
+    return said, frozenset(_taken_over(changes))
 
 
-def conclude(
-    changes: Sequence[Change],
-    taken: Taken,
-    *,
-    known: Expectations,
-    root: Path,
-    tier: str,
-    reason: str,
-    store: Path,
-) -> list[str]:
+def conclude(study: Study, changes: Sequence[Change], taken: Taken, *, reason: str, store: Path) -> list[str]:
     """Leave the message of a commit, and say what was accepted, whom else it concerns, and how to commit it.
 
     Args:
+      study: with what was accepted before.
       changes: that were made.
       taken: the reference runs.
-      known: what was accepted before.
-      root: the folder `expectations`.
-      tier: whose values were accepted.
       reason: why they are right.
       store: folder that the message is left in, which need not exist.
 
     Returns:
       Lines for a person.
-
-    Raises:
-      MedbenchError: the message cannot be written.
     """
-    message = keep_message(
-        commit_message(changes, reason=reason, tier=tier, tolerance=known.tolerance), store
-    )
+    known, root, tier = study.expectations, study.accepted_in, study.options.tier
+    text = commit_message(changes, reason=reason, tier=tier, tolerance=known.tolerance)
+    try:
+        how = f"commit them with: {commit_command(root, keep_message(text, store))}"
+    except UnwritableError as error:  # what was accepted stays so
+        how = f"commit {shown(root)} by yourself; no message could be left for it: {error}"
     changed = sum(change.before != change.after for change in changes)
-    items = [change.item for change in changes if not change.why_kept]
+    others = sharing(taken.replaced, known.accepted, _taken_over(changes))
     return [
         f"{count(changed, 'item')} and {count(taken.runs, 'reference run')} accepted",
-        *told_of_sharing(sharing(taken.replaced, known.accepted, items), tier),
-        f"commit them with: {commit_command(root, message)}",
+        *told_of_sharing(others, tier, Path(study.suite.root)),
+        how,
     ]
+
+
+def _taken_over(changes: Iterable[Change]) -> list[str]:
+    """The items that were not kept."""
+    return [change.item for change in changes if not change.why_kept]
 
 
 def propose(study: Study, judgements: Sequence[Judgement], into: Path, *, date: str) -> str:
@@ -121,8 +118,23 @@ def propose(study: Study, judgements: Sequence[Judgement], into: Path, *, date: 
         known=study.expectations,
     )
     proposed = References(root / study.references.root.relative_to(study.accepted_in))
-    _accept_runs(study, [change.item for change in changes if not change.why_kept], proposed)
-    return candidates.end(into, changes, tier=tier, own=study.options.own)
+    _accept_runs(study, _taken_over(changes), proposed)
+    elsewhere = study.accepted_in.resolve() != expect.beside(Path(study.suite.root)).resolve()
+    return candidates.end(into, changes, tier=tier, own=study.options.own, elsewhere=elsewhere)
+
+
+def why_stale(study: Study, candidate: Expectation) -> str:
+    """Why proposed values say nothing of the suite as it is now; empty where they do, or nobody can tell."""
+    item = candidate.item
+    if not study.has_cohort(item.partition("/")[0]):
+        return ""
+    if item not in study.items:
+        return "the suite does not ask for it any more"
+    if study.unplannable([item]):
+        return ""
+    fields = changed_definition(candidate.definition, study.definition(item))
+    told = ", ".join(f"{name} was {old}, is {new}" for name, old, new in fields)
+    return f"the definition changed since ({told}); judge it again" if fields else ""
 
 
 def require_acceptable(study: Study, plan: Plan) -> None:

@@ -87,8 +87,8 @@ class Asked:
 def examine(asked: Asked) -> list[Finding]:
     """All findings, in the order in which a session would stumble over them; a cause is told once."""
     found = [finding for subject, look in LOOKS.items() for finding in _within(asked, subject, look)]
-    first = {finding.text: finding for finding in reversed(found)}
-    return [finding for finding in found if finding is first[finding.text] or finding.state == "ok"]
+    first = {(finding.state, finding.text): finding for finding in reversed(found)}
+    return [each for each in found if each is first[each.state, each.text] or each.state == "ok"]
 
 
 Look = Callable[[Asked], Iterable[Finding]]
@@ -111,7 +111,7 @@ def _within(asked: Asked, subject: str, look: Look) -> list[Finding]:
     thread.start()
     thread.join(asked.patience + 10)
     if thread.is_alive():
-        text = f"gave no answer in {asked.patience:.0f} s"
+        text = f"looking at {subject} gave no answer in {asked.patience:.0f} s"
         return [Finding(subject=subject, state="problem", text=text, advice="Is a disk or the network gone?")]
     return found
 

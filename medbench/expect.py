@@ -3,10 +3,12 @@
 Whether the study is reproduced plays no part here (that is `judge`): this room only asks what has changed.
 """
 
+import fcntl
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import Annotated, Literal
 import msgspec
 import numpy as np
 
-from medbench.errors import MedbenchError, few
+from medbench.errors import MedbenchError, few, printable
 from medbench.judgement import Check, Definition, Interval, Judgement, Status, Verdict
 from medbench.metrics.registry import higher_is_better
 from medbench.predicates import PREDICATES, verdict
@@ -30,6 +32,7 @@ from medbench.stats.prediction import (
     moderated_spread,
     prior_spread,
 )
+from medbench.writing import write_aside
 
 NUMERIC: Literal["numeric@1"] = "numeric@1"
 PREDICTION: Literal["moderated-prediction-familywise@3"] = "moderated-prediction-familywise@3"
@@ -638,6 +641,7 @@ def update(
     provenance: Callable[[str], Accepted],
     only_new: bool = False,
     known: Expectations | None = None,
+    first: Callable[[Sequence[Change]], None] = lambda _: None,
 ) -> list[Change]:
     """Accept judged items; touches no other item and no other device class.
 
@@ -652,6 +656,7 @@ def update(
       provenance: of an item's values, by its id; may refuse by a MedbenchError.
       only_new: leave items alone that have something accepted on their device class (`--expect=new`).
       known: what holds before, where that is more than `root` has: see `Expectations.over`.
+      first: is told what will change before anything is written, and may refuse.
 
     Returns:
       One change an item, before and after.
@@ -661,10 +666,10 @@ def update(
         from several device classes, or `provenance` refuses. Nothing is written then.
     """
     require_reviewed(reason)
-    before = load(root, tier)
-    held = {_key(each): each for each in (known or before).accepted}
+    held = {_key(each): each for each in (known or load(root, tier)).accepted}
     changes = [_change(judgement, held, provenance, only_new=only_new) for judgement in judgements]
-    put(changes, before, root, tier)
+    first(changes)
+    put(changes, root, tier)
     return changes
 
 
@@ -708,7 +713,7 @@ def propose(
     """
     held = {_key(each): each for each in known.accepted}
     changes = [_proposed(judgement, held, provenance) for judgement in judgements]
-    put(changes, load(root, tier), root, tier)
+    put(changes, root, tier)
     return changes
 
 
@@ -721,20 +726,22 @@ def _proposed(
         return Change(judgement.id, None, None, str(error).removeprefix(f"{judgement.id}: "))
 
 
-def put(changes: Iterable[Change], before: Expectations, root: Path, tier: str) -> None:
-    """Write the files of the items that changed; `before` is what they hold now.
+def put(changes: Iterable[Change], root: Path, tier: str) -> None:
+    """Write the files of the items that changed, one writer at a time.
 
     Raises:
-      MedbenchError: a file cannot be written.
+      MedbenchError: what is there is not as it should be, or a file cannot be written.
     """
-    old = {_key(each): each for each in before.accepted}
-    touched = {
-        (c.item, c.after.environment): c.after for c in changes if c.after is not None and c.after != c.before
-    }
-    if touched:  # the index first: cut off in between, what it lists and no file holds is accepted again
+    touched = {_key(c.after): c.after for c in changes if c.after is not None and c.after != c.before}
+    if not touched:
+        return
+    with _alone(root / tier):
+        before = load(root, tier)
+        old = {_key(each): each for each in before.accepted}
+        # The index first: cut off in between, what it lists and no file holds is accepted again.
         _write(root / tier / INDEX, _by_device_class({*old, *touched, *before.lost}))
-    for path in {file_of(root, tier, item) for item, _ in touched}:
-        _write(path, [e for e in (old | touched).values() if file_of(root, tier, e.item) == path])
+        for path in {file_of(root, tier, item) for item, _ in touched}:
+            _write(path, [e for e in (old | touched).values() if file_of(root, tier, e.item) == path])
 
 
 def summary(changes: Iterable[Change]) -> str:
@@ -749,9 +756,16 @@ def summary(changes: Iterable[Change]) -> str:
         elif before == after:
             lines.append(f"{change.item} [{after.environment}]: unchanged: {_in_words(after)}")
         else:
-            now = f"{_in_words(after)}{_without(before, after)}"
+            now = f"{_in_words(after)}{_without(before, after)}{_defined_anew(before, after)}"
             lines.append(f"{change.item} [{after.environment}]: {_in_words(before)} -> {now}")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
+
+
+def _defined_anew(before: Expectation, after: Expectation) -> str:
+    """What the values mean now, so that nobody takes them for the same question."""
+    fields = changed_definition(before.definition, after.definition)
+    told = ", ".join(f"{name} {old} -> {new}" for name, old, new in fields)
+    return f"; DEFINITION {told}" if told else ""
 
 
 def _without(before: Expectation, after: Expectation) -> str:
@@ -858,13 +872,31 @@ def _by_device_class(keys: Iterable[_Key]) -> dict[str, list[str]]:
     return listed
 
 
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """The folder, which is made, for this process: others that write to it wait."""
+    with _accepting(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        held = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system that has no locks is written to without
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
 def _write(path: Path, content: list[Expectation] | dict[str, list[str]]) -> None:
     """Replace a file whole, so that an interruption leaves the old one."""
-    partial = path.with_suffix(".partial")
-    try:
+    with _accepting(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(dump_yaml(content).encode())
-        partial.replace(path)
+        write_aside(path, dump_yaml(content).encode())
+
+
+@contextmanager
+def _accepting(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise MedbenchError(
             f"{path}: accepted values cannot be written ({error.strerror}). Make room or give yourself the "

@@ -194,15 +194,15 @@ def write(folder: Path, night: Night, entries: Sequence[Entry]) -> Path | None:
 
 def read(folder: Path, tier: str) -> History:
     """All nights of a tier; none where there is no folder. A file that is damaged is named and left out."""
-    nights, warnings = list[Recorded](), list[str]()
+    nights, warnings = dict[str, Recorded](), list[str]()
     for path in sorted((folder / tier).glob("*/*.jsonl")):
         if path.name.startswith("."):
             continue
         try:
-            nights.append(_recorded(path))
+            nights[path.name] = _recorded(path)  # one that came twice has the same name
         except (MedbenchError, OSError) as error:
             warnings.append(printable(str(error)))
-    return History(sorted(nights, key=lambda each: each.night.created), warnings)
+    return History(sorted(nights.values(), key=lambda each: each.night.created), warnings)
 
 
 def _recorded(path: Path) -> Recorded:

@@ -10,8 +10,9 @@ import shlex
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -37,12 +38,15 @@ from medbench.nights import (
     since_line,
     unreadable,
 )
+from medbench.pytest_places import UNFINISHED
 
 GREEN, RED, UNDONE, BUSY = 0, 1, 2, 3
 SUMMARY = "GITHUB_STEP_SUMMARY"
 """Variable that names the file which GitHub Actions shows beside a job."""
 LOCK = "lock"
 """File in a folder of nights, held by who works there."""
+COMMAND = "$ "
+"""Before the command that a log is of; a log has all starts."""
 MOST_SHOWN = 900_000
 """Characters: GitHub refuses a summary of more than 1 MiB."""
 
@@ -88,6 +92,8 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001  all commands take the
             print(f"night {night.folder.name} goes on, start {night.state.attempts}.", flush=True)
         try:
             return _conducted(night, lock)
+        except MedbenchError:
+            raise
         except OSError as error:
             raise MedbenchError(
                 f"{error.filename or night.folder}: the night came to no end ({error.strerror or error}). "
@@ -96,6 +102,10 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001  all commands take the
         except KeyboardInterrupt:
             print(f"night {night.folder.name} was interrupted: the same command continues it.")
             raise
+        except Exception:  # 1 would say that something is red
+            traceback.print_exc()
+            print(f"night {night.folder.name} came to no end by a fault of medbench; please report it.")
+            return UNDONE
 
 
 def _conducted(night: Night, lock: int) -> int:
@@ -114,14 +124,21 @@ def _conducted(night: Night, lock: int) -> int:
             return _undone(night, f"part {settings.shard} was not made whole (pytest.log){why}")
         then = f"nothing is judged before all parts are made: then {PREFIX}RUNS=never, without {PREFIX}SHARD"
         return _ended(night, GREEN, [f"part {settings.shard} of the runs is made", then])
+    log = night.folder / "pytest.log"
     if tested not in (0, 1) or not written.is_file():
-        why = _last(night.folder / "pytest.log", "ERROR:")
+        why = _last(log, "ERROR:") or _last(log, "-k ") or _last(log, "nothing was judged:")
         return _undone(night, f"pytest came to no report, with exit status {tested} (pytest.log){why}")
+    if why := _last(log, UNFINISHED):
+        return _undone(night, f"what was judged could not be kept whole (pytest.log){why}")
     told = msgspec.json.decode(written.read_bytes(), type=Told)
     if told.since is not None:
         _keep(told.since, night.folder)
-    status = RED if is_red(settings.policy, pytest=tested, worse=is_worse(night, told.since)) else GREEN
-    return _ended(night, status, [judged_line(told), since_line(night, told.since)])
+    worse = is_worse(night, told.since)
+    red = is_red(settings.policy, pytest=tested, worse=worse, unmeasured=told.unmeasured)
+    judged = judged_line(told)
+    if tested and not told.red and told.counts["judged"]:
+        judged += f"; red beside the items (pytest.log){_last(log, 'FAILED ')}"
+    return _ended(night, RED if red else GREEN, [judged, since_line(night, told.since)])
 
 
 def doctor_command(settings: Settings) -> list[str]:
@@ -144,6 +161,7 @@ def pytest_command(night: Night, earlier: Path | None) -> list[str]:
         "--tier": settings.tier,
         "--store": settings.store,
         "--runs": settings.runs,
+        "--expect": "check",  # whatever addopts say
         "-k": settings.select,
         "--cohort": settings.cohort,
         "--expectations": settings.expectations,
@@ -228,11 +246,14 @@ def _undone(night: Night, why: str) -> int:
 def _say(night: Night, lines: Sequence[str]) -> None:
     """Three lines on the terminal, in the night's folder and where GitHub Actions shows them."""
     text = "\n".join(lines) + "\n"
-    print(f"\n{text}", end="", flush=True)
+    _show(f"\n{text}")
     (night.folder / "summary.txt").write_text(text, encoding="utf-8")
     if shown := os.environ.get(SUMMARY):
-        with Path(shown).open("a", encoding="utf-8") as file:
-            file.write(f"```text\n{text}```\n\n{_page(night)}\n")
+        try:
+            with Path(shown).open("a", encoding="utf-8") as file:
+                file.write(f"```text\n{text}```\n\n{_page(night)}\n")
+        except OSError as error:
+            _show(f"{SUMMARY}: {shown} cannot be written ({error.strerror}); the night stands.\n")
 
 
 def _page(night: Night) -> str:
@@ -243,8 +264,10 @@ def _page(night: Night) -> str:
 
 
 def _last(log: Path, begins: str) -> str:
-    """The last line of a log that begins so, after a colon and without columns; empty where none does."""
+    """The last line that begins so of what the last start logged, behind a colon; empty where none does."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
+    started = [i for i, line in enumerate(lines) if line.startswith(COMMAND)]
+    lines = lines[started[-1] :] if started else lines
     found = next((line for line in reversed(lines) if line.startswith(begins)), "")
     words = " ".join(found.removeprefix(begins).split())
     return f": {printable(words)}" if found else ""
@@ -253,17 +276,23 @@ def _last(log: Path, begins: str) -> str:
 def _step(command: Sequence[str], log: Path, lock: int) -> int:
     """Run a command; what it says is shown and kept, behind what an earlier start left there."""
     with log.open("a", encoding="utf-8") as kept:
-        kept.write(f"$ {shlex.join(command)}\n")
+        kept.write(f"{COMMAND}{shlex.join(command)}\n")
         kept.flush()
         with _started(command, lock) as process:
             assert process.stdout is not None
             for line in process.stdout:
                 text = line.decode(errors="replace")
-                sys.stdout.write(text)
-                sys.stdout.flush()
+                _show(text)
                 kept.write(text)
                 kept.flush()
     return process.returncode
+
+
+def _show(text: str) -> None:
+    """On the terminal, where somebody reads; a night goes on without."""
+    with suppress(OSError):
+        sys.stdout.write(text)
+        sys.stdout.flush()
 
 
 @contextmanager
@@ -284,7 +313,7 @@ def _alone(out: Path) -> Iterator[int | None]:
     """The lock of a folder of nights, which the system frees with its last holder; None if it is held."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        file = (out / LOCK).open("a")
+        file = (out / LOCK).open("ab", buffering=0)  # else closing writes once more
     except OSError as error:
         raise MedbenchError(
             f"{out}: nights cannot be kept here ({error.strerror}). Name another folder by {PREFIX}OUT."
@@ -294,10 +323,15 @@ def _alone(out: Path) -> Iterator[int | None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             yield None
+        except OSError as error:
+            raise MedbenchError(
+                f"{out / LOCK}: cannot be locked ({error.strerror}). Name a folder of another file system by "
+                f"{PREFIX}OUT."
+            ) from error
         else:
-            file.truncate(0)
-            file.write(f"process {os.getpid()}, since {_now().isoformat(timespec='seconds')}")
-            file.flush()
+            with suppress(OSError):  # a full disk: who holds it is then not told
+                file.truncate(0)
+                file.write(f"process {os.getpid()}, since {_now().isoformat(timespec='seconds')}".encode())
             yield file.fileno()
 
 

@@ -66,7 +66,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def scope(self) -> tuple[str, ...]:
         """What nights must have in common to be one night, or to be compared."""
-        return self.tier, self.suite, self.select, self.cohort, self.expectations, self.shard
+        return (self.tier, self.suite, self.select, self.cohort, self.expectations, self.shard, self.pytest)
 
 
 OTHERS = ("WEIGHTS", "COHORTS", "PYTHON", "DEVICE_CLASS", "TEST_IMAGES", "TEST_PUBLISHED")
@@ -138,13 +138,17 @@ class Night:
         """The folder of the report that it is compared with."""
         return self.folder.with_name(self.state.previous) / "report" if self.state.previous else None
 
+    def age(self, now: datetime) -> timedelta:
+        """Since it began."""
+        return now - datetime.fromisoformat(self.state.began)
+
     def ended(self, status: int, now: datetime) -> "Night":
         """The night as finished, which is written down."""
         return _written(self.folder, msgspec.structs.replace(self.state, finished=_shown(now), status=status))
 
 
 def begin(out: Path, settings: Settings, now: datetime) -> Night:
-    """The night that a start is for: the last one if it came to no end, else a new one.
+    """The night that a start is for: the last one of its scope if that came to no end, else a new one.
 
     A finished night is never written to again. Runs are kept in the store, so that nothing is lost with a
     night that is not continued.
@@ -157,13 +161,15 @@ def begin(out: Path, settings: Settings, now: datetime) -> Night:
     Raises:
       MedbenchError: the folder cannot be written.
     """
-    known = nights(out)
-    finished = [
-        night for night in known if night.state.finished and night.state.settings.scope == settings.scope
-    ]
-    previous = next((night.folder.name for night in reversed(finished) if _has_report(night)), "")
-    if known and _goes_on(known[-1], settings, now):
-        folder, state = known[-1].folder, known[-1].state
+    alike = [
+        night
+        for night in nights(out)
+        if night.state.settings.scope == settings.scope and night.age(now) >= timedelta()
+    ]  # a clock that was wrong leaves later ones
+    finished = [night for night in alike if night.state.finished]
+    previous = next((night.folder.name for night in reversed(finished) if _can_be_compared_with(night)), "")
+    if alike and not alike[-1].state.finished and alike[-1].age(now) < CONTINUED_WITHIN:
+        folder, state = alike[-1].folder, alike[-1].state
         attempts = state.attempts + 1
         return _written(
             folder,
@@ -178,8 +184,10 @@ def nights(out: Path) -> list[Night]:
     found = []
     for _, folder in sorted(_places(out)):
         try:
-            found.append(Night(folder, msgspec.json.decode((folder / STATE).read_bytes(), type=State)))
-        except (OSError, UnicodeDecodeError, msgspec.DecodeError):
+            state = msgspec.json.decode((folder / STATE).read_bytes(), type=State)
+            if datetime.fromisoformat(state.began).tzinfo is not None:
+                found.append(Night(folder, state))
+        except (OSError, ValueError, msgspec.DecodeError):
             continue
     return found
 
@@ -191,16 +199,17 @@ def unreadable(out: Path) -> list[Path]:
     return [path for path in there if path.exists()]
 
 
-def is_red(policy: Policy, *, pytest: int, worse: bool) -> bool:
+def is_red(policy: Policy, *, pytest: int, worse: bool, unmeasured: bool) -> bool:
     """Whether a night that was judged is red.
 
     Args:
       policy: see `Settings.policy`.
       pytest: its exit status, 0 or 1.
       worse: see `is_worse`.
+      unmeasured: whether an item ended in an error, or nothing was judged.
     """
     if policy == "report-only":
-        return False
+        return unmeasured
     return pytest == 1 or (policy == "worse" and worse)
 
 
@@ -238,6 +247,11 @@ class Told(msgspec.Struct):
     errors: list[_Error]
     since: Comparison | None = None
     """What changed since the night before."""
+
+    @property
+    def unmeasured(self) -> bool:
+        """Whether an item ended in an error, or nothing was judged, which no policy passes over."""
+        return bool(self.errors) or not self.counts["judged"]
 
     @property
     def red(self) -> list[tuple[str, str]]:
@@ -285,15 +299,19 @@ def _in_words(suspect: Suspect) -> str:
     return printable(f"{suspect.name} {suspect.before or 'none'} → {suspect.after or 'none'}")
 
 
-def _goes_on(night: Night, settings: Settings, now: datetime) -> bool:
-    """Whether a start continues the last night."""
-    if night.state.finished or night.state.settings.scope != settings.scope:
+class _Counted(msgspec.Struct):
+    counts: dict[str, int]
+
+
+def _can_be_compared_with(night: Night) -> bool:
+    """Whether it has a report; one of a night that judged nothing would hide what became of the others."""
+    try:
+        content = (night.report / "report.json").read_bytes()
+        return bool(msgspec.json.decode(content, type=_Counted).counts.get("judged"))
+    except FileNotFoundError:
         return False
-    return now - datetime.fromisoformat(night.state.began) < CONTINUED_WITHIN
-
-
-def _has_report(night: Night) -> bool:
-    return (night.report / "report.json").is_file()
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError):
+        return True  # so that whoever compares says what is wrong with it
 
 
 def _places(out: Path) -> list[tuple[tuple[str, int], Path]]:

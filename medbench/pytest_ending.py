@@ -19,9 +19,10 @@ from medbench.diff.reading import tolerance_beside
 from medbench.diff.sides import of_report
 from medbench.difference import Comparison
 from medbench.errors import MedbenchError
+from medbench.identity import shapes_of
 from medbench.judgement import Judgement
 from medbench.planned import Planned
-from medbench.pytest_places import Places
+from medbench.pytest_places import UNFINISHED, Places
 from medbench.pytest_plugin import AGAINST
 from medbench.report import terminal
 from medbench.report.figures import Figure, distinct
@@ -82,7 +83,7 @@ class Ending:
             try:
                 step()
             except MedbenchError as error:
-                self.lines.append(terminal.Line(str(error), {"red": True}))
+                self.lines.append(terminal.Line(f"{UNFINISHED} {error}", {"red": True}))
                 well = False
         return well
 
@@ -234,6 +235,7 @@ class Ending:
             syntheses=[each for study in self._studies for each in study.syntheses()],
             anchors=[anchor for study in self._studies for anchor in study.anchors()],
             figures=self._figures() if self._config.option.report else [],
+            shapes=shapes_of(spec for planned in self._plans for spec in planned.plan.runs),
         )
         return msgspec.structs.replace(report, since=self._since(report))
 

@@ -9,6 +9,9 @@ from medbench.pytest_plugin import given_path
 from medbench.remote import is_url
 from medbench.store import Store
 
+UNFINISHED = "not done:"
+"""How a line at the end of a session begins that says what could not be written down."""
+
 
 class Places:
     """Of one session.

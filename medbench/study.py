@@ -27,9 +27,9 @@ from medbench.execute.trainers import Executes, identity_of
 from medbench.failures import Failures
 from medbench.forecast import Durations, Forecast, LoadedRun
 from medbench.identity import code_fingerprint, run_id, spec_id, trained_by
-from medbench.judge import judge, not_run
+from medbench.judge import definition_of, judge, not_run
 from medbench.judged import Judged, key_of
-from medbench.judgement import Check, Judgement
+from medbench.judgement import Check, Definition, Judgement
 from medbench.metrics.registry import metric_named
 from medbench.models import weights
 from medbench.obtained import Obtained
@@ -39,7 +39,7 @@ from medbench.record import Trainer
 from medbench.reference import References
 from medbench.report.figures import Figure
 from medbench.report.record import Asked, ItemResult, RunOrigin
-from medbench.spec.records import Claim, Suite, Synthesis, label
+from medbench.spec.records import Claim, Suite, Synthesis
 from medbench.spec.runs import Item, Plan, PlannedItem, Precision, RunSpec
 from medbench.spec.suite import load_suite
 from medbench.store import Origin, Store, StoredRun
@@ -155,7 +155,8 @@ class Study:
             if options.compare
             else expect.Expectations()
         )
-        self.references = self._references()
+        name = f"runs-of-{quote(trained_by(self.trainer), safe='')}" if self.trainer else "runs"
+        self.references = self.references_in(name)
         listed = items(suite, tier=options.tier, cohorts=cohorts, backbones=options.backbones)
         self.items = {item.id: item for item in listed}
         self._planner = Planner(suite, tier=options.tier, cohorts=cohorts, backbones=options.backbones)
@@ -181,9 +182,11 @@ class Study:
             )
         return cls(suite, options, _open_cohorts(suite, options))
 
-    def _references(self) -> References:
-        """Found by what was run, so that the base's serve whoever asks for the same; by trainer."""
-        name = f"runs-of-{quote(trained_by(self.trainer), safe='')}" if self.trainer else "runs"
+    def references_in(self, name: str) -> References:
+        """The accepted runs in a folder of the tier, over those of the suite that this one extends.
+
+        They are found by what was run, so that the base's serve whoever asks for the same; by trainer.
+        """
 
         def of(folder: Path, base: References | None = None) -> References:
             return References(folder / self.options.tier / name, base)
@@ -611,6 +614,19 @@ class Study:
         hint = f" In tiers.yaml, `arms_of` names a tier whose arms `{tier}` takes." if no_arms else ""
         return f"no claim of {self.suite.root} has an item in tier `{tier}`: {'; '.join(reasons)}.{hint}"
 
+    def definition(self, item_id: str) -> Definition:
+        """What an item's values mean, as the suite has it.
+
+        Raises:
+          MedbenchError: an unknown item, or a weight file is not there.
+        """
+        planned = self._planned(item_id)
+        return definition_of(planned, self.suite.claims[planned.item.claim])
+
+    def has_cohort(self, task: str) -> bool:
+        """Whether the images of a task are here, so that its items are known."""
+        return task in self._cohorts and not self._cohorts[task].absent
+
     def stored(self, spec: RunSpec) -> StoredRun | None:
         """A run in the store that the present code made; nothing is trained.
 
@@ -706,9 +722,7 @@ class Study:
 
     def _is_sentinel(self, spec: RunSpec) -> bool:
         tier = self.suite.tiers[self.options.tier]
-        recipe = spec.recipe.name if spec.own_recipe else ""
-        arm = label(spec.backbone.name, fraction=spec.fraction, recipe=recipe)
-        named = not tier.sentinel_backbones or arm in tier.sentinel_backbones
+        named = not tier.sentinel_backbones or spec.arm in tier.sentinel_backbones
         return named and spec.seed in tier.sentinels
 
 

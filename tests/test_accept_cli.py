@@ -1,13 +1,20 @@
 """`medbench accept`: what a session proposed becomes what is accepted, if a person says so and why."""
 
+import json
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
 
-from medbench import candidates, cli, packaged
+import medbench.study
+from medbench import candidates, cli, expect, packaged
+from medbench.errors import MedbenchError
+from medbench.expect import Change
+from medbench.reference import References
 from tests import runs
-from tests.suites.project import REFUTED, Project
+from tests.suites import stand_ins
+from tests.suites.project import EQUAL, REFUTED, Project
 
 pytest_plugins = ["pytester"]
 
@@ -16,6 +23,8 @@ DENSE = "mammography/ood-robustness/dense"
 
 @pytest.fixture
 def project(pytester, monkeypatch):
+    monkeypatch.setattr(stand_ins, "HERE", pytester.path)
+    monkeypatch.setattr(medbench.study, "open_cohort", stand_ins.open_cohort)
     return Project(pytester, monkeypatch)
 
 
@@ -112,10 +121,10 @@ def test_what_was_accepted_anew_since_is_left_alone(proposed, capsys):
         entry["accepted"]["date"] = "2999-01-01"
     path.write_text(yaml.safe_dump(entries, sort_keys=False))
     before = values(proposed)
-    assert cli.main(["accept", "candidate", "--reason", "meant"]) == 0
+    assert cli.main(["accept", "candidate", "--reason", "meant"]) == 2
     said = capsys.readouterr().out
-    assert f"{DENSE}: kept (accepted on 2999-01-01, after these candidates of " in said
-    assert "nothing would change" in said
+    assert f"{DENSE}: kept (accepted on 2999-01-01, otherwise than when these candidates were made" in said
+    assert "nothing can be accepted, for the reasons above" in said
     assert values(proposed) == before
 
 
@@ -140,12 +149,14 @@ def test_an_empty_reason_is_none(proposed, capsys):
     assert "needs --reason" in capsys.readouterr().err
 
 
-def test_a_sub_group_that_would_be_lost_stands_in_the_table(proposed, capsys):
-    path = proposed.path / "expectations/embedded/mammography/ood-robustness.yaml"
-    entries = yaml.safe_load(path.read_text())
+def test_a_sub_group_that_would_be_lost_stands_in_the_table(project, capsys):
+    project.accept()
+    entries, path = project.expectation("mammography", "ood-robustness")
     for entry in entries:
         entry["groups"]["sex"] = ["unknown"]
     path.write_text(yaml.safe_dump(entries, sort_keys=False))
+    project.run("benchmarks", "--runs=force", "--candidates=candidate")
+    capsys.readouterr()
     cli.main(["accept", "candidate"])
     assert "; WITHOUT sex unknown" in capsys.readouterr().out
 
@@ -184,6 +195,17 @@ def test_where_a_suite_extends_another_only_what_changed_is_written_to_its_own(p
     assert own == {"embedded/items.yaml", "embedded/mammography/ood-robustness.yaml"}
 
 
+def a_run(folder):
+    return min(folder.rglob("record.json")).parent
+
+
+def of_tier(folder, tier):
+    """Candidates that say they are of another tier, for which there are values."""
+    about = json.loads((folder / "candidates.json").read_text())
+    shutil.copytree(folder / "expectations/embedded", folder / "expectations" / tier)
+    (folder / "candidates.json").write_text(json.dumps(about | {"tier": tier}))
+
+
 @pytest.mark.parametrize(
     ("break_it", "message"),
     [
@@ -193,12 +215,20 @@ def test_where_a_suite_extends_another_only_what_changed_is_written_to_its_own(p
         (lambda folder: (folder / "candidates.json").write_bytes(b"\xff\xfe"), "candidates.json: damaged"),
         (
             lambda folder: shutil.rmtree(folder / "expectations"),
-            f"{DENSE} of candidates.json not found; the copy was altered. Run the night again.",
+            f"{DENSE} of candidates.json not found; the copy was altered. Fetch the folder again",
         ),
         (
             lambda folder: (folder / "expectations/embedded/items.yaml").unlink(),
             "is not listed for cpu in embedded/items.yaml",
         ),
+        (
+            lambda folder: shutil.rmtree(a_run(folder)),
+            "candidates.json not found: it is not whole. Fetch the",
+        ),
+        (lambda folder: (a_run(folder) / "record.json").write_text("{"), "the proposed run is damaged"),
+        (lambda folder: next(a_run(folder).rglob("*.parquet")).write_bytes(b"x"), "run is damaged"),
+        (lambda folder: of_tier(folder, "../outside"), "`../outside` is no name of a tier"),
+        (lambda folder: of_tier(folder, "other"), "unknown tier `other`"),
     ],
 )
 def test_damaged_candidates_are_one_message_and_change_nothing(proposed, capsys, break_it, message):
@@ -267,3 +297,154 @@ def test_pytest_names_them_too_when_it_accepts(project):
     told.stdout.fnmatch_lines(["*these runs are also those of 2 items that were not accepted anew: mammo*"])
     whole = project.run("benchmarks", "--runs=force", "--expect=update", "--reason=again")
     whole.stdout.no_fnmatch_line("*these runs are also those of*")
+
+
+def test_what_was_accepted_later_on_the_same_day_is_left_alone(proposed, capsys):
+    proposed.world({"mammography/dense": EQUAL})
+    proposed.run("benchmarks", "--runs=force", "--expect=update", "--reason=later and right")
+    before = values(proposed)
+    assert cli.main(["accept", "candidate", "--reason", "old"]) == 2
+    assert values(proposed) == before
+
+
+def full(self, run):
+    """In place of `References.accept`."""
+    raise MedbenchError("the reference run cannot be written")
+
+
+def test_cut_off_half_way_the_same_command_goes_on(proposed, monkeypatch, capsys):
+    before = values(proposed)
+    with monkeypatch.context() as at_the_runs:
+        at_the_runs.setattr(References, "accept", full)
+        assert cli.main(["accept", "candidate", "--reason", "meant"]) == 2
+    assert values(proposed) == before
+    assert cli.main(["accept", "candidate", "--reason", "meant"]) == 0
+    proposed.forget_runs()
+    assert proposed.run("benchmarks").ret == 0
+
+
+def test_new_items_whose_runs_could_not_be_accepted_are_new_again(project, monkeypatch):
+    with monkeypatch.context() as at_the_runs:
+        at_the_runs.setattr(References, "accept", full)
+        assert project.run("benchmarks", "--runs=force", "--expect=new", "--reason=x").ret == 1
+    again = project.run("benchmarks", "--expect=new", "--reason=x")
+    again.stdout.fnmatch_lines(["*5 items and * reference runs accepted"])
+
+
+def test_items_accepted_one_after_the_other_are_no_others(project, capsys):
+    project.accept()
+    project.world({"default": REFUTED})
+    project.run("benchmarks", "--runs=force", "--candidates=candidate")
+    assert cli.main(["accept", "candidate", "-k", "dense", "--reason", "a"]) == 0
+    assert "not accepted anew" in capsys.readouterr().out
+    assert cli.main(["accept", "candidate", "-k", "not dense", "--reason", "b"]) == 0
+    assert "not accepted anew: mammography/ood-robustness/dense" not in capsys.readouterr().out
+
+
+def test_an_item_that_the_suite_has_no_more_is_not_accepted(proposed, capsys):
+    (proposed.suite / "claims/ood.yaml").unlink()
+    before = values(proposed)
+    assert cli.main(["accept", "candidate", "--reason", "x"]) == 2
+    assert f"{DENSE}: kept (the suite does not ask for it any more)" in capsys.readouterr().out
+    assert values(proposed) == before
+
+
+def test_an_item_that_was_defined_anew_since_is_not_accepted(proposed, capsys):
+    proposed.edit("claims/ood.yaml", "margin: 0.005", "margin: 0.01")
+    before = values(proposed)
+    assert cli.main(["accept", "candidate", "--reason", "x"]) == 2
+    assert "the definition changed since (margin was 0.005, is 0.01)" in capsys.readouterr().out
+    assert values(proposed) == before
+
+
+def test_a_changed_definition_stands_in_the_table(project, capsys):
+    project.accept()
+    project.edit("claims/ood.yaml", "margin: 0.005", "margin: 0.01")
+    project.run("benchmarks", "--runs=force", "--candidates=candidate")
+    capsys.readouterr()
+    assert cli.main(["accept", "candidate"]) == 0
+    assert "; DEFINITION margin 0.005 -> 0.01" in capsys.readouterr().out
+
+
+def test_values_held_against_other_expectations_are_not_written_into_the_suites_own(project, capsys):
+    project.accept()
+    shutil.copytree(project.path / "expectations", project.path / "mine")
+    project.world({"mammography/dense": REFUTED})
+    project.run("benchmarks", "--runs=force", "--expectations=mine", "--candidates=candidate")
+    before = values(project)
+    assert cli.main(["accept", "candidate", "--reason", "x"]) == 2
+    assert "of a session with other expectations" in capsys.readouterr().err
+    assert values(project) == before
+    assert cli.main(["accept", "candidate", "--expectations", "mine", "--reason", "x"]) == 0
+
+
+def test_k_sees_the_names_of_folders_and_files_as_in_pytest(proposed, capsys):
+    assert cli.main(["accept", "candidate", "-k", "not benchmarks"]) == 2
+    assert cli.main(["accept", "candidate", "-k", "ood.yaml"]) == 0
+
+
+def test_where_no_message_can_be_left_the_values_are_accepted_all_the_same(proposed, capsys):
+    proposed.forget_runs()
+    (proposed.path / ".medbench").write_text("")
+    assert cli.main(["accept", "candidate", "--reason", "meant"]) == 0
+    said = capsys.readouterr().out
+    assert "1 item and " in said
+    assert "commit expectations by yourself; no message could be left for it" in said
+
+
+def test_the_message_lies_beside_the_suite_and_the_look_is_at_it(proposed, monkeypatch, capsys):
+    (proposed.path / "sub").mkdir()
+    monkeypatch.chdir(proposed.path / "sub")
+    assert cli.main(["accept", "../candidate", "--suite", "../benchmarks", "--reason", "x"]) == 0
+    assert not Path(".medbench").exists()
+    assert (proposed.path / ".medbench/commit-message.txt").is_file()
+    assert "pytest ../benchmarks -k" in capsys.readouterr().out
+
+
+def test_nothing_from_candidates_reaches_the_terminal_unescaped(proposed, capsys):
+    folder = proposed.path / "candidate"
+    for file in ("expectations/embedded/mammography/ood-robustness.yaml", "expectations/embedded/items.yaml"):
+        text = (folder / file).read_text()
+        (folder / file).write_text(text.replace(DENSE, json.dumps(f"{DENSE}\x1b[2J")))
+    about = (folder / "candidates.json").read_text()
+    (folder / "candidates.json").write_text(about.replace(DENSE, f"{DENSE}\\u001b[2J"))
+    cli.main(["accept", "candidate"])
+    told = capsys.readouterr()
+    assert DENSE in told.out + told.err
+    assert "\x1b" not in told.out + told.err
+
+
+def test_a_run_over_one_of_the_extended_suite_is_told_to_be_shared(project, monkeypatch, capsys):
+    project.accept()
+    package = project.extend()
+    monkeypatch.setattr(packaged, "suite", lambda: package / "benchmarks")
+    project.world({"mammography/dense": REFUTED})
+    project.run("benchmarks", "--runs=force", "--candidates=candidate")
+    capsys.readouterr()
+    cli.main(["accept", "candidate", "--reason", "meant"])
+    assert "these runs are also those of 2 items" in capsys.readouterr().out
+
+
+def test_a_disk_that_was_full_when_candidates_were_begun_does_not_make_the_folder_anothers(
+    project, monkeypatch
+):
+    project.accept()
+    accepted, folder = project.path / "expectations", project.path / "candidate"
+    with monkeypatch.context() as on_a_full_disk:
+
+        def full_disk(*arguments):
+            raise OSError(28, "No space left on device")
+
+        on_a_full_disk.setattr(shutil, "copyfile", full_disk)
+        with pytest.raises(MedbenchError, match="No space left"):
+            candidates.begin(folder, accepted, "embedded")
+    candidates.begin(folder, accepted, "embedded")
+
+
+def test_who_accepts_after_another_loses_nothing_of_the_others(project, tmp_path):
+    project.accept()
+    first, second = expect.load(project.path / "expectations", "embedded").accepted[:2]
+    new = tmp_path / "new"
+    for each in (first, second):  # both were made before either was written
+        expect.put([Change(each.item, None, each)], new, "embedded")
+    assert {each.item for each in expect.load(new, "embedded").accepted} == {first.item, second.item}

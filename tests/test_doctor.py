@@ -331,7 +331,9 @@ def test_a_store_that_cannot_be_written_is_a_problem(machine):
 def test_a_look_that_hangs_is_a_problem_and_the_others_go_on(machine, monkeypatch):
     monkeypatch.setitem(doctor.LOOKS, "store", lambda asked: time.sleep(600))
     findings = doctor.examine(asked(patience=-9.5))  # ten seconds are for a look to end by itself
-    assert next(f for f in findings if f.subject == "store").text.startswith("gave no answer")
+    assert next(f for f in findings if f.subject == "store").text.startswith(
+        "looking at store gave no answer"
+    )
     assert findings[-1].subject == "code"
 
 
@@ -371,3 +373,13 @@ def test_a_checkout_with_changes_is_a_note(machine):
     assert found("code")[-1].state == "ok", "what is not below the suite makes no number"
     (machine / "benchmarks/small.npz").write_text("other")
     assert found("code")[-1].state == "note"
+
+
+def test_a_problem_is_told_also_where_a_note_says_the_same(monkeypatch):
+    found = {
+        state: doctor.Finding(subject=state, state=state, text="the same") for state in ("note", "problem")
+    }
+    looks = {state: lambda asked, of=of: [of] for state, of in found.items()}
+    monkeypatch.setattr(doctor, "LOOKS", looks)
+    asked = doctor.Asked(tier="embedded", suite=Path(), store="", cohort="", patience=1)
+    assert [each.state for each in doctor.examine(asked)] == ["note", "problem"]

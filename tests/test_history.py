@@ -2,6 +2,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -387,3 +388,12 @@ def test_sessions_of_one_second_are_read_in_their_order(tmp_path):
     nights = [night.created for night, _ in read(tmp_path, "embedded").nights]
     assert nights == sorted(nights)
     assert len(set(nights)) == 20
+
+
+def test_a_file_that_was_copied_into_another_months_folder_is_one_night(tmp_path):
+    write_nights(tmp_path, [0.8, 0.81])
+    of_tier = files(tmp_path)[0].parent.parent
+    (of_tier / "copied").mkdir()
+    shutil.copy(files(tmp_path)[0], of_tier / "copied")
+    found = read(tmp_path, of_tier.name)
+    assert (len(found.nights), found.warnings) == (2, [])

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 import medbench
+import medbench.study
 from medbench import cli
 from tests import runs
+from tests.suites import stand_ins
 from tests.suites.project import SUPPORTED, Project
 
 pytest_plugins = ["pytester"]
@@ -73,6 +75,8 @@ class Nights(Project):
 
 @pytest.fixture
 def project(pytester, monkeypatch):
+    monkeypatch.setattr(stand_ins, "HERE", pytester.path)
+    monkeypatch.setattr(medbench.study, "open_cohort", stand_ins.open_cohort)  # for commands run in here
     return Nights(pytester, monkeypatch)
 
 
@@ -387,3 +391,88 @@ def test_a_night_that_has_no_medbench_was_not_done_rather_than_red(tmp_path, int
     assert why in done.stderr
     assert "Traceback" not in done.stderr
     assert "or name its interpreter by MEDBENCH_PYTHON" in done.stderr
+
+
+def test_report_only_does_not_pass_over_what_was_not_measured(project):
+    project.world(crash="chest · bit-large-r14x0.5 · all patients · seed 1")
+    status, lines, said = project.night(policy="report-only")
+    assert status == RED, said
+    assert "training diverged" in lines[0]
+
+
+def test_a_history_that_cannot_be_written_leaves_the_night_undone(project):
+    (project.path / "kept").mkdir()
+    (project.path / "kept/embedded").write_text("a file")
+    status, lines, said = project.night(history="kept", policy="report-only")
+    assert status == UNDONE, said
+    assert "what was judged could not be kept whole (pytest.log): " in lines[0]
+    assert "kept" in lines[0].partition("pytest.log")[2]
+    (project.path / "kept/embedded").unlink()
+    assert project.night(history="kept")[0] == GREEN
+
+
+def test_a_test_in_python_that_fails_is_named(project):
+    (project.suite / "test_mine.py").write_text("def test_mine():\n    assert False\n")
+    status, lines, said = project.night()
+    assert status == RED, said
+    assert "red beside the items (pytest.log): benchmarks/test_mine.py::test_mine" in lines[0]
+
+
+def test_a_selection_of_nothing_is_said_with_pytests_reason(project):
+    status, lines, said = project.night(select="chets")
+    assert status == UNDONE, said
+    assert "Did you mean `chest`?" in lines[0]
+
+
+def test_the_reason_is_that_of_the_last_start(project):
+    project.night(select="chest and")
+    (project.path / "conftest.py").write_text("import os\nos.kill(os.getpid(), 9)\n")
+    _, lines, _ = project.night(select="chest and")
+    assert "exit status -9 (pytest.log)" in lines[0]
+    assert "Wrong expression" not in lines[0]
+
+
+def test_options_from_elsewhere_make_no_night_accept(project, monkeypatch):
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--expect=update --reason=x")
+    project.night()
+    assert not (project.path / "expectations").exists()
+
+
+def test_a_night_that_judged_nothing_does_not_hide_what_was_lost_since_the_one_before(project):
+    assert project.night(policy="worse", runs="force")[0] == GREEN
+    weights = project.suite / "large.npz"
+    weights.rename(project.path / "away")
+    assert project.night(policy="worse", runs="force", doctor="go-on")[0] == RED
+    (project.path / "away").rename(weights)
+    project.world({"default": 0.3})
+    status, lines, said = project.night(policy="worse", runs="force")
+    assert status == RED, said
+    assert lines[1].startswith(f"since {project.folder(1).name}: 5 worse")
+
+
+@pytest.mark.parametrize("left", ["full", "gone"])
+def test_where_nobody_can_be_told_the_night_is_done_all_the_same(project, monkeypatch, left):
+    if left == "gone":
+        monkeypatch.setenv("GITHUB_STEP_SUMMARY", "/nowhere/summary")
+        assert project.night()[0] == GREEN
+        return
+    with project.start() as process:
+        process.stdout.readline()
+        process.stdout.close()
+        process.wait(timeout=300)
+    assert project.state()["status"] == GREEN
+
+
+def test_a_full_disk_is_no_red_night(project):
+    command = f"ulimit -f 0; {sys.executable} -m medbench.cli nightly 2>&1 | cat; exit ${{PIPESTATUS[0]}}"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    told = subprocess.run(
+        ["bash", "-c", command],
+        env=environment,
+        cwd=project.path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == UNDONE, told.stdout
+    assert "Traceback" not in told.stdout

@@ -148,8 +148,7 @@ def test_a_night_that_was_killed_is_not_what_the_next_is_compared_with(nightly, 
         "",
         folders()[0].name,
         "",
-        folders()[0].name,
-    ]
+    ], "the killed one went on, and was held against the one before it"
 
 
 @pytest.mark.parametrize(

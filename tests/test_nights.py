@@ -1,5 +1,6 @@
 import argparse
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import get_args
@@ -138,11 +139,32 @@ def test_a_night_whose_report_was_never_written_is_not_compared_with(tmp_path):
     assert nights.begin(tmp_path, Settings(), EVENING).previous is None
 
 
-def test_the_last_night_goes_on_and_not_an_earlier_one(tmp_path):
+def test_the_last_night_of_its_scope_goes_on_whatever_came_between(tmp_path):
     for changes in ({}, {"select": "chest"}):
         nights.begin(tmp_path, Settings(**changes), EVENING)
     assert nights.begin(tmp_path, Settings(select="chest"), EVENING).folder.name == "2026-11-23-2"
-    assert nights.begin(tmp_path, Settings(), EVENING).folder.name == "2026-11-23-3"
+    assert nights.begin(tmp_path, Settings(), EVENING).folder.name == "2026-11-23"
+
+
+def test_a_night_before_the_last_of_its_scope_does_not_go_on(tmp_path):
+    nights.begin(tmp_path, Settings(), EVENING)
+    shutil.copytree(finished(tmp_path, now=EVENING + timedelta(days=1)).folder, tmp_path / "2026-11-25")
+    assert nights.begin(tmp_path, Settings(), EVENING + timedelta(days=2)).folder.name == "2026-11-25-2"
+
+
+def test_a_night_of_a_clock_that_was_ahead_is_neither_continued_nor_compared_with(tmp_path):
+    first = finished(tmp_path)
+    finished(tmp_path, now=EVENING + timedelta(days=400))
+    begun = nights.begin(tmp_path, Settings(), EVENING)
+    assert begun.previous == first.report
+    assert nights.begin(tmp_path, Settings(), EVENING).folder == begun.folder
+
+
+def test_a_night_that_judged_nothing_is_not_compared_with(tmp_path):
+    first = finished(tmp_path)
+    ruined = finished(tmp_path)
+    (ruined.report / "report.json").write_text('{"counts": {"judged": 0}}')
+    assert nights.begin(tmp_path, Settings(), EVENING).previous == first.report
 
 
 def test_a_night_that_was_killed_while_its_state_was_written_has_the_state_before(tmp_path, monkeypatch):
@@ -172,7 +194,7 @@ def test_a_folder_that_cannot_be_written_is_one_message(tmp_path):
         nights.begin(tmp_path / "nights", Settings(), EVENING)
 
 
-@pytest.mark.parametrize("field", ["tier", "suite", "select", "cohort", "expectations", "shard"])
+@pytest.mark.parametrize("field", ["tier", "suite", "select", "cohort", "expectations", "shard", "pytest"])
 def test_a_night_about_something_else_is_neither_compared_with_nor_continued(tmp_path, field):
     other = Settings(**{field: "1/2"})
     first = finished(tmp_path)
@@ -196,7 +218,11 @@ def test_an_old_night_that_died_is_left_and_a_new_one_begun(tmp_path):
     assert nights.begin(tmp_path, Settings(), EVENING + timedelta(days=2)).folder.name == "2026-11-25"
 
 
-@pytest.mark.parametrize("left", [b'{"settings": {"ti', b"", b'{"settings": {"tier": "\xff"}}', b"{}"])
+NAIVE = b'{"settings": {}, "began": "2026-11-23T22:00:00", "attempts": 1}'
+"""A time of which nobody knows the zone."""
+
+
+@pytest.mark.parametrize("left", [b'{"settings": {"ti', b"", b'{"settings": {"tier": "\xff"}}', b"{}", NAIVE])
 def test_a_torn_state_is_passed_over_and_its_folder_left_alone(tmp_path, left):
     torn = finished(tmp_path).folder / nights.STATE
     torn.write_bytes(left)
@@ -224,18 +250,19 @@ def test_the_state_is_readable_by_a_person(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("policy", "pytest_", "worse", "red"),
+    ("policy", "pytest_", "worse", "unmeasured", "red"),
     [
-        ("drift", 0, True, False),
-        ("drift", 1, False, True),
-        ("worse", 0, True, True),
-        ("worse", 0, False, False),
-        ("worse", 1, False, True),
-        ("report-only", 1, True, False),
+        ("drift", 0, True, False, False),
+        ("drift", 1, False, False, True),
+        ("worse", 0, True, False, True),
+        ("worse", 0, False, False, False),
+        ("worse", 1, False, False, True),
+        ("report-only", 1, True, False, False),
+        ("report-only", 1, False, True, True),
     ],
 )
-def test_what_is_red_is_a_matter_of_policy(policy, pytest_, worse, red):
-    assert nights.is_red(policy, pytest=pytest_, worse=worse) == red
+def test_what_is_red_is_a_matter_of_policy(policy, pytest_, worse, unmeasured, red):
+    assert nights.is_red(policy, pytest=pytest_, worse=worse, unmeasured=unmeasured) == red
 
 
 @pytest.mark.parametrize(
