@@ -72,7 +72,7 @@ def test_a_part_of_several_machines_makes_and_reports_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "own", ["--expect=update", "--report elsewhere", "-x -k chest", "-kchest", "--history=h"]
+    "own", ["--expect=update", "--report elsewhere", "-x -k chest", "-kchest", "--history=h", "--against=x"]
 )
 def test_what_a_night_sets_itself_or_must_not_do_is_refused_before_anything_is_made(
     own, monkeypatch, tmp_path

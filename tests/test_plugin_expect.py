@@ -3,6 +3,9 @@ import json
 import pytest
 import yaml
 
+import medbench.candidates
+from medbench.errors import MedbenchError
+from tests import runs
 from tests.suites.project import EQUAL, REFUTED, Project
 
 pytest_plugins = ["pytester"]
@@ -333,3 +336,23 @@ def test_a_damaged_expectation_is_one_message(project):
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
     assert "INTERNALERROR" not in result.stdout.str() + result.stderr.str()
     assert result.ret != 0
+
+
+def test_an_interrupted_session_accepts_nothing(project):
+    project.accept()
+    before = runs.content(project.path / "expectations")
+    project.world({"default": REFUTED}, interrupt="mammography · bit-large-r14x0.5 · all patients · seed 1")
+    told = project.run_interrupted("benchmarks", "--runs=force", "--expect=update", "--reason=x")
+    told.stdout.fnmatch_lines(["nothing was accepted: the session was interrupted."])
+    assert runs.content(project.path / "expectations") == before
+
+
+def test_what_cannot_be_written_is_red_and_keeps_nothing_else_from_being_written(project, monkeypatch):
+    def unwritable(*arguments, **options):
+        raise MedbenchError("candidate: cannot be written")
+
+    monkeypatch.setattr(medbench.candidates, "end", unwritable)
+    told = project.run("benchmarks", "--candidates=candidate", "--history=kept")
+    told.stdout.fnmatch_lines(["not done: candidate: cannot be written", "history: kept/*"])
+    assert told.ret == 1
+    assert list((project.path / "kept").rglob("*.jsonl"))
