@@ -34,7 +34,7 @@ COMMANDS = {
 }
 """By name: the module with `add_arguments(parser)` and `run(args) -> int`, and one line of help."""
 
-MAY_BE_EMPTY = ("-k", "--reason")
+MAY_BE_EMPTY = ("-k", "--reason", "--trainer")
 """Options whose empty value says something, or is refused in words of its own."""
 
 ROAD = """\
