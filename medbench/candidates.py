@@ -255,6 +255,9 @@ def take(
       root: the folder `expectations` of the suite.
       references: the accepted runs, by the name of their folder.
 
+    Returns:
+      How many runs were taken over, and which of them took the place of others.
+
     Raises:
       MedbenchError: what is accepted is damaged or cannot be written.
     """
